@@ -1,0 +1,1 @@
+"""Move tables: schema, object stores, readers, the Ray engine, tokenising, packing and shards."""
