@@ -1,0 +1,227 @@
+"""A corpus as the manifest describes it: where its documents come from and which steps judge them.
+
+Steps and generators are checked against the signatures of the functions behind them, before any data is touched.
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from datapipe.readers import check_source
+
+from curation.steps import STEPS, Step, load
+from curriculum.document import Document, ManifestError, Where, shown
+from curriculum.fields import Fields, did_you_mean
+from datapipe.schema import KINDS
+from synth import GENERATORS
+
+
+@dataclasses.dataclass(frozen=True)
+class StepSpec:
+    """One line under `steps`: the step, its parameters, and its version."""
+
+    name: str
+    step: Step
+    params: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    name: str
+    kind: str
+    source: dict[str, Any]  # {reader, paths, ...} or {generator, from, ...}
+    steps: tuple[StepSpec, ...]
+    declared_tokens: int | None  # stands in for measured tokens in a plan made without data
+
+    @property
+    def generated_from(self) -> tuple[str, ...]:
+        """Names of the corpora that a generator reads; empty for a corpus that is read from files."""
+        return tuple(self.source.get("from", ()))
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Names of the corpora whose documents train this one's scorers."""
+        return tuple(step.params["reference"] for step in self.steps if "reference" in step.params)
+
+    @property
+    def bucket_epochs(self) -> dict[str, float]:
+        """Epochs per bucket, best first; a corpus without ranking is one bucket, `all`."""
+        for step in self.steps:
+            if step.name == "bucket.rank":
+                return {bucket: float(epochs) for bucket, epochs in step.params["epochs"].items() if epochs > 0}
+        return {"all": 1.0}
+
+
+def load_corpora(fields: Fields, path: Path) -> tuple[dict[str, Corpus], dict[str, Document]]:
+    entries = fields.get(("corpora",))
+    corpora: dict[str, Corpus] = {}
+    files: dict[str, Document] = {}
+    if not isinstance(entries, Mapping) or not entries:
+        fields.document.problem(("corpora",), "names no corpus.", "Write `corpora: {web: corpora/web.yaml}`.")
+        return corpora, files
+    for name, file in entries.items():
+        location = path.parent / str(file)
+        if not location.is_file():
+            fields.document.problem(("corpora", name), f"{file}: no such file beside the manifest.")
+            continue
+        try:
+            files[name] = Document(location, shown(location))
+        except ManifestError as error:
+            fields.document.problems.extend(error.problems)
+            continue
+        corpora[name] = _load_corpus(name, Fields(files[name]), set(entries))
+    _refuse_cycles(corpora, fields.document)
+    return corpora, files
+
+
+def _load_corpus(name: str, fields: Fields, corpora: set[str]) -> Corpus:
+    document = fields.document
+    fields.keys((), ("kind", "source", "steps", "declared_tokens"), required=("kind", "source"))
+    kind = fields.choice(("kind",), KINDS)
+    source = fields.get(("source",), {})
+    if not isinstance(source, dict):
+        document.problem(
+            ("source",), f"is {source!r}, not a mapping.", "Write `source: {reader: warc, paths: [web/*.warc.gz]}`."
+        )
+        source = {}
+    elif "generator" in source:
+        source = _check_generator(fields, source, corpora)
+    else:
+        _check_reader(fields, source)
+    steps = fields.get(("steps",)) or []
+    if not isinstance(steps, list):
+        document.problem(("steps",), "is not a list.", "Write one step per line, each after `- `.")
+        steps = []
+    specs = [_load_step(fields, index, corpora) for index in range(len(steps))]
+    declared = fields.count(("declared_tokens",), 0) or None
+    return Corpus(name, kind, source, tuple(spec for spec in specs if spec), declared)
+
+
+def _check_reader(fields: Fields, source: dict[str, Any]) -> None:
+    for key in ("split_bytes",):
+        if key in source:
+            source[key] = fields.count(("source", key), 0)
+    try:
+        check_source(source)
+    except ValueError as error:
+        fields.document.problem(("source",), f"{error}")
+
+
+def _check_generator(fields: Fields, source: dict[str, Any], corpora: set[str]) -> dict[str, Any]:
+    document = fields.document
+    generator = fields.choice(("source", "generator"), tuple(GENERATORS))
+    names = source.get("from") or []
+    if not isinstance(names, list) or not names:
+        document.problem(
+            ("source",), "a generator reads other corpora: the key 'from' is missing.", "Write `from: [web, books]`."
+        )
+        names = []
+    for index, other in enumerate(names):
+        if other not in corpora:
+            document.problem(
+                ("source", "from", index), f"{other!r} is not a corpus of this manifest.", did_you_mean(other, corpora)
+            )
+    params = {key: value for key, value in source.items() if key not in ("generator", "from", "split_bytes")}
+    functions = tuple(load(GENERATORS[generator])) if generator in GENERATORS else ()
+    _check_params(fields, ("source",), params, functions)
+    return {**source, "split_bytes": fields.count(("source", "split_bytes"), 256 * 2**20)}
+
+
+def _load_step(fields: Fields, index: int, corpora: set[str]) -> StepSpec | None:
+    document, entry = fields.document, fields.get(("steps", index))
+    where: Where = ("steps", index)
+    if isinstance(entry, str):
+        name, params = entry, {}
+    elif isinstance(entry, dict) and len(entry) == 1 and isinstance(next(iter(entry.values())), dict | None):
+        name, params = next((key, value or {}) for key, value in entry.items())
+        where = (*where, name)
+    else:
+        document.problem(
+            where, f"{entry!r} is not a step.", "Write `- filter.language` or `- filter.language: {keep: [en]}`."
+        )
+        return None
+    step = STEPS.get(name) or _foreign(name)
+    if step is None:
+        document.problem(where, f"{name!r} is not a step.", did_you_mean(name, set(STEPS)))
+        return None
+    try:
+        loaded = load(step)
+    except (ImportError, AttributeError) as error:
+        document.problem(where, f"{name!r} cannot be loaded: {error}.")
+        return None
+    _check_params(fields, where, params, tuple(loaded) if step.kind == "corpus" else (loaded,))
+    if "reference" in params and params["reference"] not in corpora:
+        document.problem(
+            (*where, "reference"),
+            f"{params['reference']!r} is not a corpus of this manifest.",
+            did_you_mean(str(params["reference"]), corpora),
+        )
+    return StepSpec(name, step, params)
+
+
+def _foreign(name: str) -> Step | None:
+    """A step of somebody else's, `package.module:function`: a filter, unless it is annotated to return a table."""
+    if ":" not in name:
+        return None
+    step = Step("filter", name, 1)
+    try:
+        returns = str(inspect.signature(load(step)).return_annotation)
+    except (ImportError, AttributeError):
+        return step
+    return step._replace(kind="map") if "Table" in returns else step
+
+
+def _check_params(fields: Fields, where: Where, params: dict[str, Any], functions: tuple[Any, ...]) -> None:
+    """Names and plain types of parameters against the signatures of the functions that will take them."""
+    accepted = {
+        parameter.name: parameter
+        for function in functions
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    plain = {int: int, float: (int, float), str: str, bool: bool}
+    for name, value in params.items():
+        if name not in accepted:
+            fields.document.problem(
+                (*where, name), "is not a parameter of this step.", did_you_mean(name, set(accepted))
+            )
+            continue
+        wanted = accepted[name].annotation
+        if name == "reference" or wanted not in plain:
+            continue
+        if not isinstance(value, plain[wanted]) or (isinstance(value, bool) and wanted is not bool):
+            fields.document.problem(
+                (*where, name),
+                f"{value!r} is not of type {wanted.__name__}.",
+                f"The default is {accepted[name].default!r}.",
+            )
+    given_by_engine = {"reference", "verdict"}
+    for name, parameter in accepted.items():
+        if (
+            parameter.default is inspect.Parameter.empty
+            and name not in params
+            and name not in given_by_engine - set(params)
+        ):
+            fields.document.problem(where, f"the parameter {name!r} is missing.")
+
+
+def _refuse_cycles(corpora: dict[str, Corpus], document: Document) -> None:
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            document.problem(
+                ("corpora", name),
+                f"needs itself: {' -> '.join((*path[path.index(name) :], name))}.",
+                "Break the circle of `from` and `reference`.",
+            )
+            return
+        if name in corpora and name not in done:
+            for needed in (*corpora[name].generated_from, *corpora[name].references):
+                visit(needed, (*path, name))
+            done.add(name)
+
+    for name in corpora:
+        visit(name, ())

@@ -1,0 +1,265 @@
+"""One corpus from its source to kept documents: segments of steps, with an exchange at every step that needs all documents.
+
+Every folder is named by a key that hashes the step, its version, its parameters and the key of its input, so that an edited manifest
+redoes what the edit touches and nothing else.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curriculum import segment
+from curriculum.corpus import Corpus
+from curriculum.segment import Bound, Emit, Generated
+from curriculum.tally import REJECTS, smallest_ids
+from curriculum.waves import After, Job, Phase
+from datapipe import readers, store
+from datapipe.engine import Task
+from synth import GENERATORS
+
+FORMAT = 1  # of the parts; raise it when readers or the segment itself write something else for the same input
+RECEIVER_BYTES = 256 * 2**20  # an exchange gets one receiver for so much input
+
+
+class BuildError(Exception):
+    """The build cannot go on: what, why, and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Curated:
+    """A finished corpus: where its documents lie and what was counted on the way."""
+
+    corpus: Corpus
+    key: str
+    parts: list[str]
+    source: dict[str, Any]
+    steps: list[dict[str, Any]]
+    buckets: dict[str, dict[str, int]]  # bucket -> documents, chars
+    languages: dict[str, int]
+    licenses: dict[str, int]
+
+    @property
+    def chars(self) -> int:
+        return sum(bucket["chars"] for bucket in self.buckets.values())
+
+
+def key_of(*parts: Any) -> str:
+    """Identity of something built from `parts` (JSON values): 64 hex digits."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def folder(root: str, corpus: str, step: str, key: str) -> str:
+    """Where a step of a corpus keeps its output."""
+    return store.join(root, "corpora", corpus, f"{step.replace(':', '.')}-{key[:12]}")
+
+
+def curate(corpus: Corpus, root: str, data: str) -> Job:
+    """The job of one corpus; returns its `Curated`. `data` is the folder that relative paths of its source start from."""
+    start = yield from _generated(corpus, root) if corpus.generated_from else _read(corpus, data)
+    run = _Run(corpus, root, start)
+    for opening, steps, closing in _segments(corpus):
+        yield from run.segment(opening, steps, closing)
+    return run.curated()
+
+
+class _Start(NamedTuple):
+    """Inputs of the first segment, one per partition, and what identifies them."""
+
+    inputs: list[Any]
+    key: str
+    files: int
+    size_bytes: int
+
+
+def _read(corpus: Corpus, data: str) -> Job:
+    splits = readers.list_splits(corpus.source, data)
+    inputs = [(entry.path, entry.fingerprint) for split in splits for entry in split.inputs]
+    size_bytes = sum(entry.size_bytes for split in splits for entry in split.inputs)
+    options = {key: value for key, value in corpus.source.items() if key != "paths"}
+    return _Start(list(splits), key_of("read", FORMAT, options, corpus.kind, inputs), len(inputs), size_bytes)
+    yield  # a job, though it has nothing to wait for
+
+
+def _generated(corpus: Corpus, root: str) -> Job:
+    """Candidates from every part of the corpora that the generator reads, shuffled to receivers that make documents of them."""
+    sources: list[Curated] = []
+    for name in corpus.generated_from:
+        sources.append((yield After(name)))
+    name, split_bytes = corpus.source["generator"], corpus.source["split_bytes"]
+    params = {key: value for key, value in corpus.source.items() if key not in ("generator", "from", "split_bytes")}
+    generator = Bound(name, GENERATORS[name], params)
+    key = _step_key(generator, *(source.key for source in sources), FORMAT, split_bytes)
+    chars = sum(source.chars for source in sources)
+    num_receivers = -(-chars // split_bytes)
+    place = folder(root, corpus.name, "candidates", key)
+    parts = [part for source in sources for part in source.parts]
+    exchanged = [store.join(place, f"exchange-{index:05d}.arrow") for index in range(len(parts))]
+    yield Phase(
+        "candidates",
+        [
+            Task(segment.emit_candidates, path, {"part": part, "generator": generator, "num_receivers": num_receivers})
+            for part, path in zip(parts, exchanged, strict=True)
+        ],
+    )
+    inputs = [Generated(generator, exchanged, receiver) for receiver in range(num_receivers)]
+    return _Start(inputs, key, len(parts), chars)
+
+
+def _segments(corpus: Corpus) -> Iterator[tuple[Bound | None, list[Bound], Bound | None]]:
+    """The steps between exchanges: the corpus step that opens a segment, map-like steps, the corpus step that closes it."""
+    opening, run = None, []
+    for spec in corpus.steps:
+        step = Bound(spec.name, spec.step, spec.params)
+        if step.step.kind == "corpus":
+            yield opening, run, step
+            opening, run = step, []
+        else:
+            run.append(step)
+    yield opening, run, None
+
+
+class _Run:
+    """A corpus on its way through its segments."""
+
+    def __init__(self, corpus: Corpus, root: str, start: _Start):
+        self.corpus, self.root, self.start = corpus, root, start
+        self.key, self.inputs = start.key, start.inputs
+        self.num_receivers = max(1, start.size_bytes // RECEIVER_BYTES)
+        self.verdict = ""
+        self.trail: list[tuple[str, str, str]] = [("generate" if corpus.generated_from else "read", start.key, "map")]
+        self.counted: list[dict[str, Any]] = []
+        self.results: list[dict[str, Any]] = []
+
+    def segment(self, opening: Bound | None, steps: list[Bound], closing: Bound | None) -> Job:
+        """Run one segment over all partitions, count it, and settle the exchange that closes it."""
+        for step in steps:
+            self.key = _step_key(step, self.key)
+            self.trail.append((step.name, self.key, step.step.kind))
+        place = folder(self.root, self.corpus.name, *self.trail[-1][:2])
+        exchanged = self._exchange_files(closing) if closing else []
+        tasks = [
+            Task(
+                segment.run_segment,
+                store.join(place, f"part-{index:05d}.parquet"),
+                {
+                    "corpus": self.corpus.name,
+                    "source": source,
+                    "verdict": (opening, self.verdict) if opening else None,
+                    "steps": steps,
+                    "emit": Emit(closing, self.num_receivers, exchanged[index]) if closing else None,
+                },
+                tuple(exchanged[index : index + 1]),
+            )
+            for index, source in enumerate(self.inputs)
+        ]
+        self.results = yield Phase(self.trail[-1][0], tasks)
+        self.inputs = [task.output for task in tasks]
+        self._count()
+        if closing:
+            yield from self._settle(closing, exchanged)
+
+    def _exchange_files(self, step: Bound) -> list[str]:
+        place = folder(self.root, self.corpus.name, step.name, _step_key(step, self.key))
+        return [store.join(place, f"exchange-{index:05d}.arrow") for index in range(len(self.inputs))]
+
+    def _settle(self, step: Bound, exchanged: list[str]) -> Job:
+        """From an exchange to a verdict over the whole corpus."""
+        reference: list[str] = []
+        self.key = _step_key(step, self.key)
+        if "reference" in step.params:
+            other: Curated = yield After(step.params["reference"])
+            reference, self.key = other.parts, key_of(self.key, other.key)
+        place = folder(self.root, self.corpus.name, step.name, self.key)
+        self.verdict = store.join(place, "verdict.arrow")
+        common = {"step": step, "reference": reference}
+        if self.num_receivers == 1:
+            arguments = {**common, "exchanged": exchanged, "num_receivers": 1}
+            yield Phase(step.name, [Task(segment.settle, self.verdict, arguments)])
+        else:
+            reduced = [store.join(place, f"reduced-{index:05d}.arrow") for index in range(self.num_receivers)]
+            yield Phase(
+                step.name,
+                [
+                    Task(segment.reduce_slice, path, {"step": step, "exchanged": exchanged, "receiver": index})
+                    for index, path in enumerate(reduced)
+                ],
+            )
+            yield Phase(step.name, [Task(segment.merge_slices, self.verdict, {**common, "reduced": reduced})])
+        self.trail.append((step.name, self.key, "corpus"))
+
+    def _count(self) -> None:
+        """Add up the partitions of the segment that just ended: one `_step.json` and one sample of rejects per step."""
+        for offset, (name, key, kind) in enumerate(self.trail[len(self.counted) :]):
+            parts = [result["steps"][offset] for result in self.results]
+            step: dict[str, Any] = {"corpus": self.corpus.name, "step": name, "key": key, "kind": kind}
+            for field in ("documents_in", "documents_out", "chars_in", "chars_out"):
+                step[field] = sum(part[field] for part in parts)
+            step["reasons"] = _add(part["reasons"] for part in parts)
+            self.counted.append(step)
+        new = self.counted[len(self.counted) - len(self.results[0]["steps"]) :]
+        if store.exists(store.join(folder(self.root, self.corpus.name, new[-1]["step"], new[-1]["key"]), "_step.json")):
+            return
+        rejects = _rejects(self.inputs)
+        for step in new:
+            place = folder(self.root, self.corpus.name, step["step"], step["key"])
+            rows = [row for row in rejects if row["step"] == step["step"]]
+            if rows:
+                with store.output_file(store.join(place, "rejects.parquet")) as sink:
+                    pq.write_table(pa.Table.from_pylist(rows, schema=REJECTS), sink, compression="zstd")
+            store.write_bytes(
+                store.join(place, "_step.json"), (json.dumps(step, sort_keys=True, indent=1) + "\n").encode()
+            )
+
+    def curated(self) -> Curated:
+        """The finished corpus; BuildError when nothing is left of it."""
+        if not self.counted[-1]["documents_out"]:
+            raise BuildError(_nothing_left(self.corpus.name, self.counted))
+        buckets = {
+            bucket: _add(r["buckets"].get(bucket, {}) for r in self.results) for bucket in self.corpus.bucket_epochs
+        }
+        return Curated(
+            corpus=self.corpus,
+            key=self.key,
+            parts=self.inputs,
+            source={"files": self.start.files, "bytes": self.start.size_bytes, "key": self.start.key},
+            steps=self.counted,
+            buckets={bucket: counts for bucket, counts in buckets.items() if counts},
+            languages=_add(result["languages"] for result in self.results),
+            licenses=_add(result["licenses"] for result in self.results),
+        )
+
+
+def _step_key(step: Bound, *inputs: Any) -> str:
+    return key_of(step.name, step.step.target, step.step.version, dict(step.params), *inputs)
+
+
+def _add(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(sorted(total.items()))
+
+
+def _rejects(parts: list[str]) -> list[dict[str, str]]:
+    """The sample of rejects of all partitions: per step and reason the rows with the smallest ids."""
+    samples: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for path in parts:
+        if store.exists(path + ".rejects.parquet"):
+            with store.open_input(path + ".rejects.parquet") as source:
+                for row in pq.read_table(source).to_pylist():
+                    samples.setdefault((row["step"], row["reason"]), []).append(row)
+    return [row for key in sorted(samples) for row in smallest_ids(samples[key])]
+
+
+def _nothing_left(corpus: str, steps: list[dict[str, Any]]) -> str:
+    trail = " -> ".join(f"{step['step']} {step['documents_out']}" for step in steps)
+    last = next(step for step in steps if not step["documents_out"])
+    reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(last["reasons"].items(), key=lambda item: -item[1])[:3])
+    why = f"`{last['step']}` dropped the rest ({reasons})" if reasons else "the source holds no document"
+    return f"corpus {corpus}: no document is left ({trail}): {why}.\n    Look at its rejects, loosen the step, or give it more input."

@@ -1,0 +1,280 @@
+"""The manifest: what data, in what order, how much. Read once, checked completely, before any data is touched.
+
+Rules: one unit per key, unknown keys are errors, nothing measured is written by hand, nothing about machines enters the fingerprint
+(`paths` of a source are context: what lies there is identified by content). All problems of all files are reported together.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from curriculum.corpus import Corpus, load_corpora
+from curriculum.document import Document, ManifestError, Where, shown
+from curriculum.fields import Fields, did_you_mean
+from curriculum.model_shape import ModelShape
+
+MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
+
+PACKS = ("concat", "best_fit")
+
+
+@dataclasses.dataclass(frozen=True)
+class StageSpec:
+    name: str
+    tokens: int
+    seq_len: int
+    pack: str
+    batch_from: int  # tokens per step at the start of the stage
+    batch_to: int  # and from `batch_over` tokens on; a staircase of whole rows in between
+    batch_over: int
+    mix: dict[str, float]
+    max_epochs: dict[str, float]
+    rope_base: float
+    bias_rate: float
+    mtp_weight: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    name: str
+    version: str
+    seed: int
+    model: ModelShape
+    tokenizer: dict[str, Any]  # {"path": ...} or {"train": {"vocab_size", "sample_bytes"}}
+    corpora: dict[str, Corpus]
+    stages: tuple[StageSpec, ...]
+    training: dict[str, Any]
+    shard_tokens: int
+    documents: dict[str, Document] = dataclasses.field(compare=False, repr=False)
+
+    def fingerprint(self) -> str:
+        """Hex sha256 of everything that decides the outcome: no comments, no order of keys, no paths."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "documents"}
+        fields["model"] = dataclasses.asdict(self.model)
+        fields["corpora"] = {name: _identity(corpus) for name, corpus in self.corpora.items()}
+        fields["stages"] = [dataclasses.asdict(stage) for stage in self.stages]
+        fields["tokenizer"] = {key: value for key, value in self.tokenizer.items() if key != "path"}
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+    def build_order(self) -> list[str]:
+        """Corpora so that whatever one needs stands before it (`check` has refused cycles)."""
+        order: list[str] = []
+
+        def visit(name: str) -> None:
+            if name not in order:
+                for needed in (*self.corpora[name].generated_from, *self.corpora[name].references):
+                    visit(needed)
+                order.append(name)
+
+        for name in self.corpora:
+            visit(name)
+        return order
+
+
+def _identity(corpus: Corpus) -> dict[str, Any]:
+    source = {key: value for key, value in corpus.source.items() if key != "paths"}
+    steps = [[step.name, step.step.version, step.params] for step in corpus.steps]
+    return {"kind": corpus.kind, "source": source, "steps": steps}
+
+
+def find(name: str) -> Path:
+    """The file of a manifest: a path, or the name of one that ships with tokenloom."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    shipped = MANIFESTS / f"{name}.yaml"
+    if shipped.is_file():
+        return shipped
+    known = sorted(file.stem for file in MANIFESTS.glob("*.yaml"))
+    raise ManifestError(
+        [f"{name}: no such manifest. Give the path of a YAML file, or one of the shipped ones: {', '.join(known)}."]
+    )
+
+
+def load_manifest(name: str) -> Manifest:
+    """Read and check a manifest and the files it names; raises ManifestError with every problem found."""
+    path = find(name)
+    document = Document(path, shown(path))
+    data = document.data
+    fields = Fields(document)
+    fields.keys(
+        (),
+        ("name", "version", "seed", "model", "tokenizer", "corpora", "stages", "training", "shard_tokens"),
+        required=("name", "version", "model", "corpora", "stages"),
+    )
+    document.check()
+    corpora, files = load_corpora(fields, path)
+    stages = _load_stages(fields, set(corpora))
+    manifest = Manifest(
+        name=str(data["name"]),
+        version=str(data["version"]),
+        seed=fields.count(("seed",), 0),
+        model=_load_model(fields, path),
+        tokenizer=_load_tokenizer(fields),
+        corpora=corpora,
+        stages=stages,
+        training=_load_training(fields),
+        shard_tokens=fields.count(("shard_tokens",), 64 * 2**20),
+        documents={"": document, **files},
+    )
+    problems = [problem for doc in (document, *files.values()) for problem in doc.problems]
+    if problems:
+        raise ManifestError(problems)
+    return manifest
+
+
+def _load_model(fields: Fields, path: Path) -> ModelShape:
+    name = str(fields.get(("model",)))
+    for candidate in (path.parent / name, MANIFESTS / name):
+        if candidate.is_file():
+            document = Document(candidate, shown(candidate))
+            shape_fields, names = Fields(document), tuple(field.name for field in dataclasses.fields(ModelShape))
+            shape_fields.keys((), names, required=names)
+            document.check()
+            shape = ModelShape(**document.data)
+            for problem in shape.problems():
+                document.problem((problem.partition(":")[0],), problem.partition(": ")[2])
+            document.check()
+            return shape
+    fields.document.problem(
+        ("model",),
+        f"{name}: no such file beside the manifest.",
+        "Shipped: models/tiny.yaml, models/glm45_air.yaml, models/glm45.yaml.",
+    )
+    return ModelShape("missing", 1, 1, 0, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1.0, False, False, 1.0, 0, 1e-5, 0.02)
+
+
+def _load_tokenizer(fields: Fields) -> dict[str, Any]:
+    fields.keys(("tokenizer",), ("path", "train"))
+    if fields.get(("tokenizer", "path")):
+        return {"path": str(fields.get(("tokenizer", "path")))}
+    fields.keys(("tokenizer", "train"), ("vocab_size", "sample_bytes"))
+    return {
+        "train": {
+            "vocab_size": fields.count(("tokenizer", "train", "vocab_size"), 4096),
+            "sample_bytes": fields.count(("tokenizer", "train", "sample_bytes"), 8 * 2**20),
+        }
+    }
+
+
+TRAINING_DEFAULTS: dict[str, Any] = {
+    "optimizer": "muon",
+    "lr": {"peak": 2.5e-4, "end": 2.5e-5, "warmup_tokens": 0},
+    "weight_decay": 0.1,
+    "clip_norm": 1.0,
+    "muon": {"momentum": 0.95, "ns_steps": 5, "update_rms": 0.2},
+    "adam": {"beta1": 0.9, "beta2": 0.95, "eps": 1e-8},
+    "sequence_balance_weight": 1e-4,
+    "checkpoint_steps": 1000,
+}
+"""GLM-4.5 report, section 2.4; the betas of AdamW, the warm-up and the clip norm are not disclosed there (Moonlight's are used)."""
+
+
+def _load_training(fields: Fields) -> dict[str, Any]:
+    fields.keys(("training",), tuple(TRAINING_DEFAULTS))
+    training: dict[str, Any] = {"optimizer": fields.choice(("training", "optimizer"), ("muon", "adamw"), "muon")}
+    for key, default in TRAINING_DEFAULTS.items():
+        where = ("training", key)
+        if isinstance(default, dict):
+            fields.keys(where, tuple(default))
+            training[key] = {
+                inner: fields.count((*where, inner), value)
+                if isinstance(value, int)
+                else fields.number((*where, inner), value)
+                for inner, value in default.items()
+            }
+        elif key != "optimizer":
+            training[key] = fields.count(where, default) if isinstance(default, int) else fields.number(where, default)
+    return training
+
+
+STAGE_KEYS = (
+    "name",
+    "tokens",
+    "seq_len",
+    "pack",
+    "batch_tokens",
+    "mix",
+    "max_epochs",
+    "rope_base",
+    "bias_rate",
+    "mtp_weight",
+)
+
+
+def _load_stages(fields: Fields, corpora: set[str]) -> tuple[StageSpec, ...]:
+    stages = fields.get(("stages",))
+    if not isinstance(stages, list) or not stages:
+        fields.document.problem(("stages",), "is empty.", "A curriculum has at least one stage.")
+        return ()
+    return tuple(_load_stage(fields, index, corpora) for index in range(len(stages)))
+
+
+def _load_stage(fields: Fields, index: int, corpora: set[str]) -> StageSpec:
+    at: Where = ("stages", index)
+    fields.keys(at, STAGE_KEYS, required=("name", "tokens", "seq_len", "pack", "batch_tokens", "mix"))
+    seq_len = fields.count((*at, "seq_len"), 1)
+    batch = fields.get((*at, "batch_tokens"))
+    if isinstance(batch, Mapping):
+        fields.keys((*at, "batch_tokens"), ("from", "to", "over"), required=("from", "to", "over"))
+        batch_from, batch_to, over = (
+            fields.count((*at, "batch_tokens", key), seq_len) for key in ("from", "to", "over")
+        )
+    else:
+        batch_from = batch_to = fields.count((*at, "batch_tokens"), seq_len)
+        over = 0
+    for value in {batch_from, batch_to}:
+        _check_batch(fields, (*at, "batch_tokens"), value, seq_len)
+    mix = _load_mix(fields, (*at, "mix"), corpora)
+    max_epochs = fields.get((*at, "max_epochs")) or {}
+    fields.keys((*at, "max_epochs"), tuple(mix))
+    return StageSpec(
+        name=str(fields.get((*at, "name"))),
+        tokens=fields.count((*at, "tokens"), 0),
+        seq_len=seq_len,
+        pack=fields.choice((*at, "pack"), PACKS),
+        batch_from=batch_from,
+        batch_to=batch_to,
+        batch_over=over,
+        mix=mix,
+        max_epochs={name: fields.number((*at, "max_epochs", name), 0.0) for name in max_epochs if name in mix},
+        rope_base=fields.number((*at, "rope_base"), 10_000.0),
+        bias_rate=fields.number((*at, "bias_rate"), 0.001),
+        mtp_weight=fields.number((*at, "mtp_weight"), 0.3),
+    )
+
+
+def _load_mix(fields: Fields, where: Where, corpora: set[str]) -> dict[str, float]:
+    mix = fields.get(where)
+    if not isinstance(mix, Mapping) or not mix:
+        fields.document.problem(where, "names no corpus.", "Write `mix: {web: 0.8, code: 0.2}`.")
+        return {}
+    for name in mix:
+        if name not in corpora:
+            fields.document.problem((*where, name), "is not a corpus of this manifest.", did_you_mean(name, corpora))
+    shares = {name: fields.number((*where, name), 0.0) for name in mix}
+    total = sum(shares.values())
+    if abs(total - 1) > 1e-9:
+        largest = max(shares, key=lambda name: shares[name])
+        fixed = shares[largest] + 1 - total
+        remedy = f"Set {largest} to {fixed:.6g}, or scale all." if fixed > 0 else "Scale the shares down."
+        fields.document.problem(where, f"the shares sum to {total:.6g}, not 1.", remedy)
+    for name, share in shares.items():
+        if share <= 0:
+            fields.document.problem(
+                (*where, name), f"a share of {share:g} is nothing.", "Remove it, or give it a positive share."
+            )
+    return shares
+
+
+def _check_batch(fields: Fields, where: Where, batch: int, seq_len: int) -> None:
+    if seq_len < 1 or (batch % seq_len == 0 and batch >= seq_len):
+        return
+    below, above = batch // seq_len * seq_len, -(-batch // seq_len) * seq_len
+    choices = " or ".join(f"{tokens} ({tokens // seq_len} rows)" for tokens in sorted({below, above}) if tokens)
+    fields.document.problem(
+        where, f"{batch} tokens is not a whole number of {seq_len}-token rows ({batch / seq_len:g}).", f"Use {choices}."
+    )

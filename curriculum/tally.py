@@ -1,0 +1,124 @@
+"""What a segment counts: documents and characters into and out of every step, drop reasons, a sample of the rejects, what was kept."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from datapipe import store
+from datapipe.schema import DROP
+
+REJECTS_PER_REASON = 20
+REJECT_CHARS = 2_000
+REJECTS = pa.schema([(name, pa.string()) for name in ("step", "reason", "id", "origin", "text")])
+
+
+class Tally:
+    """Counts of a segment: documents and characters into and out of every step, reasons, and a sample of the rejects."""
+
+    def __init__(self, names: list[str]):
+        self.counts = {name: Counter[str]() for name in names}
+        self.reasons = {name: Counter[str]() for name in names}
+        self.rejects: dict[tuple[str, str], list[dict[str, str]]] = {}
+
+    def split(self, name: str, table: pa.Table) -> pa.Table:
+        """The rows that step `name` kept, without the reason column; the others are counted."""
+        chars_in = num_chars(table)
+        kept = table
+        if DROP in table.column_names:
+            dropped = pc.is_valid(table[DROP])
+            kept = table.filter(pc.invert(dropped)).drop_columns([DROP])
+            self._count_rejects(name, table.filter(dropped))
+        self.counts[name].update(
+            documents_in=table.num_rows, documents_out=kept.num_rows, chars_in=chars_in, chars_out=num_chars(kept)
+        )
+        return kept
+
+    def _count_rejects(self, name: str, rejects: pa.Table) -> None:
+        self.reasons[name].update(rejects[DROP].to_pylist())
+        texts = pc.utf8_slice_codeunits(rejects["text"], 0, REJECT_CHARS)
+        columns = zip(
+            rejects[DROP].to_pylist(),
+            rejects["id"].to_pylist(),
+            rejects["origin"].to_pylist(),
+            texts.to_pylist(),
+            strict=True,
+        )
+        for reason, identity, origin, text in columns:
+            sample = self.rejects.setdefault((name, reason), [])
+            sample.append({"step": name, "reason": reason, "id": identity, "origin": origin, "text": text})
+            if len(sample) > 2 * REJECTS_PER_REASON:
+                self.rejects[name, reason] = smallest_ids(sample)
+
+    def write_rejects(self, path: str) -> None:
+        rows = [row for key in sorted(self.rejects) for row in smallest_ids(self.rejects[key])]
+        if rows:
+            with store.output_file(path) as sink:
+                pq.write_table(pa.Table.from_pylist(rows, schema=REJECTS), sink, compression="zstd")
+
+    def steps(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "step": name,
+                **{key: counts[key] for key in sorted(counts)},
+                "reasons": dict(sorted(self.reasons[name].items())),
+            }
+            for name, counts in self.counts.items()
+        ]
+
+
+def smallest_ids(rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    """The reject sample of one reason: a fixed number of rows, chosen by id alone."""
+    return sorted(rows, key=lambda row: row["id"])[:REJECTS_PER_REASON]
+
+
+class PartWriter:
+    """Streams one partition's documents to Parquet and keeps the counts that the lock and the report need."""
+
+    def __init__(self, path: str):
+        self.path = path
+        self._writer: pq.ParquetWriter | None = None
+        self.buckets: dict[str, Counter[str]] = {}
+        self.languages, self.licenses = Counter[str](), Counter[str]()
+
+    def __enter__(self) -> "PartWriter":
+        self._sink = store.output_file(self.path)
+        self._stream = self._sink.__enter__()
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._sink.__exit__(kind, error, trace)
+
+    def write(self, table: pa.Table) -> None:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._stream, table.schema, compression="zstd")
+        self._writer.write_table(table)
+        self.languages.update(name or "unknown" for name in table["lang"].to_pylist())
+        self.licenses.update(name or "unknown" for name in table["license"].to_pylist())
+        lengths = pc.utf8_length(table["text"]).to_numpy()
+        names = np.array(
+            table["bucket"].to_pylist() if "bucket" in table.column_names else ["all"] * table.num_rows, dtype=object
+        )
+        for bucket in sorted(set(names.tolist())):
+            chosen = names == bucket
+            self.buckets.setdefault(bucket, Counter()).update(
+                documents=int(chosen.sum()), chars=int(lengths[chosen].sum())
+            )
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            "buckets": {name: dict(counts) for name, counts in sorted(self.buckets.items())},
+            "languages": dict(sorted(self.languages.items())),
+            "licenses": dict(sorted(self.licenses.items())),
+        }
+
+
+def num_chars(table: pa.Table) -> int:
+    """Characters of text in the table."""
+    return pc.sum(pc.utf8_length(table["text"])).as_py() or 0

@@ -1,0 +1,73 @@
+"""Many jobs, few pipelines: jobs are generators that yield lists of tasks; all that are ready run together as one wave.
+
+A job reads as straight code (`results = yield Phase(...)`), may wait for another one (`books = yield After("books")`), and returns its
+result. Waves keep the number of Ray Data pipelines at the depth of the deepest job, whatever the number of corpora.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, NamedTuple
+
+from datapipe.engine import Engine, Task
+
+
+class Phase(NamedTuple):
+    """Tasks that a job wants done before it goes on; it is sent their results in order."""
+
+    label: str
+    tasks: list[Task]
+
+
+class After(NamedTuple):
+    """A job that must have ended before this one goes on; this one is sent its result."""
+
+    job: str
+
+
+Job = Generator[Phase | After, Any, Any]
+Observer = Callable[[str, str, int, int], None]
+"""Called with job, phase, finished tasks and all tasks whenever a task ends; phase is empty when the job has ended."""
+
+
+def run_jobs(jobs: Mapping[str, Job], engine: Engine, observe: Observer) -> dict[str, Any]:
+    """Run all jobs to their ends; results by name. An exception of a task or of a job ends the run."""
+    results: dict[str, Any] = {}
+    requests: dict[str, Phase | After] = {}
+
+    def advance(name: str, value: Any) -> None:
+        try:
+            requests[name] = jobs[name].send(value)
+        except StopIteration as end:
+            requests.pop(name, None)
+            results[name] = end.value
+            observe(name, "", 0, 0)
+
+    for name in jobs:
+        advance(name, None)
+    while requests:
+        for name in list(requests):
+            while isinstance(request := requests.get(name), After) and request.job in results:
+                advance(name, results[request.job])
+        wave = {name: request for name, request in requests.items() if isinstance(request, Phase)}
+        if not wave and not any(r.job in results for r in requests.values() if isinstance(r, After)):
+            stuck = ", ".join(f"{name} waits for {request[0]}" for name, request in requests.items())
+            if stuck:
+                raise ValueError(f"jobs wait for each other: {stuck}")
+        for name, outcomes in _run_wave(wave, engine, observe).items():
+            advance(name, outcomes)
+    return results
+
+
+def _run_wave(wave: Mapping[str, Phase], engine: Engine, observe: Observer) -> dict[str, list[dict[str, Any]]]:
+    tasks = [task for phase in wave.values() for task in phase.tasks]
+    owners = [name for name, phase in wave.items() for _ in phase.tasks]
+    done = dict.fromkeys(wave, 0)
+
+    def on_done(index: int) -> None:
+        name = owners[index]
+        done[name] += 1
+        observe(name, wave[name].label, done[name], len(wave[name].tasks))
+
+    for name, phase in wave.items():
+        observe(name, phase.label, 0, len(phase.tasks))
+    outcomes = iter(engine.run(tasks, on_done))
+    return {name: [next(outcomes) for _ in phase.tasks] for name, phase in wave.items()}

@@ -1,0 +1,1 @@
+"""Make documents: rows that a program verified against the text they came from."""

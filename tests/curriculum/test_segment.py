@@ -1,0 +1,120 @@
+"""One partition through its steps: counts, reasons, samples of rejects, the exchange that follows."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from curation.steps import CorpusStep, Step
+from curriculum import tally
+from curriculum.segment import Bound, Emit, run_segment, settle
+from datapipe import exchange
+from datapipe.schema import DROP, document_id, documents, with_column
+
+HERE = __name__
+
+
+def too_short(docs: pa.Table, *, min_chars: int) -> pa.Array:
+    return pc.if_else(pc.less(pc.utf8_length(docs["text"]), min_chars), "too_short", None)
+
+
+def shout(docs: pa.Table) -> pa.Table:
+    return with_column(docs, "text", pc.utf8_upper(docs["text"]))
+
+
+def vowels(docs: pa.Table) -> pa.Array:
+    return pc.cast(pc.count_substring_regex(docs["text"], "[AEIOU]"), pa.float32())
+
+
+def by_text(docs: pa.Table) -> pa.Table:
+    keys = pa.array([int(document_id(text)[:16], 16) for text in docs["text"].to_pylist()], pa.uint64())
+    return pa.table({"key": keys, "id": docs["id"]})
+
+
+def first_of_key(rows: pa.Table) -> pa.Table:
+    return rows.group_by("key").aggregate([("id", "min")]).select(["id_min"])
+
+
+def together(tables: list[pa.Table]) -> pa.Table:
+    return pa.concat_tables(tables).sort_by("id_min")
+
+
+def keep_first(docs: pa.Table, verdict: pa.Table) -> pa.Table:
+    kept = pc.is_in(docs["id"], verdict["id_min"])
+    return with_column(docs, DROP, pc.if_else(kept, pa.scalar(None, pa.string()), "again"))
+
+
+ONCE = CorpusStep(by_text, first_of_key, together, keep_first)
+
+
+def bound(name: str, kind: str, **params: object) -> Bound:
+    return Bound(name, Step(kind, f"{HERE}:{name}", 1), params)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> str:
+    texts = ["one", "a longer text", "a longer text", "x", "another long text", ""]
+    rows = [{"text": text, "origin": f"o{index}", "corpus": "c", "kind": "web"} for index, text in enumerate(texts)]
+    pq.write_table(documents(rows), tmp_path / "in.parquet")
+    return str(tmp_path / "in.parquet")
+
+
+STEPS = [bound("too_short", "filter", min_chars=4), bound("shout", "map"), bound("vowels", "score")]
+
+
+def run(tmp_path: Path, part: str, **changes: object) -> dict:
+    arguments = {"corpus": "c", "source": part, "verdict": None, "steps": STEPS, "emit": None, **changes}
+    return run_segment(output=str(tmp_path / "out.parquet"), **arguments)
+
+
+def test_steps_run_in_order_and_are_counted(tmp_path: Path, part: str) -> None:
+    result = run(tmp_path, part)
+    assert [step["step"] for step in result["steps"]] == ["too_short", "shout", "vowels"]
+    assert result["steps"][0] == {
+        "step": "too_short", "documents_in": 6, "documents_out": 3, "chars_in": 47, "chars_out": 43, "reasons": {"too_short": 3},
+    }  # fmt: skip
+    kept = pq.read_table(tmp_path / "out.parquet")
+    assert kept["text"].to_pylist() == ["A LONGER TEXT", "A LONGER TEXT", "ANOTHER LONG TEXT"]
+    assert kept["vowels"].to_pylist() == [4.0, 4.0, 5.0]
+    assert DROP not in kept.column_names
+    assert result["buckets"] == {"all": {"documents": 3, "chars": 43}}
+
+
+def test_rejects_are_sampled_by_id_alone(tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tally, "REJECTS_PER_REASON", 2)
+    run(tmp_path, part)
+    rejects = pq.read_table(tmp_path / "out.parquet.rejects.parquet").to_pylist()
+    expected = sorted(document_id(f"o{index}") for index in (0, 3, 5))[:2]
+    assert [row["id"] for row in rejects] == expected
+    assert {row["reason"] for row in rejects} == {"too_short"}
+
+
+def test_an_exchange_and_its_verdict(tmp_path: Path, part: str) -> None:
+    step = Bound("once", Step("corpus", f"{HERE}:ONCE", 1), {})
+    sent = str(tmp_path / "sent.arrow")
+    run(tmp_path, part, emit=Emit(step, 3, sent))
+    assert sum(exchange.read_slice([sent], receiver).num_rows for receiver in range(3)) == 3
+    verdict = str(tmp_path / "verdict.arrow")
+    assert settle(output=verdict, step=step, exchanged=[sent], num_receivers=3, reference=[]) == {"rows": 2}
+    after = run_segment(
+        output=str(tmp_path / "after.parquet"),
+        corpus="c",
+        source=str(tmp_path / "out.parquet"),
+        verdict=(step, verdict),
+        steps=[],
+        emit=None,
+    )
+    assert after["steps"][0]["reasons"] == {"again": 1}
+    assert pq.read_table(tmp_path / "after.parquet").num_rows == 2
+
+
+def test_an_empty_partition_has_the_columns_of_a_full_one(tmp_path: Path, part: str) -> None:
+    full = run(tmp_path, part, steps=STEPS)
+    assert full["steps"]
+    schema = pq.read_schema(tmp_path / "out.parquet")
+    pq.write_table(pq.read_table(part).slice(0, 0), part)
+    empty = run(tmp_path, part)
+    assert empty["steps"][0]["documents_in"] == 0
+    assert pq.read_schema(tmp_path / "out.parquet").equals(schema)

@@ -1,0 +1,25 @@
+"""Counts as people write them."""
+
+import pytest
+
+from curriculum.units import binary, parse_count, si, size
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("15T", 15 * 10**12), ("500B", 5 * 10**11), ("64Mi", 2**26), ("1.5k", 1500), ("1_000", 1000), (7, 7), ("0.5Ki", 512)],
+)
+def test_parse_count(text: object, count: int) -> None:
+    assert parse_count(text) == count
+
+
+@pytest.mark.parametrize("text", ["fifteen", "15 apples", "1.5", "1.0001k", True, 1.5, None, "-3", ""])
+def test_parse_count_refuses(text: object) -> None:
+    with pytest.raises(ValueError, match=r"not a (count|whole number)"):
+        parse_count(text)
+
+
+def test_numbers_for_people() -> None:
+    assert [si(15e12), si(1.54e12), si(820_000), si(12), si(0.5)] == ["15T", "1.54T", "820k", "12", "0.5"]
+    assert [binary(2**26), binary(1000), binary(3 * 2**10)] == ["64Mi", "1000", "3Ki"]
+    assert size(3 * 2**29) == "1.5 GiB"

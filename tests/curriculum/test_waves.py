@@ -1,0 +1,81 @@
+"""Jobs advance together, wait for each other, and get their own results."""
+
+from typing import Any
+
+import pytest
+
+from curriculum.waves import After, Job, Phase, run_jobs
+from datapipe.engine import Task
+
+
+class Recorder:
+    """An engine that returns each task's argument and remembers the waves."""
+
+    def __init__(self) -> None:
+        self.waves: list[list[str]] = []
+
+    def run(self, tasks: list[Task], on_done: Any) -> list[dict[str, Any]]:
+        self.waves.append([task.output for task in tasks])
+        for index in range(len(tasks)):
+            on_done(index)
+        return [{"value": task.output} for task in tasks]
+
+    def close(self) -> None: ...
+
+
+def task(name: str) -> Task:
+    return Task(dict, name, {})
+
+
+def test_ready_jobs_share_a_wave() -> None:
+    def job(name: str, depth: int) -> Job:
+        values = []
+        for index in range(depth):
+            values += yield Phase("step", [task(f"{name}{index}")])
+        return [value["value"] for value in values]
+
+    engine = Recorder()
+    results = run_jobs({"a": job("a", 2), "b": job("b", 1)}, engine, lambda *call: None)
+    assert results == {"a": ["a0", "a1"], "b": ["b0"]}
+    assert engine.waves == [["a0", "b0"], ["a1"]]
+
+
+def test_a_job_is_sent_the_result_it_waited_for() -> None:
+    def first() -> Job:
+        yield Phase("work", [task("x")])
+        return 42
+
+    def second() -> Job:
+        value = yield After("first")
+        again = yield After("first")
+        return value + again
+
+    assert run_jobs({"second": second(), "first": first()}, Recorder(), lambda *call: None)["second"] == 84
+
+
+def test_jobs_without_tasks_end_too() -> None:
+    def nothing() -> Job:
+        return "done"
+        yield
+
+    def waits() -> Job:
+        return (yield After("nothing"))
+
+    assert run_jobs({"waits": waits(), "nothing": nothing()}, Recorder(), lambda *call: None)["waits"] == "done"
+
+
+def test_a_circle_is_an_error() -> None:
+    def waits(other: str) -> Job:
+        yield After(other)
+
+    with pytest.raises(ValueError, match="wait for each other"):
+        run_jobs({"a": waits("b"), "b": waits("a")}, Recorder(), lambda *call: None)
+
+
+def test_progress_counts_per_job() -> None:
+    def job() -> Job:
+        yield Phase("work", [task("x"), task("y")])
+
+    calls: list[tuple[Any, ...]] = []
+    run_jobs({"a": job()}, Recorder(), lambda *call: calls.append(call))
+    assert calls == [("a", "work", 0, 2), ("a", "work", 1, 2), ("a", "work", 2, 2), ("a", "", 0, 0)]
