@@ -1,0 +1,295 @@
+"""The command line: `tokenloom VERB`. Tables go to stdout (`--json` for machines), progress and messages to stderr.
+
+Exit codes: 0 fine, 1 a check or a run failed, 2 a bad manifest or a bad call, 130 interrupted (the same command continues).
+Modules are imported by the verb that needs them, so that `plan` answers at once and needs neither ray nor torch.
+"""
+
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+
+from curriculum.document import ManifestError
+
+if TYPE_CHECKING:
+    from curriculum.build import Built
+
+app = typer.Typer(
+    help="Turn raw crawls, repositories and books into packed shards, and feed them stage by stage to a mixture-of-experts trainer.\n\n"
+    "Start with: tokenloom sample sample && tokenloom run quickstart out --data sample",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+stdout, stderr = Console(), Console(stderr=True)
+
+ManifestArgument = Annotated[str, typer.Argument(help="A manifest file, or the name of a shipped one (quickstart).")]
+OutArgument = Annotated[str, typer.Argument(help="Folder of the build: local or s3://bucket/prefix.")]
+DataOption = Annotated[str, typer.Option(help="Folder that relative paths of the manifest's sources start from.")]
+CpusOption = Annotated[
+    int | None, typer.Option(min=1, help="Cores for local Ray; all by default. The result is the same for any number.")
+]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads of the trainer; all cores by default.")]
+InProcessOption = Annotated[
+    bool, typer.Option("--in-process", help="Run without Ray, one task after the other (for debugging).")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+@app.command()
+def sample(
+    out: Annotated[str, typer.Argument(help="Local folder for the sample.")],
+    max_bytes: Annotated[str, typer.Option(help="Raw size of the sample.")] = "60M",
+) -> None:
+    """Write a real corpus from this Python installation: web pages, repositories, formulas, long documents. Needs no network.
+
+    Example: tokenloom sample sample
+    """
+    from curriculum.units import parse_count, si
+    from datapipe.sample import write_sample
+
+    try:
+        limit = parse_count(max_bytes)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    with stderr.status("reading this Python installation") as status:
+        report = write_sample(
+            out, max_bytes=limit, progress=lambda name, done, total: status.update(f"{name} {done}/{total}")
+        )
+    for name, num_bytes in report.bytes.items():
+        stdout.print(f"{name:<8} {report.documents[name]:>7,} documents  {si(num_bytes)}B")
+
+
+@app.command()
+def plan(
+    manifest: ManifestArgument,
+    out: Annotated[str | None, typer.Option(help="A finished build: its measured sizes replace declared ones.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a curriculum will do: stages, exact rows and steps, tokens and epochs per source. Touches no data.
+
+    Example: tokenloom plan quickstart
+    """
+    from curriculum.lock import read_lock
+    from curriculum.manifest import load_manifest
+    from curriculum.planner import make_plan
+    from curriculum.show import show_plan
+
+    loaded = load_manifest(manifest)
+    lock, digest = read_lock(out) if out else (None, "")
+    made, warnings = make_plan(loaded, lock, digest)
+    if as_json:
+        print(made.to_json(), end="")
+    else:
+        show_plan(stdout, loaded, made, measured=lock is not None)
+    _warn(warnings)
+
+
+@app.command()
+def build(
+    manifest: ManifestArgument,
+    out: OutArgument,
+    data: DataOption = ".",
+    cpus: CpusOption = None,
+    in_process: InProcessOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make corpora, tokenizer, packed shards, lock and plan. Finished parts are never redone: run it again after an interruption.
+
+    Example: tokenloom build quickstart out --data sample
+    """
+    built = _build(manifest, out, data, cpus, in_process)
+    _show_built(built, as_json)
+
+
+@app.command()
+def train(
+    out: OutArgument,
+    threads: ThreadsOption = None,
+    stop_after: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many global steps; a later call continues.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the stages of a build's plan from its newest checkpoint.
+
+    Example: tokenloom train out
+    On many GPUs: torchrun --nproc-per-node 8 -m trainer.run --root out
+    """
+    last = _train(out, threads, stop_after)
+    if as_json:
+        print(json.dumps(last))
+    elif last:
+        stdout.print(
+            f"step {last['step'] + 1}: loss {last['loss']:.3f} after {last['tokens']:,} tokens; {out}/metrics.jsonl has every step"
+        )
+
+
+@app.command()
+def report(out: OutArgument) -> None:
+    """Write one HTML page about a build and its training: OUT/report/index.html, self-contained.
+
+    Example: tokenloom report out
+    """
+    from curriculum.report import write_report
+
+    stdout.print(write_report(out), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def inspect(
+    out: OutArgument,
+    step: Annotated[
+        int | None, typer.Option(min=0, help="A global training step: which rows and documents were in it.")
+    ] = None,
+    document: Annotated[
+        str | None, typer.Option(help="A document by its id: where it came from and what was found about it.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Trace a training step to its documents, or a document to its source. Computed from the plan; nothing needs to have been logged.
+
+    Example: tokenloom inspect out --step 12
+    """
+    from curriculum import inspect as tracing
+    from curriculum.show import show_step
+
+    if (step is None) == (document is None):
+        raise typer.BadParameter("give --step N or --document ID")
+    if step is not None:
+        found = tracing.inspect_step(out, step)
+        if as_json:
+            print(json.dumps(found))
+        else:
+            show_step(stdout, found)
+        return
+    row = tracing.inspect_document(out, str(document))
+    if row is None:
+        _fail(
+            f"no corpus of {out} kept a document {document}. It may have been dropped: see the rejects in the report."
+        )
+    print(json.dumps(row, indent=None if as_json else 1))
+
+
+@app.command()
+def verify(out: OutArgument, as_json: JsonOption = False) -> None:
+    """Check that every file of a build is what its lock says, and that plan and lock agree. Exit code 1 if not.
+
+    Example: tokenloom verify out
+    """
+    from curriculum import verify as checking
+
+    with stderr.status("verifying") as status:
+        problems = checking.verify(out, on_file=lambda path: status.update(f"verifying {path}"))
+    if as_json:
+        print(json.dumps({"problems": problems, **checking.summary(out)}))
+    else:
+        for problem in problems:
+            stdout.print(problem, style="red", highlight=False)
+        if not problems:
+            stdout.print("{shards} shards, {bytes:,} bytes: all as the lock says".format(**checking.summary(out)))
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    manifest: ManifestArgument,
+    out: OutArgument,
+    data: DataOption = ".",
+    cpus: CpusOption = None,
+    threads: ThreadsOption = None,
+    in_process: InProcessOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Build what is missing, train all stages, write the report.
+
+    Example: tokenloom run quickstart out --data sample
+    """
+    built = _build(manifest, out, data, cpus, in_process)
+    if not as_json:
+        _show_built(built, as_json=False)
+    last = _train(out, threads, None)
+    from curriculum.report import write_report
+
+    page = write_report(out)
+    if as_json:
+        print(json.dumps({"last_step": last, "report": page}))
+        return
+    stdout.print(f"final loss {last['loss']:.3f} after {last['tokens']:,} tokens in {last['step'] + 1} steps")
+    stdout.print(f"report: {page}", soft_wrap=True, highlight=False)
+
+
+def _build(manifest: str, out: str, data: str, cpus: int | None, in_process: bool) -> "Built":
+    from curriculum.build import build as build_all
+    from curriculum.manifest import load_manifest
+    from curriculum.progress import BuildProgress
+    from datapipe.engine import InProcess, RayData
+
+    loaded = load_manifest(manifest)
+    engine = InProcess() if in_process else RayData(cpus)
+    try:
+        with BuildProgress(stderr) as progress:
+            return build_all(loaded, out, data, engine, progress.observe)
+    finally:
+        engine.close()
+
+
+def _show_built(built: "Built", as_json: bool) -> None:
+    from curriculum.show import show_build
+
+    if as_json:
+        print(json.dumps(built.lock))
+    else:
+        show_build(stdout, built.lock)
+    _warn(built.warnings)
+
+
+def _train(out: str, threads: int | None, stop_after: int | None) -> dict[str, Any]:
+    from curriculum.inspect import load_plan
+    from curriculum.progress import TrainProgress
+    from curriculum.training import run_trainer
+
+    with TrainProgress(stderr, load_plan(out).steps) as progress:
+        return run_trainer(out, threads=threads, stop_after=stop_after, on_step=progress.on_step)
+
+
+def _warn(warnings: list[str]) -> None:
+    for warning in warnings:
+        stderr.print(f"warning: {warning}", style="yellow", highlight=False)
+
+
+def _fail(message: str, code: int = 1) -> None:
+    stderr.print(message, style="red", highlight=False, markup=False)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Entry point: turns the errors a user can cause into messages and exit codes."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    try:
+        code = typer.main.get_command(app)(standalone_mode=False)
+    except click.Abort:
+        print("\ninterrupted; the same command continues where it stopped", file=sys.stderr)
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except _foreseen() as error:
+        print(error, file=sys.stderr)
+        code = 2 if isinstance(error, ManifestError) else 1
+    sys.exit(code)
+
+
+def _foreseen() -> tuple[type[Exception], ...]:
+    """Errors with a message for the user; evaluated, and so imported, only when there is an error."""
+    from curriculum.curate import BuildError
+    from curriculum.training import TrainingError
+    from datapipe.store import StoreError
+
+    return ManifestError, BuildError, TrainingError, StoreError

@@ -1,0 +1,94 @@
+"""Progress on stderr: one line per job of a build, one for a training run; plain lines when stderr is no terminal."""
+
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+QUIET_SECONDS = 2.0  # without a terminal, at most one line in so many seconds
+
+
+class BuildProgress:
+    """Shows what the jobs of a build are doing; pass `observe` to the build."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        self._bars = Progress(
+            TextColumn("{task.description:<24}"),
+            BarColumn(24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[phase]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._said = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def observe(self, job: str, phase: str, done: int, total: int) -> None:
+        """A task of `job` ended, or its `phase` began; an empty phase ends the job."""
+        if not self.console.is_terminal:
+            if phase and done == total and time.monotonic() - self._said > QUIET_SECONDS:
+                self._said = time.monotonic()
+                self.console.print(f"{job}: {phase} {done}/{total}", highlight=False)
+        elif not phase:
+            if job in self._tasks:
+                self._bars.update(self._tasks[job], visible=False)
+        else:
+            if job not in self._tasks:
+                self._tasks[job] = self._bars.add_task(job, phase=phase)
+            self._bars.update(self._tasks[job], completed=done, total=total, phase=phase)
+
+
+class TrainProgress:
+    """Shows a training run; pass `on_step` to the trainer."""
+
+    def __init__(self, console: Console, num_steps: int):
+        self.console, self.num_steps = console, num_steps
+        self._bar = Progress(
+            TextColumn("{task.description:<24}"),
+            BarColumn(24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("train", total=num_steps, state="starting")
+        self._stage = ""
+        self._said = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def on_step(self, metrics: dict[str, Any]) -> None:
+        """One step ended; `metrics` is its line of metrics.jsonl."""
+        state = f"loss {metrics['loss']:.3f}  lr {metrics['lr']:.2e}  {metrics['rows']} x {metrics['seq_len']}"
+        if metrics["stage"] != self._stage:
+            self._stage = metrics["stage"]
+            self.console.print(
+                f"stage {self._stage}: rows of {metrics['seq_len']}, {metrics['rows']} per step, RoPE base {metrics['rope_base']:g}",
+                highlight=False,
+            )
+        self._bar.update(self._task, completed=metrics["step"] + 1, state=state, description=f"train {self._stage}")
+        if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
+            self._said = time.monotonic()
+            self.console.print(f"step {metrics['step'] + 1}/{self.num_steps}  {state}", highlight=False)

@@ -1,0 +1,32 @@
+"""Starts the trainer in a process of its own and follows it: the trainer imports this floor, so this floor does not import it.
+
+The trainer writes one line of JSON per step to its stdout; when this process dies, the next line breaks the pipe and ends it.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+class TrainingError(Exception):
+    """The trainer ended with an error, which it has written to stderr."""
+
+
+def run_trainer(
+    root: str, *, threads: int | None, stop_after: int | None, on_step: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Train the plan at `root` to its end, or to `stop_after` steps; returns the line of the last step in metrics.jsonl."""
+    command = [sys.executable, "-m", "trainer.run", "--root", root, "--steps-to-stdout"]
+    command += ["--threads", str(threads)] if threads else []
+    command += ["--stop-after", str(stop_after)] if stop_after else []
+    last: dict[str, Any] = {}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            last = json.loads(line)
+            on_step(last)
+    if process.returncode:
+        raise TrainingError(f"the trainer ended with exit code {process.returncode}; its message stands above")
+    return last
