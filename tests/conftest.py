@@ -1,5 +1,6 @@
 """Fixtures every test may use. Real data that the repository does not carry lies beside it; tests that need it skip without it."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,3 +30,24 @@ def ray_engine() -> Iterator[RayData]:
     engine = RayData(num_cpus=2)
     yield engine
     engine.close()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """`s3://bucket` on a moto server that the AWS variables of the environment point to (subprocesses inherit them)."""
+    boto3 = pytest.importorskip("boto3")
+    server_module = pytest.importorskip("moto.server")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "test-key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.delenv("AWS_PROFILE", raising=False)
+        boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"]).create_bucket(Bucket="tokenloom-test")
+        yield "s3://tokenloom-test"
+    server.stop()

@@ -1,0 +1,44 @@
+"""Which keys of a JSON object or columns of a Parquet file make a document: the same options for both readers."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from datapipe.readers.split import Row
+
+
+class Keys(NamedTuple):
+    """Names of the keys; None where there is none."""
+
+    text: str
+    id: str | None
+    origin: str | None
+    license: str | None
+    lang: str | None
+
+    def named(self) -> list[str]:
+        return list(dict.fromkeys(key for key in self if key))
+
+
+def document(record: Mapping[str, Any], keys: Keys, file: str, place: str) -> Row | None:
+    """The row of a record, None when it holds no text.
+
+    The origin is the value of `keys.origin`, else `file#id` with the value of `keys.id`, else `file#place`.
+    """
+    text = record.get(keys.text)
+    if not isinstance(text, str) or not text.strip():
+        return None
+    origin, id = _label(record, keys.origin), _label(record, keys.id)
+    return {
+        "text": text,
+        "origin": origin or f"{file}#{id or place}",
+        "license": _label(record, keys.license),
+        "lang": _label(record, keys.lang),
+    }
+
+
+def _label(record: Mapping[str, Any], key: str | None) -> str | None:
+    """The value as a string, None for anything but strings and integers, and for an empty string."""
+    value = record.get(key) if key else None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return str(value) or None
