@@ -35,13 +35,15 @@ class CorpusStep(NamedTuple):
     merge(tables, **params) -> pa.Table  one call with what the receivers returned, in receiver order: the verdict
     apply(docs, verdict, **params) -> pa.Table   one call per partition: same rows, columns added, `drop_reason` set
 
-    Every function must give the same result for any order of its input rows.
+    Every function must give the same result for any order of its input rows. `check(**params)` raises ValueError for parameters that
+    cannot be meant, before any data is touched.
     """
 
     emit: Callable[..., pa.Table]
     reduce: Callable[..., pa.Table]
     merge: Callable[..., pa.Table]
     apply: Callable[..., pa.Table]
+    check: Callable[..., None] | None = None
 
 
 STEPS: dict[str, Step] = {

@@ -1,0 +1,295 @@
+"""Words, lines and n-grams of many documents at once, as numpy arrays: the ground under the text rules and MinHash.
+
+Documents are joined into chunks of code points (UTF-32), each followed by one line feed, so that no word or line spans two of them.
+A span is a [start, end) range of characters; its hash is a polynomial over its code points, read off one prefix sum, so hashing every
+word of a chunk costs the same few array passes whatever the words are. No Python runs per word: words, their hashes and 5-grams of
+English at about 100 MB per CPU second.
+
+Letters are Unicode's (any script). Every ideograph counts as a word of its own, because Chinese and Japanese write no spaces; Thai,
+Lao and Khmer are not segmented: a run between spaces is one word there. Only the first `MAX_CHARS` characters of a document are looked
+at, which bounds the memory that one huge document can ask for (about 100 bytes per character).
+
+Suffixes name dimensions: C characters of a chunk, D documents, S spans, G n-grams.
+"""
+
+import functools
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+MAX_CHARS = 1 << 21  # twenty times the longest text of 100,000 words that the rules could keep
+CHUNK_CHARS = 1 << 17  # a chunk's arrays then stay within a core's cache
+
+SPACE, NEWLINE, LETTER, WORD, IDEOGRAPH, SYMBOL = (np.uint8(1 << bit) for bit in range(6))
+
+_MASK64 = (1 << 64) - 1
+_BASE = 0x9E3779B97F4A7C15  # any odd number is invertible modulo 2**64
+_BASE_INVERSE = pow(_BASE, -1, 1 << 64)
+_MIX = 0xD6E8FEB86659FD93
+_GRAM_BASE = 0xC2B2AE3D27D4EB4F
+_ASSIGNED = 0x40000  # no letter, mark, number or space lies above
+
+
+class Chunk(NamedTuple):
+    """Some documents as one array of code points."""
+
+    codes_C: np.ndarray  # uint32
+    classes_C: np.ndarray  # uint8 flags: SPACE, NEWLINE, LETTER, WORD, IDEOGRAPH, SYMBOL
+    starts_D: np.ndarray  # int64, first character of each document
+    ends_D: np.ndarray  # int64, one past its last; the line feed that follows is not part of it
+
+    @property
+    def chars_D(self) -> np.ndarray:
+        """Characters looked at per document."""
+        return self.ends_D - self.starts_D
+
+    def count_flags(self, flags_C: np.ndarray) -> np.ndarray:
+        """How many characters of each document are flagged; int64 (D,)."""
+        total_C1 = _prefix(flags_C)
+        return total_C1[self.ends_D] - total_C1[self.starts_D]
+
+
+class Spans(NamedTuple):
+    """Ranges of characters in the order of the text."""
+
+    start_S: np.ndarray  # int64
+    end_S: np.ndarray  # int64
+    doc_S: np.ndarray  # int64, index of the document in the chunk
+
+    @property
+    def chars_S(self) -> np.ndarray:
+        return self.end_S - self.start_S
+
+
+def chunks(texts: pa.ChunkedArray | pa.Array) -> Iterator[Chunk]:
+    """The documents of a text column in order, about `CHUNK_CHARS` characters at a time; a null reads as an empty text."""
+    batch: list[str] = []
+    size = 0
+    for scalar in texts:
+        text = (scalar.as_py() or "")[:MAX_CHARS]
+        if batch and size + len(text) > CHUNK_CHARS:
+            yield chunk_of(batch)
+            batch, size = [], 0
+        batch.append(text)
+        size += len(text) + 1
+    if batch:
+        yield chunk_of(batch)
+
+
+def chunk_of(texts: Sequence[str]) -> Chunk:
+    """One chunk of exactly these documents."""
+    joined = "\n".join(texts) + "\n"
+    codes_C = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
+    lengths_D = np.fromiter(map(len, texts), np.int64, len(texts))
+    ends_D = np.cumsum(lengths_D + 1) - 1
+    return Chunk(codes_C, _classes()[codes_C], ends_D - lengths_D, ends_D)
+
+
+def blank_separated(chunk: Chunk) -> Spans:
+    """Runs of characters other than white space."""
+    return runs(chunk, (chunk.classes_C & SPACE) == 0)
+
+
+def word_runs(chunk: Chunk) -> Spans:
+    """Runs of letters, marks, digits and underscores: words without punctuation."""
+    return runs(chunk, (chunk.classes_C & WORD) != 0)
+
+
+def lines(chunk: Chunk) -> Spans:
+    """Lines that hold more than white space, without their line feed."""
+    end_S = np.flatnonzero(chunk.classes_C & NEWLINE)
+    start_S = np.concatenate([[0], end_S[:-1] + 1])
+    black_C1 = _prefix((chunk.classes_C & SPACE) == 0)
+    keep_S = black_C1[end_S] > black_C1[start_S]
+    return _spans(chunk, start_S[keep_S], end_S[keep_S])
+
+
+def paragraphs(chunk: Chunk, of_lines: Spans) -> Spans:
+    """Runs of the chunk's lines with no blank line between them."""
+    feeds_C1 = _prefix((chunk.classes_C & NEWLINE) != 0)
+    first_S = np.ones(len(of_lines.start_S), bool)
+    gap_S = feeds_C1[of_lines.start_S[1:]] - feeds_C1[of_lines.end_S[:-1]]
+    first_S[1:] = (gap_S > 1) | (of_lines.doc_S[1:] != of_lines.doc_S[:-1])
+    last_S = np.append(first_S[1:], True)[: len(first_S)]
+    return _spans(chunk, of_lines.start_S[first_S], of_lines.end_S[last_S])
+
+
+def runs(chunk: Chunk, inside_C: np.ndarray) -> Spans:
+    """Maximal runs of flagged characters, cut before and after every ideograph."""
+    padded = np.zeros(len(inside_C) + 2, bool)
+    padded[1:-1] = inside_C
+    change_C1 = padded[1:] != padded[:-1]
+    ideograph_C = (chunk.classes_C & IDEOGRAPH) != 0
+    if ideograph_C.any():
+        change_C1[:-1] |= ideograph_C
+        change_C1[1:] |= ideograph_C
+    edges = np.flatnonzero(change_C1)
+    return _spans(chunk, edges[padded[edges + 1]], edges[padded[edges]])
+
+
+def count_in(spans: Spans, flags_C: np.ndarray) -> np.ndarray:
+    """int64 (S,): how many characters of each span are flagged."""
+    total_C1 = _prefix(flags_C)
+    return total_C1[spans.end_S] - total_C1[spans.start_S]
+
+
+def char_sums(chunk: Chunk, *, lower: bool = False) -> np.ndarray:
+    """uint64 (C+1,): what `hash_spans` reads hashes from; of the text in lower case, character by character, if asked."""
+    codes_C = _lower()[chunk.codes_C] if lower else chunk.codes_C
+    terms_C = codes_C.astype(np.uint64)
+    terms_C *= _powers(_power_of_two(len(codes_C)))[0][: len(codes_C)]
+    sums_C1 = np.zeros(len(codes_C) + 1, np.uint64)
+    np.cumsum(terms_C, out=sums_C1[1:])
+    return sums_C1
+
+
+def hash_spans(sums_C1: np.ndarray, spans: Spans) -> np.ndarray:
+    """uint64 (S,): `hash_text` of the text of every span."""
+    inverses_C = _powers(_power_of_two(len(sums_C1) - 1))[1]
+    return _mix((sums_C1[spans.end_S] - sums_C1[spans.start_S]) * inverses_C[spans.start_S])
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def hash_text(text: str) -> int:
+    """The 64-bit hash that `hash_spans` gives a span with this text: the plain definition."""
+    total = sum(ord(char) * pow(_BASE, index, 1 << 64) for index, char in enumerate(text))
+    return _mix_int(total & _MASK64)
+
+
+def ngrams(hashes_S: np.ndarray, doc_S: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """(uint64 hash (G,), int64 index of the first span (G,)) of every run of `n` spans that lies in one document."""
+    num_grams = max(0, len(hashes_S) - n + 1)
+    first_G = np.flatnonzero(doc_S[:num_grams] == doc_S[n - 1 :])
+    total_G = np.zeros(num_grams, np.uint64)
+    for offset in range(n):
+        total_G += hashes_S[offset : offset + num_grams] * np.uint64(gram_factor(offset))
+    return _mix(total_G[first_G]), first_G
+
+
+@functools.lru_cache(maxsize=64)
+def gram_factor(offset: int) -> int:
+    """What the hash of the word at `offset` of an n-gram is multiplied with."""
+    return pow(_GRAM_BASE, offset + 1, 1 << 64)
+
+
+def hash_ngram(words: Sequence[str]) -> int:
+    """The 64-bit hash that `ngrams` gives these words: the plain definition."""
+    total = sum(hash_text(word) * gram_factor(offset) for offset, word in enumerate(words))
+    return _mix_int(total & _MASK64)
+
+
+def per_document(values_S: np.ndarray, doc_S: np.ndarray, num_docs: int) -> np.ndarray:
+    """int64 (D,): sums of integers or flags by document."""
+    return np.bincount(doc_S, weights=values_S, minlength=num_docs).astype(np.int64)
+
+
+def occurrences(hashes_S: np.ndarray, doc_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(order, starts): `order` brings equal hashes of one document together, earlier ones first; groups begin at `starts`."""
+    keys_S = hashes_S ^ (doc_S.astype(np.uint64) * np.uint64(_BASE))
+    order = np.argsort(keys_S, kind="stable")
+    sorted_S = keys_S[order]
+    first_S = np.ones(len(order), bool)
+    first_S[1:] = sorted_S[1:] != sorted_S[:-1]
+    return order, np.flatnonzero(first_S)
+
+
+def repeats(hashes_S: np.ndarray, doc_S: np.ndarray) -> np.ndarray:
+    """bool (S,): the same hash came before in the same document."""
+    order, starts = occurrences(hashes_S, doc_S)
+    again_S = np.ones(len(hashes_S), bool)
+    again_S[order[starts]] = False
+    return again_S
+
+
+def _spans(chunk: Chunk, start_S: np.ndarray, end_S: np.ndarray) -> Spans:
+    first_D1 = np.searchsorted(start_S, np.append(chunk.starts_D, len(chunk.codes_C)))
+    return Spans(start_S, end_S, np.repeat(np.arange(len(chunk.starts_D)), np.diff(first_D1)))
+
+
+def _prefix(flags_C: np.ndarray) -> np.ndarray:
+    """int64 (C+1,): how many flags lie before each position."""
+    total_C1 = np.zeros(len(flags_C) + 1, np.int64)
+    np.cumsum(flags_C, out=total_C1[1:])
+    return total_C1
+
+
+def _mix(values: np.ndarray) -> np.ndarray:
+    """A bijection of uint64 whose every output bit depends on every input bit (xmx of the Murmur family)."""
+    values = values ^ (values >> np.uint64(32))
+    values *= np.uint64(_MIX)
+    values ^= values >> np.uint64(32)
+    values *= np.uint64(_MIX)
+    values ^= values >> np.uint64(32)
+    return values
+
+
+def _mix_int(value: int) -> int:
+    for _ in range(2):
+        value = ((value ^ (value >> 32)) * _MIX) & _MASK64
+    return value ^ (value >> 32)
+
+
+def _power_of_two(size: int) -> int:
+    """Size of the table of powers for `size` characters: few different ones, so that one table serves most chunks."""
+    return max(CHUNK_CHARS * 2, 1 << (size - 1).bit_length())
+
+
+@functools.lru_cache(maxsize=1)
+def _powers(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """base**i and base**-i modulo 2**64 for i below `size`."""
+    tables = []
+    for base in (_BASE, _BASE_INVERSE):
+        table = np.full(size, base, np.uint64)
+        table[0] = 1
+        tables.append(np.cumprod(table, dtype=np.uint64))
+    return tables[0], tables[1]
+
+
+@functools.lru_cache(maxsize=1)
+def _classes() -> np.ndarray:
+    """uint8 flags by code point; 0.1 s to make."""
+    table = np.zeros(0x110000, np.uint8)
+    for code in range(_ASSIGNED):
+        table[code] = _flags(chr(code))
+    return table
+
+
+def _flags(char: str) -> int:
+    category = unicodedata.category(char)
+    if char.isspace():
+        return int(SPACE | NEWLINE) if char == "\n" else int(SPACE)
+    if category[0] in "PS":
+        return int(WORD | SYMBOL) if char == "_" else int(SYMBOL)
+    if category[0] not in "LMN":
+        return 0
+    letter = int(WORD | LETTER) if char.isalpha() else int(WORD)
+    return letter | int(IDEOGRAPH) if _is_ideograph(char) else letter
+
+
+def _is_ideograph(char: str) -> bool:
+    """Han characters and kana: scripts written without spaces in which one character is about one morpheme."""
+    code = ord(char)
+    return (
+        0x2E80 <= code <= 0x2FDF  # radicals
+        or 0x3005 <= code <= 0x3007
+        or 0x3040 <= code <= 0x30FF  # kana
+        or 0x31F0 <= code <= 0x31FF
+        or 0x3400 <= code <= 0x4DBF
+        or 0x4E00 <= code <= 0x9FFF
+        or 0xF900 <= code <= 0xFAFF
+        or 0x20000 <= code <= 0x3FFFF
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _lower() -> np.ndarray:
+    """uint32 lower-case code point by code point, where it is one character; 0.1 s to make."""
+    table = np.arange(0x110000, dtype=np.uint32)
+    for code in range(_ASSIGNED):
+        lowered = chr(code).lower()
+        if len(lowered) == 1:
+            table[code] = ord(lowered)
+    return table

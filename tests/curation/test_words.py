@@ -1,0 +1,82 @@
+"""Words, lines and hashes against plain Python on the same text."""
+
+import re
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curation import words
+
+TEXTS = st.lists(st.text(st.sampled_from("abÅ_1 \t\n.,中あ-…é\u0301"), max_size=40), min_size=1, max_size=5)
+
+
+def lowered(text: str) -> str:
+    return "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
+
+
+def read(texts: list[str], spans: words.Spans) -> list[list[str]]:
+    """The text of every span, by document."""
+    joined = "\n".join(texts) + "\n"
+    found: list[list[str]] = [[] for _ in texts]
+    for start, end, doc in zip(spans.start_S, spans.end_S, spans.doc_S, strict=True):
+        found[doc].append(joined[start:end])
+    return found
+
+
+@given(TEXTS)
+def test_words_are_runs_between_white_space_and_single_ideographs(texts: list[str]) -> None:
+    chunk = words.chunk_of(texts)
+    assert read(texts, words.blank_separated(chunk)) == [re.findall(r"[中あ]|[^\s中あ]+", text) for text in texts]
+    expected = [re.findall(r"[中あ]|[abÅ_1é\u0301]+", text) for text in texts]
+    assert read(texts, words.word_runs(chunk)) == expected
+
+
+@given(TEXTS)
+def test_lines_and_paragraphs(texts: list[str]) -> None:
+    chunk = words.chunk_of(texts)
+    in_lines = words.lines(chunk)
+    assert read(texts, in_lines) == [[line for line in text.split("\n") if line.strip()] for text in texts]
+    paragraphs = [
+        [part.strip("\n") for part in re.split(r"\n(?:[ \t]*\n)+", "\n" + text + "\n") if part.strip()]
+        for text in texts
+    ]
+    assert [[part.strip() for part in doc] for doc in read(texts, words.paragraphs(chunk, in_lines))] == [
+        [part.strip() for part in doc] for doc in paragraphs
+    ]
+
+
+@given(TEXTS, st.integers(1, 4))
+def test_hashes_equal_their_plain_definition(texts: list[str], n: int) -> None:
+    chunk = words.chunk_of(texts)
+    spans = words.word_runs(chunk)
+    hashes = words.hash_spans(words.char_sums(chunk, lower=True), spans)
+    found = [[lowered(word) for word in doc] for doc in read(texts, spans)]
+    assert hashes.tolist() == [words.hash_text(word) for doc in found for word in doc]
+    grams, first = words.ngrams(hashes, spans.doc_S, n)
+    assert grams.tolist() == [words.hash_ngram(doc[i : i + n]) for doc in found for i in range(len(doc) - n + 1)]
+    assert spans.doc_S[first].tolist() == [index for index, doc in enumerate(found) for _ in range(len(doc) - n + 1)]
+
+
+@given(st.lists(st.integers(0, 3), max_size=20))
+def test_repeats_are_all_but_the_first_occurrence_in_a_document(values: list[int]) -> None:
+    hashes, docs = np.array(values * 2, np.uint64), np.repeat([0, 1], len(values))
+    again = [value in values[:index] for index, value in enumerate(values)]
+    assert words.repeats(hashes, docs).tolist() == again * 2
+
+
+def test_hashes_do_not_depend_on_the_place_in_a_chunk() -> None:
+    long, short = "x" * words.CHUNK_CHARS + " tail", "one two"
+    alone = words.chunk_of([short])
+    behind = words.chunk_of([long, short])
+    spans = words.blank_separated(behind)
+    hashes = words.hash_spans(words.char_sums(behind), spans)[spans.doc_S == 1]
+    assert hashes.tolist() == words.hash_spans(words.char_sums(alone), words.blank_separated(alone)).tolist()
+
+
+def test_chunks_keep_order_cut_huge_texts_and_read_null_as_empty() -> None:
+    texts = ["a" * 100_000, None, "b" * 100_000, "c" * (words.MAX_CHARS + 5), ""]
+    chars = [chunk.chars_D.tolist() for chunk in words.chunks(pa.array(texts, pa.large_string()))]
+    assert chars == [[100_000, 0], [100_000], [words.MAX_CHARS], [0]]
+    assert list(words.chunks(pa.array([], pa.large_string()))) == []
