@@ -1,0 +1,87 @@
+"""One corpus as the page shows it: the funnel of its steps, languages, licences and lengths.
+
+Tokens are counted once, at the end. Before that they are estimated with the characters per token that the corpus has then, which is rough
+for raw pages (markup is not prose); the page marks them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from curriculum.report.bars import Histogram, histogram
+from curriculum.report.data import Corpus, StepCount
+
+TOP = 8  # languages or licences named; the rest is one line
+UNKNOWN = ("", "null", "None", "unknown")
+
+
+@dataclass(frozen=True)
+class FunnelRow:
+    """The corpus after a step. `tokens` is an estimate; `share` is of the documents read, `kept` of those that entered the step."""
+
+    step: StepCount
+    share: float
+    kept: float | None
+    tokens: float | None
+
+
+@dataclass(frozen=True)
+class Share:
+    name: str
+    count: int
+    share: float
+
+
+@dataclass(frozen=True)
+class CorpusView:
+    corpus: Corpus
+    funnel: tuple[FunnelRow, ...]
+    languages: tuple[Share, ...]
+    licenses: tuple[Share, ...]
+    lengths: Histogram | None
+
+    @property
+    def kept(self) -> float | None:
+        """Share of the documents read that were tokenised."""
+        read = self.corpus.documents_read
+        return self.corpus.documents / read if read else None
+
+
+def corpus_view(corpus: Corpus, seq_lens: Sequence[int]) -> CorpusView:
+    """What the page shows of a corpus; `seq_lens` are marked in its length histogram."""
+    lengths = (
+        histogram(f"{corpus.name}: document lengths in tokens", corpus.edges_tokens, corpus.lengths, seq_lens)
+        if any(corpus.lengths)
+        else None
+    )
+    return CorpusView(
+        corpus=corpus,
+        funnel=tuple(_funnel_row(step, corpus) for step in corpus.steps),
+        languages=_top(corpus.languages),
+        licenses=_top(corpus.licenses),
+        lengths=lengths,
+    )
+
+
+def _funnel_row(step: StepCount, corpus: Corpus) -> FunnelRow:
+    most = max((max(s.documents_in, s.documents_out) for s in corpus.steps), default=0)
+    ratio = corpus.chars_per_token
+    return FunnelRow(
+        step=step,
+        share=step.documents_out / most if most else 0.0,
+        kept=1 - step.dropped / step.documents_in if step.documents_in else None,
+        tokens=step.chars_out / ratio if ratio else None,
+    )
+
+
+def _top(counts: Mapping[str, int]) -> tuple[Share, ...]:
+    """The most frequent names first; what has no name is called unknown, what is rare is summed up."""
+    total = sum(counts.values())
+    named: dict[str, int] = {}
+    for name, count in counts.items():
+        label = "unknown" if name in UNKNOWN else name
+        named[label] = named.get(label, 0) + count
+    ranked = sorted(((name, count) for name, count in named.items() if count), key=lambda item: (-item[1], item[0]))
+    rest = ranked[TOP:]
+    if len(rest) > 1:
+        ranked = [*ranked[:TOP], (f"{len(rest)} others", sum(count for _, count in rest))]
+    return tuple(Share(name, count, count / total) for name, count in ranked)

@@ -1,0 +1,198 @@
+"""What a build folder says about itself: lock.json and plan.json as plain dataclasses.
+
+Only the parts the report shows are kept. Costs: two small files. Not covered: files of another format version are refused, not guessed.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from curriculum.plan import Plan
+from datapipe import store
+
+LOCK_FORMAT = 1
+
+
+class ReportError(Exception):
+    """The build folder cannot be reported on: which file, why, and what to run."""
+
+
+@dataclass(frozen=True)
+class StepCount:
+    """What one step did to a corpus."""
+
+    step: str
+    key: str
+    documents_in: int
+    documents_out: int
+    chars_in: int
+    chars_out: int
+    reasons: Mapping[str, int]
+
+    @property
+    def dropped(self) -> int:
+        return sum(self.reasons.values())
+
+    @property
+    def added(self) -> int:
+        """Documents that the step made (a generator writes more than it reads)."""
+        return max(0, self.documents_out + self.dropped - self.documents_in)
+
+    @property
+    def worst_first(self) -> list[tuple[str, int]]:
+        return sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """One quality bucket; `epochs` is the weight that the manifest gives it."""
+
+    name: str
+    documents: int
+    chars: int
+    tokens: int
+    epochs: float | None
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """`edges_tokens` has one entry more than `lengths` (or as many: then the last bin is open)."""
+
+    name: str
+    kind: str
+    source_files: int
+    source_bytes: int
+    steps: tuple[StepCount, ...]
+    buckets: tuple[Bucket, ...]  # most repeated first
+    languages: Mapping[str, int]
+    licenses: Mapping[str, int]
+    edges_tokens: tuple[float, ...]
+    lengths: tuple[int, ...]  # documents per bin
+
+    @property
+    def documents(self) -> int:
+        return sum(bucket.documents for bucket in self.buckets)
+
+    @property
+    def chars(self) -> int:
+        return sum(bucket.chars for bucket in self.buckets)
+
+    @property
+    def tokens(self) -> int:
+        return sum(bucket.tokens for bucket in self.buckets)
+
+    @property
+    def documents_read(self) -> int:
+        """Documents that the reader emitted, broken records included."""
+        return self.steps[0].documents_in if self.steps else 0
+
+    @property
+    def chars_per_token(self) -> float | None:
+        return self.chars / self.tokens if self.tokens else None
+
+
+@dataclass(frozen=True)
+class ShardSet:
+    """The packed rows of one bucket for one row length; `tokens` does not count `padding`."""
+
+    corpus: str
+    bucket: str
+    pack: str
+    seq_len: int
+    rows: int
+    tokens: int
+    padding: int
+    documents: int
+    pieces: int
+    cut_documents: int
+    num_files: int
+    size_bytes: int
+
+    @property
+    def source(self) -> str:
+        return f"{self.corpus}/{self.bucket}"
+
+
+@dataclass(frozen=True)
+class Lock:
+    name: str
+    version: str
+    seed: int
+    manifest: str
+    sha256: str  # of the file
+    tokenizer: Mapping[str, Any]
+    corpora: tuple[Corpus, ...]
+    shards: tuple[ShardSet, ...]
+
+
+def read_lock(root: str) -> Lock | None:
+    """The lock of the build at `root`, or None while there is none. Raises ReportError for another format."""
+    path = store.join(root, "lock.json")
+    if not store.exists(path):
+        return None
+    raw = store.read_bytes(path)
+    data = json.loads(raw)
+    if data["format"] != LOCK_FORMAT:
+        raise ReportError(
+            f"{path}: format {data['format']}, this version reads {LOCK_FORMAT}: run `tokenloom build` again"
+        )
+    return Lock(
+        name=data["name"],
+        version=str(data["version"]),
+        seed=data["seed"],
+        manifest=data["manifest"],
+        sha256=hashlib.sha256(raw).hexdigest(),
+        tokenizer=data["tokenizer"],
+        corpora=tuple(_corpus(name, corpus) for name, corpus in data["corpora"].items()),
+        shards=tuple(_shard_set(shards) for shards in data["shards"]),
+    )
+
+
+def read_plan(root: str) -> Plan | None:
+    """The plan of the build at `root`, or None while there is none."""
+    path = store.join(root, "plan.json")
+    return Plan.from_json(store.read_bytes(path).decode()) if store.exists(path) else None
+
+
+def corpus_names(lock: Lock | None, plan: Plan | None) -> list[str]:
+    """Every corpus of lock and plan once, in the order of the lock: a corpus keeps its colour through the page."""
+    names: list[str] = [corpus.name for corpus in lock.corpora] if lock else []
+    names += [source.corpus for stage in plan.stages for source in stage.sources] if plan else []
+    return list(dict.fromkeys(names))
+
+
+def bucket_order(lock: Lock | None, sources: Iterable[str]) -> list[str]:
+    """Source names ("corpus/bucket") in the order of the lock; the ones it does not know come last, sorted."""
+    known = [f"{corpus.name}/{bucket.name}" for corpus in (lock.corpora if lock else ()) for bucket in corpus.buckets]
+    rank = {name: position for position, name in enumerate(known)}
+    return sorted(set(sources), key=lambda name: (rank.get(name, len(rank)), name))
+
+
+def _corpus(name: str, data: dict[str, Any]) -> Corpus:
+    names = ("documents", "chars", "tokens", "epochs")
+    buckets = [Bucket(bucket, **{key: counts[key] for key in names}) for bucket, counts in data["buckets"].items()]
+    return Corpus(
+        name=name,
+        kind=data["kind"],
+        source_files=data["source"]["files"],
+        source_bytes=data["source"]["bytes"],
+        steps=tuple(_step(step) for step in data["steps"]),
+        buckets=tuple(sorted(buckets, key=lambda bucket: (-(bucket.epochs or 0.0), bucket.name))),
+        languages=data["languages"],
+        licenses=data["licenses"],
+        edges_tokens=tuple(data["length_histogram"]["edges"]),
+        lengths=tuple(data["length_histogram"]["counts"]),
+    )
+
+
+def _step(data: dict[str, Any]) -> StepCount:
+    names = ("step", "key", "documents_in", "documents_out", "chars_in", "chars_out", "reasons")
+    return StepCount(**{name: data[name] for name in names})
+
+
+def _shard_set(data: dict[str, Any]) -> ShardSet:
+    names = ("corpus", "bucket", "pack", "seq_len", "rows", "tokens", "padding", "documents", "pieces", "cut_documents")
+    size_bytes = sum(file["bytes"] for file in data["files"])
+    return ShardSet(**{name: data[name] for name in names}, num_files=len(data["files"]), size_bytes=size_bytes)

@@ -1,0 +1,80 @@
+"""What a reader of the report should not overlook. Every rule is one function; a good build has no notes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from curriculum.plan import Plan
+from curriculum.report.data import Lock
+from curriculum.report.formatting import compact, exact, percent, short, times
+from curriculum.report.metrics import Run
+from curriculum.report.mixture import MANY_EPOCHS, Repeats
+
+MOST_DROPPED = 0.9
+MUCH_PADDING = 0.1
+MUCH_WAITING = 0.05
+
+
+@dataclass(frozen=True)
+class Note:
+    where: str
+    text: str
+
+
+def notes(lock: Lock | None, plan: Plan | None, run: Run | None, repeats: list[Repeats]) -> list[Note]:
+    """All notes, in the order of the page."""
+    found: list[Note] = []
+    if lock:
+        found += [*_corpora(lock), *_packing(lock)]
+    if lock and plan:
+        found += _stale_plan(lock, plan)
+    found += _epochs(repeats)
+    if run:
+        found += _training(run)
+    return found
+
+
+def _corpora(lock: Lock) -> Iterator[Note]:
+    for corpus in lock.corpora:
+        if corpus.documents == 0:
+            yield Note(corpus.name, "no document of this corpus was kept.")
+            continue
+        for step in corpus.steps:
+            if step.documents_in and step.dropped > MOST_DROPPED * step.documents_in:
+                share, reason = percent(step.dropped / step.documents_in), step.worst_first[0][0]
+                yield Note(corpus.name, f"{step.step} drops {share} of its documents, mostly for {reason}.")
+
+
+def _packing(lock: Lock) -> Iterator[Note]:
+    for shards in lock.shards:
+        room = shards.rows * shards.seq_len
+        if room and shards.padding > MUCH_PADDING * room:
+            share = percent(shards.padding / room)
+            yield Note(
+                shards.source, f"{share} of its {compact(shards.seq_len)}-token rows is padding ({shards.pack})."
+            )
+
+
+def _stale_plan(lock: Lock, plan: Plan) -> Iterator[Note]:
+    if plan.lock != lock.sha256:
+        text = f"made from lock {short(plan.lock)}, but the lock here is {short(lock.sha256)}: run `tokenloom build` again."
+        yield Note("plan.json", text)
+
+
+def _epochs(repeats: list[Repeats]) -> Iterator[Note]:
+    for row in repeats:
+        if row.total == float("inf"):
+            yield Note(row.source, "is in the plan, but no row of it has been built yet.")
+        elif row.many:
+            worth = f"its average token is then worth {percent(row.worth)} of a fresh one"
+            yield Note(
+                row.source, f"is seen {times(row.total)} times over the plan (limit {MANY_EPOCHS:.0f}); {worth}."
+            )
+
+
+def _training(run: Run) -> Iterator[Note]:
+    if run.not_finite is not None:
+        yield Note("training", f"the loss is not a number at step {exact(run.not_finite)}.")
+    waited = sum(stage.seconds["wait"] for stage in run.stages.values())
+    total = sum(stage.seconds["step"] for stage in run.stages.values())
+    if total and waited > MUCH_WAITING * total:
+        yield Note("training", f"{percent(waited / total)} of the time was spent waiting for data.")

@@ -1,0 +1,399 @@
+"""A build folder as `tokenloom build` and `train` leave it, with numbers of plausible size, written without running either."""
+
+import hashlib
+import io
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from lxml import html
+from lxml.html import HtmlElement
+
+from curriculum.model_shape import ModelShape
+from curriculum.plan import BatchSegment, Plan, Shard, Source, Stage
+from curriculum.report import write_report
+
+if TYPE_CHECKING:
+    from selenium.webdriver.chrome.webdriver import WebDriver
+
+SEED = 45
+CHARS_PER_TOKEN = 3.9
+EPOCHS = {"high": 3.0, "medium_high": 2.0, "medium": 1.0, "medium_low": 0.5, "low": 0.25}
+EDGES = [2**power for power in range(4, 16)]
+HOSTILE = '</script><img src="https://evil.example/x.png" onerror="document.title=\'owned\'"><script>document.title="owned"</script>'
+
+# name: kind, documents read, characters per document, buckets, steps with (reason, share dropped)
+CORPORA: dict[str, tuple[str, int, int, list[str], list[tuple[str, dict[str, float]]]]] = {
+    "web": (
+        "web",
+        14_237,
+        5_200,
+        ["high", "medium_high", "medium", "medium_low", "low"],
+        [
+            ("read", {"truncated_record": 0.0004, "not_text": 0.012}),
+            ("extract.html", {"no_main_text": 0.061, "extract_error": 0.0007}),
+            ("filter.language", {"language_not_kept": 0.094, "low_language_score": 0.031}),
+            ("filter.gopher_quality", {"too_few_words": 0.082, "few_stop_words": 0.047, "symbol_ratio": 0.006, "bullet_lines": 0.004}),
+            ("filter.gopher_repetition", {"duplicate_lines": 0.024, "top_4_gram": 0.011, "duplicate_10_grams": 0.009}),
+            ("dedup.exact", {"exact_duplicate": 0.038}),
+            ("dedup.minhash", {"near_duplicate": 0.117}),
+            ("score.quality", {}),
+            ("bucket.rank", {}),
+        ],
+    ),
+    "math": ("math", 1_180, 4_100, ["high", "medium", "low"], [
+        ("read", {}), ("extract.html", {"no_main_text": 0.08}), ("filter.length", {"too_short": 0.21}),
+        ("dedup.minhash", {"near_duplicate": 0.09}), ("score.quality", {}), ("bucket.rank", {}),
+    ]),
+    "code": ("code", 4_944, 3_300, ["high", "medium", "low"], [
+        ("read", {"binary": 0.02}), ("filter.license", {"license_not_kept": 0.06}),
+        ("filter.code", {"generated": 0.04, "long_lines": 0.02}),
+        ("dedup.exact", {"exact_duplicate": 0.07}), ("dedup.minhash", {"near_duplicate": 0.15}), ("bucket.rank", {}),
+    ]),
+    "repos": ("repo", 212, 21_000, ["all"], [("read", {}), ("filter.license", {"license_not_kept": 0.08})]),
+    "books": ("book", 164, 240_000, ["high", "medium"], [("read", {}), ("filter.gopher_repetition", {"duplicate_lines": 0.93})]),
+    "qa": ("qa", 9_400, 1_250, ["all"], [("read", {}), ("dedup.exact", {"exact_duplicate": 0.02})]),
+    "agent": ("agent", 480, 21_000, ["all"], [("read", {}), ("filter.length", {"too_long": 0.01})]),
+}  # fmt: skip
+
+# name, seq_len, pack, [(steps, rows per batch)], rope base, share per corpus
+STAGES: list[tuple[str, int, str, list[tuple[int, int]], float, dict[str, float]]] = [
+    ("general", 256, "concat", [(40, 32), (120, 64)], 1e4, {"web": 0.72, "books": 0.08, "code": 0.12, "math": 0.08}),
+    ("code_reasoning", 256, "concat", [(90, 64)], 1e4, {"web": 0.35, "code": 0.4, "math": 0.25}),
+    ("repo_code", 1024, "best_fit", [(40, 16)], 1e6, {"repos": 0.7, "code": 0.15, "web": 0.15}),
+    ("synthetic_reasoning", 1024, "best_fit", [(40, 16)], 1e6, {"qa": 0.8, "math": 0.2}),
+    ("long_context_agent", 4096, "best_fit", [(20, 4)], 1e6, {"agent": 0.45, "books": 0.35, "repos": 0.2}),
+]
+
+REJECTED = [
+    "Home\nAbout\nContact\nLogin\nSearch\nPrivacy policy\nCookie settings\n© 2024 All rights reserved",
+    "Buy now! Buy now! Buy now! Lowest prices on shoes, shoes, shoes. Click here. Click here. Click here.",
+    "404 Not Found\nThe requested URL was not found on this server.",
+    "Der Zug fährt um acht Uhr ab, und wer zu spät kommt, wartet bis zum nächsten Morgen.",
+    "هذا نص قصير مكتوب بالعربية من أجل الاختبار.",
+    "Lorem ipsum dolor sit amet, consectetur adipiscing elit. " * 60,
+]
+
+
+def counts_of(name: str) -> list[dict[str, Any]]:
+    """The `_step.json` objects of a corpus."""
+    kind, documents, chars_per_document, _, steps = CORPORA[name]
+    chars, counts = documents * chars_per_document, []
+    for step, shares in steps:
+        reasons = {reason: max(1, round(documents * share)) for reason, share in shares.items()}
+        left = documents - sum(reasons.values())
+        chars_left = round(chars * left / documents * (0.31 if step == "extract.html" else 1))
+        counts.append(
+            {
+                "corpus": name,
+                "step": step,
+                "key": hashlib.sha256(f"{name}{step}".encode()).hexdigest(),
+                "kind": kind,
+                "documents_in": documents,
+                "documents_out": left,
+                "chars_in": chars,
+                "chars_out": chars_left,
+                "reasons": reasons,
+            }
+        )
+        documents, chars = left, chars_left
+    return counts
+
+
+def corpus_lock(name: str) -> dict[str, Any]:
+    steps, buckets = counts_of(name), CORPORA[name][3]
+    documents, chars = steps[-1]["documents_out"], steps[-1]["chars_out"]
+    split = {
+        bucket: documents * (2 + i) // (len(buckets) * (len(buckets) + 3) // 2) for i, bucket in enumerate(buckets)
+    }
+    split[buckets[-1]] += documents - sum(split.values())
+    middle = math.log2(max(32, chars / CHARS_PER_TOKEN / documents))
+    bell = [math.exp(-((math.log2(edge) + 0.5 - middle) ** 2) / 3) for edge in EDGES[:-1]]
+    lengths = [round(documents * height / sum(bell)) for height in bell]
+    languages = (
+        {"en": documents - documents // 8, "de": documents // 16, "fr": documents // 32} if name == "web" else {}
+    )
+    licenses = (
+        {"Apache-2.0": documents // 3, "MIT": documents // 2, "": documents // 9} if name in ("code", "repos") else {}
+    )
+    return {
+        "kind": CORPORA[name][0],
+        "source": {"files": 3 + len(name), "bytes": steps[0]["chars_in"] // 3, "key": "5eed" * 8},
+        "steps": steps,
+        "buckets": {
+            bucket: {
+                "documents": count,
+                "chars": count * (chars // documents),
+                "tokens": round(count * (chars // documents) / CHARS_PER_TOKEN),
+                "epochs": EPOCHS.get(bucket, 1.0),
+            }
+            for bucket, count in split.items()
+        },
+        "languages": languages or ({"Python": documents - 40, "C": 25, "Markdown": 15} if name == "code" else {}),
+        "licenses": licenses,
+        "length_histogram": {"edges": EDGES, "counts": lengths},
+    }
+
+
+def shard_sets(corpora: dict[str, Any]) -> list[dict[str, Any]]:
+    wanted = sorted({(seq_len, pack, corpus) for _, seq_len, pack, _, _, mix in STAGES for corpus in mix})
+    sets = []
+    for seq_len, pack, corpus in wanted:
+        for bucket, counts in corpora[corpus]["buckets"].items():
+            fill = 0.999 if pack == "concat" else 0.965
+            rows = max(1, math.ceil(counts["tokens"] / seq_len / fill))
+            tokens = min(counts["tokens"], rows * seq_len)
+            path = f"shards/{corpus}/{bucket}/{pack}-{seq_len}-0123456789ab/shard-00000"
+            files = [
+                {
+                    "path": path,
+                    "rows": rows,
+                    "tokens": tokens,
+                    "bytes": tokens * 6 // 7,
+                    "sha256_tokens": "a" * 64,
+                    "sha256_docs": "b" * 64,
+                }
+            ]
+            sets.append(
+                {
+                    "corpus": corpus,
+                    "bucket": bucket,
+                    "pack": pack,
+                    "seq_len": seq_len,
+                    "key": "0123456789ab",
+                    "rows": rows,
+                    "tokens": tokens,
+                    "padding": rows * seq_len - tokens,
+                    "documents": counts["documents"],
+                    "pieces": counts["documents"] + (rows if pack == "concat" else 0),
+                    "cut_documents": counts["documents"] * (6 if pack == "concat" else 1) // 9,
+                    "files": files,
+                }
+            )
+    return sets  # fmt: skip
+
+
+def make_lock() -> dict[str, Any]:
+    corpora = {name: corpus_lock(name) for name in CORPORA}
+    return {
+        "format": 1,
+        "name": "quickstart",
+        "version": "2026.11",
+        "seed": SEED,
+        "manifest": hashlib.sha256(b"manifest").hexdigest(),
+        "tokenizer": {"path": "tokenizer.json", "sha256": hashlib.sha256(b"tokenizer").hexdigest(), "vocab_size": 8192, "eos_id": 0},
+        "corpora": corpora,
+        "shards": shard_sets(corpora),
+    }  # fmt: skip
+
+
+def make_plan(lock: dict[str, Any], lock_bytes: bytes) -> Plan:
+    stages = []
+    for name, seq_len, pack, batches, rope, mix in STAGES:
+        starts = np.cumsum([0, *(steps for steps, _ in batches)])
+        segments = tuple(BatchSegment(int(first), rows) for first, (_, rows) in zip(starts, batches, strict=False))
+        total = sum(steps * rows for steps, rows in batches)
+        sources = tuple(_sources(lock, seq_len, pack, mix, total))
+        stages.append(
+            Stage(
+                name=name,
+                seq_len=seq_len,
+                pack=pack,
+                steps=int(starts[-1]),
+                batch=segments,
+                sources=sources,
+                rope_base=rope,
+                bias_rate=1e-3,
+                mtp_weight=0.3,
+                seed=SEED,
+            )
+        )
+    shape = ModelShape(
+        name="tiny", vocab_size=8192, layers=4, dense_layers=1, hidden=128, heads=4, kv_heads=2, head_dim=32, dense_ffn=384,
+        experts=8, experts_per_token=2, expert_ffn=96, shared_ffn=96, router_scale=1.0, qk_norm=True, qkv_bias=True,
+        rotary_fraction=0.5, mtp_layers=1, norm_eps=1e-5, init_std=0.02,
+    )  # fmt: skip
+    return Plan(
+        name="quickstart",
+        version="2026.11",
+        seed=SEED,
+        manifest=lock["manifest"],
+        lock=hashlib.sha256(lock_bytes).hexdigest(),
+        tokenizer=lock["tokenizer"],
+        model=vars(shape),
+        training={"lr": {"peak": 2.5e-3, "end": 2.5e-4, "warmup_tokens": 200_000}, "optimizer": "muon"},
+        stages=tuple(stages),
+    )
+
+
+def _sources(lock: dict[str, Any], seq_len: int, pack: str, mix: dict[str, float], rows: int) -> list[Source]:
+    sets = [s for s in lock["shards"] if (s["seq_len"], s["pack"]) == (seq_len, pack) and s["corpus"] in mix]
+    weights = {}
+    for corpus, share in mix.items():
+        own = [s for s in sets if s["corpus"] == corpus]
+        mass = sum(s["tokens"] * EPOCHS.get(s["bucket"], 1.0) for s in own)
+        weights |= {(corpus, s["bucket"]): share * s["tokens"] * EPOCHS.get(s["bucket"], 1.0) / mass for s in own}
+    planned = {key: math.floor(rows * weight) for key, weight in weights.items()}
+    planned[max(planned, key=lambda key: planned[key])] += rows - sum(planned.values())
+    sources, reached = [], 0.0
+    for s in sets:
+        key = (s["corpus"], s["bucket"])
+        reached += weights[key]
+        shard = Shard(s["files"][0]["path"], s["rows"])
+        sources.append(
+            Source(
+                f"{key[0]}/{key[1]}",
+                *key,
+                bound=min(2**64, int(reached * 2**64)),
+                shards=(shard,),
+                rows_planned=planned[key],
+            )
+        )
+    return sources  # fmt: skip
+
+
+def make_metrics(plan: Plan, steps: int) -> list[dict[str, Any]]:
+    rng, lines, total = np.random.Generator(np.random.Philox(SEED)), [], sum(stage.tokens for stage in plan.stages)
+    for step in range(steps):
+        index, stage_step = plan.locate(step)
+        stage = plan.stages[index]
+        rows = stage.batch_rows(stage_step)
+        tokens = plan.tokens_before(index, stage_step) + rows * stage.seq_len
+        shares = {source.name: source.rows_planned / stage.rows for source in stage.sources if source.rows_planned}
+        learned = {name: int(rows * stage.seq_len * share * 0.98) for name, share in shares.items()}
+        learned = {name: count for name, count in learned.items() if count}
+        start = {"web": 0.2, "code": -0.5, "repos": -0.7, "math": 0.0, "books": 0.35, "qa": -0.3, "agent": -0.9}
+        tilt = {"high": -0.3, "medium_high": -0.1, "medium_low": 0.2, "low": 0.45}
+        floor = 3.6 + 5.3 * math.exp(-step / 45) - 0.0012 * step
+        losses = {
+            name: floor + start[name.split("/")[0]] + tilt.get(name.split("/")[1], 0.0) + rng.normal(0, 0.12)
+            for name in learned
+        }
+        loss = sum(losses[name] * count for name, count in learned.items()) / sum(learned.values())
+        progress = tokens / total
+        warm = min(1.0, tokens / 200_000)
+        seconds = {"step": 0.4 + stage.seq_len / 8192, "wait": 0.004, "fetch": 0.002, "decode": 0.005, "collate": 0.003}
+        if stage_step == 0:
+            seconds |= {"wait": 0.03}
+        lines.append(
+            {
+                "step": step,
+                "stage": stage.name,
+                "stage_step": stage_step,
+                "tokens": tokens,
+                "rows": rows,
+                "seq_len": stage.seq_len,
+                "loss": loss,
+                "mtp_loss": loss + 0.45,
+                "balance_loss": 1e-4,
+                "loss_by_source": losses,
+                "tokens_by_source": learned,
+                "lr": warm * (2.5e-4 + 2.25e-3 * (1 + math.cos(math.pi * progress)) / 2),
+                "grad_norm": 0.8,
+                "rope_base": stage.rope_base,
+                "bias_rate": 1e-3,
+                "mtp_weight": 0.3,
+                "max_violation": 1.6 * math.exp(-step / 60) + 0.25 + abs(rng.normal(0, 0.05)),
+                "seconds": seconds,
+            }
+        )
+    return lines
+
+
+def make_rejects(counts: dict[str, Any]) -> bytes:
+    rows = []
+    for number, reason in enumerate(counts["reasons"]):
+        for sample in range(6):
+            text = REJECTED[(number + sample) % len(REJECTED)]
+            if reason == "no_main_text" and sample == 0 and counts["corpus"] == "web":
+                text = HOSTILE
+            origin = f"https://example.org/{counts['corpus']}/{reason}/{sample}"
+            rows.append(
+                {
+                    "step": counts["step"],
+                    "reason": reason,
+                    "id": f"{number:032x}",
+                    "origin": origin,
+                    "text": text[:2000],
+                }
+            )
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), sink)
+    return sink.getvalue()
+
+
+def write_build(root: Path, *, steps: int = 290, plan: bool = True, lock: bool = True, rejects: bool = True) -> Path:
+    """Write a build with a training of `steps` steps below `root`; parts can be left out."""
+    data = make_lock()
+    raw = json.dumps(data, indent=1, sort_keys=True).encode()
+    the_plan = make_plan(data, raw)
+    root.mkdir(parents=True, exist_ok=True)
+    if lock:
+        (root / "lock.json").write_bytes(raw)
+    if plan:
+        (root / "plan.json").write_text(the_plan.to_json())
+    if steps:
+        (root / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in make_metrics(the_plan, steps)))
+    if rejects:
+        for name, corpus in data["corpora"].items():
+            for counts in corpus["steps"]:
+                if counts["reasons"]:
+                    folder = root / "corpora" / name / f"{counts['step']}-{counts['key'][:12]}"
+                    folder.mkdir(parents=True)
+                    (folder / "rejects.parquet").write_bytes(make_rejects(counts))
+    return root
+
+
+@pytest.fixture(scope="session")
+def hostile() -> str:
+    return HOSTILE
+
+
+@pytest.fixture(scope="session")
+def build() -> Callable[..., Path]:
+    """`build(root, steps=..., plan=..., lock=..., rejects=...)` writes a build folder."""
+    return write_build
+
+
+@pytest.fixture(scope="session")
+def full_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_build(tmp_path_factory.mktemp("report") / "out")
+
+
+@pytest.fixture(scope="session")
+def report_file(full_build: Path) -> Path:
+    """The report on `full_build`."""
+    return Path(write_report(str(full_build)))
+
+
+@pytest.fixture(scope="session")
+def page(report_file: Path) -> HtmlElement:
+    """The report on `full_build`, parsed."""
+    return html.document_fromstring(report_file.read_text())
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator["WebDriver"]:
+    """A headless Chromium that logs its console and every request."""
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not browser or not driver:
+        pytest.skip("no chromium and chromedriver on the PATH (Debian: apt-get install chromium chromium-driver)")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    quiet = "--disable-background-networking --disable-component-update --disable-sync --no-first-run --disable-quic"
+    for argument in f"--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage {quiet}".split():
+        options.add_argument(argument)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    session = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield session
+    session.quit()

@@ -1,0 +1,55 @@
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+from curriculum.report.data import Lock, read_lock, read_plan
+from curriculum.report.metrics import Run
+from curriculum.report.mixture import mixture, repeats
+from curriculum.report.notes import notes
+
+
+def lock_of(root: Path) -> Lock:
+    lock = read_lock(str(root))
+    assert lock is not None
+    return lock
+
+
+def test_what_is_odd_about_a_build_is_said(full_build: Path) -> None:
+    lock, plan = lock_of(full_build), read_plan(str(full_build))
+    assert plan is not None
+    found = notes(lock, plan, None, repeats(mixture(plan, None, lock), lock))
+    said = [f"{note.where} {note.text}" for note in found]
+    assert len(said) == 2
+    assert said[0].startswith("books filter.gopher_repetition drops 93.3% of its documents, mostly for duplicate_lines")
+    assert said[1].startswith("math/high is seen 7.16 times over the plan (limit 4)")
+
+
+def test_a_plan_of_another_lock_is_said(full_build: Path) -> None:
+    plan = read_plan(str(full_build))
+    assert plan is not None
+    found = notes(lock_of(full_build), dataclasses.replace(plan, lock="f" * 64), None, [])
+    assert any(note.where == "plan.json" and "made from lock ffffffffffff" in note.text for note in found)
+
+
+def test_an_empty_corpus_and_much_padding_are_said(full_build: Path) -> None:
+    lock = lock_of(full_build)
+    empty = dataclasses.replace(lock.corpora[0], buckets=())
+    shards = dataclasses.replace(lock.shards[0], rows=10, seq_len=100, tokens=600, padding=400)
+    found = notes(dataclasses.replace(lock, corpora=(empty,), shards=(shards,)), None, None, [])
+    assert [note.text for note in found] == [
+        "no document of this corpus was kept.",
+        f"40% of its 100-token rows is padding ({shards.pack}).",
+    ]
+
+
+def test_waiting_and_a_loss_that_is_not_a_number_are_said(full_build: Path) -> None:
+    line = json.loads((full_build / "metrics.jsonl").read_text().partition("\n")[0])
+    line["seconds"] = {"step": 10.0, "wait": 1.0}
+    run = Run()
+    for step in range(2):
+        run.add({**line, "step": step, "loss": math.nan})
+    assert [note.text for note in notes(None, None, run, [])] == [
+        "the loss is not a number at step 0.",
+        "10% of the time was spent waiting for data.",
+    ]
