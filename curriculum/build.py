@@ -6,7 +6,9 @@ unchanged one ends at once, without starting Ray.
 
 import dataclasses
 import hashlib
-from typing import Any
+import itertools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from curriculum import sharding
 from curriculum.curate import BuildError, Curated, curate, key_of
@@ -121,51 +123,55 @@ def _shards(manifest: Manifest, name: str, packings: list[Packing], root: str) -
         for index, part in enumerate(corpus.parts)
     ]
     counted = yield Phase("tokenise", tasks)
-    exchanged = [task.output for task in tasks]
-    sets = [(bucket, packing) for packing in packings for bucket in groups]
-    first = dict(zip(groups, _running_sum(groups.values()), strict=True))
-    entries, tasks = [], []
-    for bucket, (method, seq_len) in sets:
-        key = key_of("shards", SHARDING, tokens_key, method, seq_len, bucket)
-        folder = store.join("shards", name, bucket, f"{method}-{seq_len}-{key[:12]}")
-        entries.append(
-            {"corpus": name, "bucket": bucket, "pack": method, "seq_len": seq_len, "key": key, "folder": folder}
-        )
-        for index in range(groups[bucket]):
-            prefix = store.join(root, folder, f"shard-{index:05d}")
-            packing = {
-                "method": method,
-                "seq_len": seq_len,
-                "source": f"{name}/{bucket}",
-                "eos_id": tokenizer["eos_id"],
-            }
-            outputs = (prefix + ".tokens.arrow", prefix + ".docs.arrow")
-            tasks.append(
-                Task(
-                    sharding.pack_group,
-                    prefix,
-                    {"exchanged": exchanged, "group": first[bucket] + index, **packing},
-                    outputs,
-                )
-            )
+    exchanged, eos_id = [task.output for task in tasks], tokenizer["eos_id"]
+    sets = [_ShardSet(name, bucket, *packing, tokens_key) for packing in packings for bucket in groups]
+    first = dict(zip(groups, itertools.accumulate(groups.values(), initial=0), strict=False))
+    tasks = [
+        task for each in sets for task in each.tasks(root, exchanged, first[each.bucket], groups[each.bucket], eos_id)
+    ]
     infos = iter((yield Phase("pack", tasks)))
-    shards = [_shard_set(entry, [next(infos) for _ in range(groups[entry["bucket"]])]) for entry in entries]
+    shards = [each.entry([next(infos) for _ in range(groups[each.bucket])]) for each in sets]
     return {**_add_tokens(counted), "shards": shards}
 
 
-def _shard_set(entry: dict[str, Any], infos: list[dict[str, Any]]) -> dict[str, Any]:
-    """The lock's entry for the shards of one bucket in one packing."""
-    sums = {
-        field: sum(info[field] for info in infos)
-        for field in ("rows", "tokens", "padding", "documents", "pieces", "cut_documents")
-    }
-    fields = ("rows", "tokens", "bytes", "sha256_tokens", "sha256_docs")
-    files = [
-        {"path": store.join(entry["folder"], f"shard-{index:05d}"), **{field: info[field] for field in fields}}
-        for index, info in enumerate(infos)
-        if info["rows"]
-    ]
-    return {**{key: value for key, value in entry.items() if key != "folder"}, **sums, "files": files}
+class _ShardSet(NamedTuple):
+    """The shards of one bucket of a corpus in one packing: one per group of documents."""
+
+    corpus: str
+    bucket: str
+    method: str
+    seq_len: int
+    tokens_key: str
+
+    @property
+    def key(self) -> str:
+        return key_of("shards", SHARDING, self.tokens_key, self.method, self.seq_len, self.bucket)
+
+    def path(self, index: int) -> str:
+        """Prefix of a shard's files, relative to the root."""
+        folder = f"{self.method}-{self.seq_len}-{self.key[:12]}"
+        return store.join("shards", self.corpus, self.bucket, folder, f"shard-{index:05d}")
+
+    def tasks(self, root: str, exchanged: list[str], first_group: int, num_groups: int, eos_id: int) -> Iterator[Task]:
+        source = f"{self.corpus}/{self.bucket}"
+        packing = {"method": self.method, "seq_len": self.seq_len, "source": source, "eos_id": eos_id}
+        for index in range(num_groups):
+            prefix = store.join(root, self.path(index))
+            arguments = {"exchanged": exchanged, "group": first_group + index, **packing}
+            yield Task(sharding.pack_group, prefix, arguments, (prefix + ".tokens.arrow", prefix + ".docs.arrow"))
+
+    def entry(self, infos: list[dict[str, Any]]) -> dict[str, Any]:
+        """This set in the lock."""
+        summed = ("rows", "tokens", "padding", "documents", "pieces", "cut_documents")
+        kept = ("rows", "tokens", "bytes", "sha256_tokens", "sha256_docs")
+        files = [
+            {"path": self.path(index), **{field: info[field] for field in kept}}
+            for index, info in enumerate(infos)
+            if info["rows"]
+        ]
+        identity = {"corpus": self.corpus, "bucket": self.bucket, "pack": self.method, "seq_len": self.seq_len}
+        sums = {field: sum(info[field] for info in infos) for field in summed}
+        return {**identity, "key": self.key, **sums, "files": files}
 
 
 def _add_tokens(counted: list[dict[str, Any]]) -> dict[str, Any]:
@@ -177,11 +183,3 @@ def _add_tokens(counted: list[dict[str, Any]]) -> dict[str, Any]:
                 total[field] += count
     histogram = [sum(column) for column in zip(*(part["lengths"] for part in counted), strict=True)]
     return {"buckets": buckets, "histogram": {"edges": sharding.LENGTH_EDGES, "counts": histogram}}
-
-
-def _running_sum(counts: Any) -> list[int]:
-    total, sums = 0, []
-    for count in counts:
-        sums.append(total)
-        total += count
-    return sums

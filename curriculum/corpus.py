@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from datapipe.readers import check_source
-
+from curation import upsample
 from curation.steps import STEPS, Step, load
 from curriculum.document import Document, ManifestError, Where, shown
 from curriculum.fields import Fields, did_you_mean
+from datapipe.readers import check_source
 from datapipe.schema import KINDS
 from synth import GENERATORS
 
@@ -50,7 +50,16 @@ class Corpus:
         """Epochs per bucket, best first; a corpus without ranking is one bucket, `all`."""
         for step in self.steps:
             if step.name == "bucket.rank":
-                return {bucket: float(epochs) for bucket, epochs in step.params["epochs"].items() if epochs > 0}
+                wanted = step.params.get("epochs", upsample.EPOCHS)
+                return {bucket: float(epochs) for bucket, epochs in wanted.items() if epochs > 0}
+        return {"all": 1.0}
+
+    @property
+    def bucket_shares(self) -> dict[str, float]:
+        """Share of the characters in each bucket, as ranking was asked to cut them."""
+        for step in self.steps:
+            if step.name == "bucket.rank":
+                return dict(step.params.get("labels", upsample.SHARES))
         return {"all": 1.0}
 
 
@@ -132,8 +141,9 @@ def _check_generator(fields: Fields, source: dict[str, Any], corpora: set[str]) 
 def _load_step(fields: Fields, index: int, corpora: set[str]) -> StepSpec | None:
     document, entry = fields.document, fields.get(("steps", index))
     where: Where = ("steps", index)
+    params: dict[str, Any] = {}
     if isinstance(entry, str):
-        name, params = entry, {}
+        name = entry
     elif isinstance(entry, dict) and len(entry) == 1 and isinstance(next(iter(entry.values())), dict | None):
         name, params = next((key, value or {}) for key, value in entry.items())
         where = (*where, name)
@@ -151,7 +161,9 @@ def _load_step(fields: Fields, index: int, corpora: set[str]) -> StepSpec | None
     except (ImportError, AttributeError) as error:
         document.problem(where, f"{name!r} cannot be loaded: {error}.")
         return None
-    _check_params(fields, where, params, tuple(loaded) if step.kind == "corpus" else (loaded,))
+    functions = tuple(filter(None, loaded)) if step.kind == "corpus" else (loaded,)
+    _check_params(fields, where, params, functions)
+    _check_values(fields, where, params, loaded)
     if "reference" in params and params["reference"] not in corpora:
         document.problem(
             (*where, "reference"),
@@ -181,7 +193,7 @@ def _check_params(fields: Fields, where: Where, params: dict[str, Any], function
         for parameter in inspect.signature(function).parameters.values()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    plain = {int: int, float: (int, float), str: str, bool: bool}
+    plain: dict[Any, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
     for name, value in params.items():
         if name not in accepted:
             fields.document.problem(
@@ -205,6 +217,18 @@ def _check_params(fields: Fields, where: Where, params: dict[str, Any], function
             and name not in given_by_engine - set(params)
         ):
             fields.document.problem(where, f"the parameter {name!r} is missing.")
+
+
+def _check_values(fields: Fields, where: Where, params: dict[str, Any], step: Any) -> None:
+    """What the step itself says about its parameters."""
+    check = getattr(step, "check", None)
+    if check is None:
+        return
+    taken = inspect.signature(check).parameters
+    try:
+        check(**{name: value for name, value in params.items() if name in taken})
+    except (ValueError, TypeError) as error:
+        fields.document.problem(where, f"{error}.")
 
 
 def _refuse_cycles(corpora: dict[str, Corpus], document: Document) -> None:

@@ -50,8 +50,8 @@ class Curated:
 
 
 def key_of(*parts: Any) -> str:
-    """Identity of something built from `parts` (JSON values): 64 hex digits."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    """Identity of something built from `parts` (JSON values): 64 hex digits. The order of keys counts: buckets are ranked in it."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def folder(root: str, corpus: str, step: str, key: str) -> str:
@@ -78,11 +78,10 @@ class _Start(NamedTuple):
 
 
 def _read(corpus: Corpus, data: str) -> Job:
-    splits = readers.list_splits(corpus.source, data)
-    inputs = [(entry.path, entry.fingerprint) for split in splits for entry in split.inputs]
+    splits = readers.list_splits({**corpus.source, "kind": corpus.kind}, data)
+    files = {entry.name for split in splits for entry in split.inputs}
     size_bytes = sum(entry.size_bytes for split in splits for entry in split.inputs)
-    options = {key: value for key, value in corpus.source.items() if key != "paths"}
-    return _Start(list(splits), key_of("read", FORMAT, options, corpus.kind, inputs), len(inputs), size_bytes)
+    return _Start(splits, key_of("read", FORMAT, [split.identity() for split in splits]), len(files), size_bytes)
     yield  # a job, though it has nothing to wait for
 
 
@@ -113,7 +112,8 @@ def _generated(corpus: Corpus, root: str) -> Job:
 
 def _segments(corpus: Corpus) -> Iterator[tuple[Bound | None, list[Bound], Bound | None]]:
     """The steps between exchanges: the corpus step that opens a segment, map-like steps, the corpus step that closes it."""
-    opening, run = None, []
+    opening: Bound | None = None
+    run: list[Bound] = []
     for spec in corpus.steps:
         step = Bound(spec.name, spec.step, spec.params)
         if step.step.kind == "corpus":

@@ -51,13 +51,13 @@ class Manifest:
     documents: dict[str, Document] = dataclasses.field(compare=False, repr=False)
 
     def fingerprint(self) -> str:
-        """Hex sha256 of everything that decides the outcome: no comments, no order of keys, no paths."""
+        """Hex sha256 of everything that decides the outcome, the order of buckets and mixtures included: no comments, no paths."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "documents"}
         fields["model"] = dataclasses.asdict(self.model)
         fields["corpora"] = {name: _identity(corpus) for name, corpus in self.corpora.items()}
         fields["stages"] = [dataclasses.asdict(stage) for stage in self.stages]
         fields["tokenizer"] = {key: value for key, value in self.tokenizer.items() if key != "path"}
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
 
     def build_order(self) -> list[str]:
         """Corpora so that whatever one needs stands before it (`check` has refused cycles)."""

@@ -130,7 +130,7 @@ def _buckets(manifest: Manifest, corpus: str, spec: StageSpec, lock: dict[str, A
     epochs = manifest.corpora[corpus].bucket_epochs
     if lock is None:
         tokens = manifest.corpora[corpus].declared_tokens or 1
-        shares = _declared_shares(manifest, corpus)
+        shares = manifest.corpora[corpus].bucket_shares
         return [Bucket(name, epochs[name], tokens * shares[name] / spec.seq_len) for name in epochs]
     found = {
         entry["bucket"]: entry
@@ -146,13 +146,6 @@ def _buckets(manifest: Manifest, corpus: str, spec: StageSpec, lock: dict[str, A
         for name in epochs
         if (entry := found.get(name))
     ]
-
-
-def _declared_shares(manifest: Manifest, corpus: str) -> dict[str, float]:
-    for step in manifest.corpora[corpus].steps:
-        if step.name == "bucket.rank" and "labels" in step.params:
-            return dict(step.params["labels"])
-    return dict.fromkeys(manifest.corpora[corpus].bucket_epochs, 1 / len(manifest.corpora[corpus].bucket_epochs))
 
 
 def _size(manifest: Manifest, corpus: str, spec: StageSpec, lock: dict[str, Any] | None) -> float | None:

@@ -83,11 +83,11 @@ def _encode(encoder: Tokenizer, docs: pa.Table, seed: int) -> pa.Table:
     ids, texts, kinds = docs["id"].to_pylist(), docs["text"].to_pylist(), docs["kind"].to_pylist()
     spans = docs[LOSS_SPANS].to_pylist() if LOSS_SPANS in docs.column_names else [None] * len(ids)
     wanted = [None if each is None else [(span["start"], span["length"]) for span in each] for each in spans]
-    encoded = encoder.encode_with_spans(texts, wanted, kinds)
+    encoded = encoder.encode_with_spans(texts, kinds, wanted)
     return pa.table(
         {
             "id": ids,
-            "order": np.array([xxhash.xxh3_64_intdigest(identity, seed) for identity in ids], dtype=np.uint64),
+            "order": np.array([xxhash.xxh3_64_intdigest(identity.encode(), seed) for identity in ids], dtype=np.uint64),
             "tokens": _lists([each.tokens for each in encoded]),
             LOSS_SPANS: pa.array(
                 [
@@ -132,7 +132,7 @@ def pack_group(
                 row_tokens[start : start + length] = tokens[begin : begin + length]
                 pieces.append(Piece(ids[doc], start, length, _visible(spans[doc], offset, start, length)))
             writer.add(row_tokens, pieces)
-    info = writer.info
+        info = writer.close()
     return {**info._asdict(), "documents": len(ids), "cut_documents": packing.cut_documents, "padding": packing.padding}
 
 

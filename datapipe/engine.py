@@ -122,6 +122,8 @@ class RayData:
         import ray
         from ray.data import DataContext
 
+        for name in ("ray", "ray.data"):  # importing them has set their levels
+            logging.getLogger(name).setLevel(logging.ERROR)
         if not ray.is_initialized():
             local = "RAY_ADDRESS" not in os.environ
             ray.init(
@@ -138,7 +140,6 @@ class RayData:
         context.enable_operator_progress_bars = False
         context.print_on_execution_start = False
         context.retried_io_errors = []
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
 def _execute_row(row: dict[str, Any]) -> dict[str, Any]:

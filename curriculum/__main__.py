@@ -1,0 +1,5 @@
+"""`python -m curriculum` is `tokenloom`."""
+
+from curriculum.cli import main
+
+main()

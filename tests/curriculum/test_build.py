@@ -1,0 +1,234 @@
+"""A build on real text: the same bytes at any parallelism, nothing done twice, bad input counted or explained."""
+
+import gzip
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curriculum.build import Built, build
+from curriculum.curate import BuildError
+from curriculum.document import ManifestError
+from curriculum.feed import Feed
+from curriculum.inspect import inspect_document, inspect_step
+from curriculum.manifest import load_manifest
+from curriculum.verify import verify
+from datapipe.engine import InProcess, RayData, Task
+from datapipe.store import StoreError
+
+Outputs = dict[str, bytes]
+
+
+def quiet(*call: object) -> None: ...
+
+
+def run(manifest: Path, root: Path, data: Path, engine: Any = None) -> Built:
+    return build(load_manifest(str(manifest)), str(root), str(data), engine or InProcess(), quiet)
+
+
+def outputs(root: Path) -> Outputs:
+    """Every file of a build that a trainer or a lock depends on."""
+    files = [
+        root / "lock.json",
+        root / "plan.json",
+        *sorted((root / "shards").rglob("*.arrow")),
+        *sorted((root / "tokenizer").rglob("tokenizer.json")),
+    ]
+    return {str(file.relative_to(root)): file.read_bytes() for file in files}
+
+
+@pytest.fixture(scope="module")
+def built(
+    tmp_path_factory: pytest.TempPathFactory, small_data: Path, write_manifest: Callable[[Path], Path]
+) -> tuple[Path, Built]:
+    folder = tmp_path_factory.mktemp("built")
+    return folder / "out", run(write_manifest(folder), folder / "out", small_data)
+
+
+def test_every_count_adds_up(built: tuple[Path, Built]) -> None:
+    lock = built[1].lock
+    for corpus in lock["corpora"].values():
+        for before, after in zip(corpus["steps"], corpus["steps"][1:], strict=False):
+            assert before["documents_out"] == after["documents_in"]
+        for step in corpus["steps"]:
+            assert step["documents_in"] - step["documents_out"] == sum(step["reasons"].values())
+        kept = sum(bucket["documents"] for bucket in corpus["buckets"].values())
+        assert kept == corpus["steps"][-1]["documents_out"]
+        assert kept == sum(corpus["length_histogram"]["counts"])
+    for entry in lock["shards"]:
+        assert entry["rows"] * entry["seq_len"] == entry["tokens"] + entry["padding"]
+        assert entry["tokens"] == lock["corpora"][entry["corpus"]]["buckets"][entry["bucket"]]["tokens"]
+        if entry["pack"] == "best_fit":
+            assert entry["cut_documents"] == 0
+
+
+def test_planted_copies_are_found(built: tuple[Path, Built]) -> None:
+    steps = {step["step"]: step for step in built[1].lock["corpora"]["web"]["steps"]}
+    assert steps["dedup.exact"]["reasons"] == {"dedup.exact": 1}
+    assert steps["bucket.rank"]["reasons"].keys() == {"bucket.low"}
+
+
+def test_what_was_built_verifies(built: tuple[Path, Built], tmp_path: Path) -> None:
+    root = shutil.copytree(built[0], tmp_path / "copy")
+    assert verify(str(root)) == []
+    victim = sorted((root / "shards").rglob("*.tokens.arrow"))[0]
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 1
+    victim.write_bytes(data)
+    sorted((root / "shards").rglob("*.docs.arrow"))[-1].unlink()
+    problems = sorted(verify(str(root)), key=lambda problem: "missing" in problem)
+    assert len(problems) == 2
+    assert "sha256 is" in problems[0]
+    assert "is missing" in problems[1]
+
+
+def test_a_step_is_traced_to_its_sources(built: tuple[Path, Built]) -> None:
+    root, made = built
+    found = inspect_step(str(root), made.plan.steps - 1)
+    assert found["stage"] == "long"
+    assert len(found["rows"]) == made.plan.stages[1].batch_rows(made.plan.stages[1].steps - 1)
+    for row in found["rows"]:
+        assert sum(piece["length"] for piece in row["pieces"]) <= 256
+        for piece in row["pieces"]:
+            document = inspect_document(str(root), piece["doc"])
+            assert document is not None
+            assert document["origin"] == piece["origin"]
+            assert row["source"].startswith(document["corpus"])
+
+
+def test_a_batch_decodes_to_the_documents_it_names(built: tuple[Path, Built]) -> None:
+    from datapipe.tokenize import Tokenizer
+
+    root, made = built
+    tokenizer = Tokenizer.open(str(root / made.lock["tokenizer"]["path"]))
+    batch = Feed(made.plan, str(root)).batch(0, 0)
+    row = inspect_step(str(root), 0)["rows"][0]
+    piece = row["pieces"][0]
+    text = tokenizer.decode(batch.tokens[0][piece["start"] : piece["start"] + piece["length"]])
+    document = json.dumps(full_text(root, piece["doc"]))
+    assert json.dumps(text.replace("<|endoftext|>", "").strip("\ufffd"))[1:-1] in document
+
+
+def full_text(root: Path, identity: str) -> str:
+    import pyarrow.parquet as pq
+
+    for part in sorted((root / "corpora").rglob("part-*.parquet")):
+        if "rejects" not in part.name:
+            for row in pq.read_table(part).to_pylist():
+                if row["id"] == identity:
+                    text = str(row["text"])
+    return text
+
+
+def test_an_unchanged_build_does_nothing(built: tuple[Path, Built], small_data: Path, small_manifest: Path) -> None:
+    class Refuses(InProcess):
+        def run(self, tasks: Any, on_done: Callable[[int], None]) -> list[dict[str, Any]]:
+            from datapipe.engine import finished
+
+            assert len(finished(tasks)) == len(tasks)
+            return super().run(tasks, on_done)
+
+    before = outputs(built[0])
+    run(small_manifest, built[0], small_data, Refuses())
+    assert outputs(built[0]) == before
+
+
+def test_an_edit_redoes_only_what_it_touches(small_data: Path, small_manifest: Path, tmp_path: Path) -> None:
+    class Counts(InProcess):
+        ran: list[Task]
+
+        def run(self, tasks: Any, on_done: Callable[[int], None]) -> list[dict[str, Any]]:
+            from datapipe.engine import finished
+
+            self.ran += [task for index, task in enumerate(tasks) if index not in finished(tasks)]
+            return super().run(tasks, on_done)
+
+    engine = Counts()
+    engine.ran = []
+    run(small_manifest, tmp_path / "out", small_data, engine)
+    first, engine.ran = len(engine.ran), []
+    code = small_manifest.parent / "code.yaml"
+    code.write_text(code.read_text().replace("- filter.code\n", "- filter.code: {max_mean_line: 99}\n"))
+    run(small_manifest, tmp_path / "out", small_data, engine)
+    corpora = {task.output.split("/corpora/")[1].split("/")[0] for task in engine.ran if "/corpora/" in task.output}
+    assert corpora <= {"code", "web", "books", "qa"}
+    assert 0 < len(engine.ran) < first
+
+
+def test_the_same_bytes_on_ray_and_in_process(
+    built: tuple[Path, Built], small_data: Path, small_manifest: Path, tmp_path: Path, ray_engine: RayData
+) -> None:
+    """Ray runs two tasks at a time, the fixture's build ran one after the other."""
+    run(small_manifest, tmp_path / "out", small_data, ray_engine)
+    assert outputs(tmp_path / "out") == outputs(built[0])
+
+
+def test_bad_records_are_counted_and_nothing_else_is_lost(
+    small_data: Path, small_manifest: Path, tmp_path: Path
+) -> None:
+    data = Path(shutil.copytree(small_data, tmp_path / "data"))
+    with gzip.open(data / "books" / "bad.jsonl.gz", "wb") as file:
+        file.write(b'{"text": "broken\n')
+        file.write(b'{"text": "\xff\xfe not utf-8"}\n')
+        file.write(b'{"text": "' + b"x" * (33 * 2**20) + b'"}\n')
+        file.write(json.dumps({"text": "A good document. " * 100, "origin": "good"}).encode() + b"\n")
+    whole = (data / "books" / "3.jsonl.gz").read_bytes()
+    (data / "books" / "cut.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    (data / "html" / "empty.html").write_bytes(b"")
+    (data / "html" / "latin.html").write_bytes("<html><body><p>Déjà vu — naïve café</p></body></html>".encode("cp1252"))
+    lock = run(small_manifest, tmp_path / "out", data).lock
+    read = lock["corpora"]["books"]["steps"][0]
+    assert {"jsonl.invalid": 1, "jsonl.not_utf8": 1, "jsonl.too_long": 1}.items() <= read["reasons"].items()
+    clean = run(small_manifest, tmp_path / "clean", small_data).lock["corpora"]["books"]["steps"][0]
+    assert read["documents_out"] > clean["documents_out"]
+
+
+def test_an_empty_source_is_explained(small_data: Path, small_manifest: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(small_data, tmp_path / "data"))
+    for file in (data / "books").iterdir():
+        with gzip.open(file, "wb"):
+            pass
+    with pytest.raises(BuildError, match=r"corpus books: no document is left .*the source holds no document"):
+        run(small_manifest, tmp_path / "out", data)
+
+
+def test_a_filter_that_drops_everything_is_named(small_data: Path, small_manifest: Path, tmp_path: Path) -> None:
+    books = small_manifest.parent / "books.yaml"
+    books.write_text(books.read_text().replace("min_chars: 1000", "min_chars: 100000000"))
+    with pytest.raises(BuildError, match=r"`filter.length` dropped the rest"):
+        run(small_manifest, tmp_path / "out", small_data)
+
+
+def test_a_path_that_matches_nothing(small_manifest: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="nothing to read matches"):
+        run(small_manifest, tmp_path / "out", tmp_path)
+
+
+def test_a_missing_bucket(small_data: Path, small_manifest: Path, s3: str) -> None:
+    with pytest.raises(StoreError, match="no-such-bucket"):
+        build(load_manifest(str(small_manifest)), "s3://no-such-bucket/out", str(small_data), InProcess(), quiet)
+
+
+def test_an_object_store_holds_the_same_bytes(
+    built: tuple[Path, Built], small_data: Path, small_manifest: Path, s3: str
+) -> None:
+    from datapipe import store
+
+    root = store.join(s3, "build")
+    made = build(load_manifest(str(small_manifest)), root, str(small_data), InProcess(), quiet)
+    for name, data in outputs(built[0]).items():
+        assert store.read_bytes(store.join(root, name)) == data, name
+    assert Feed(made.plan, root).batch(1, 0).tokens.shape == (2, 256)
+    assert verify(root) == []
+
+
+def test_too_many_epochs_are_refused_with_the_measured_size(
+    small_data: Path, small_manifest: Path, tmp_path: Path
+) -> None:
+    text = small_manifest.read_text().replace("mtp_weight: 0.3", "mtp_weight: 0.3, max_epochs: {code: 0.0001}")
+    small_manifest.write_text(text)
+    with pytest.raises(ManifestError, match=r"small.yaml:10  stages\[0\].mix.code: .*max_epochs allows 0.0001"):
+        run(small_manifest, tmp_path / "out", small_data)
