@@ -9,7 +9,6 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 
@@ -26,7 +25,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-stdout, stderr = Console(), Console(stderr=True)
+stdout = Console(width=None if sys.stdout.isatty() else 140)
+stderr = Console(stderr=True)
+
+INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 ManifestArgument = Annotated[str, typer.Argument(help="A manifest file, or the name of a shipped one (quickstart).")]
 OutArgument = Annotated[str, typer.Argument(help="Folder of the build: local or s3://bucket/prefix.")]
@@ -110,6 +112,9 @@ def build(
 @app.command()
 def train(
     out: OutArgument,
+    shards: Annotated[
+        str | None, typer.Option(help="Where the shards lie when not in OUT: a folder or s3://bucket/prefix.")
+    ] = None,
     threads: ThreadsOption = None,
     stop_after: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many global steps; a later call continues.")
@@ -121,10 +126,10 @@ def train(
     Example: tokenloom train out
     On many GPUs: torchrun --nproc-per-node 8 -m trainer.run --root out
     """
-    last = _train(out, threads, stop_after)
+    last = _train(out, threads=threads, stop_after=stop_after, shards=shards)
     if as_json:
         print(json.dumps(last))
-    elif last:
+    else:
         stdout.print(
             f"step {last['step'] + 1}: loss {last['loss']:.3f} after {last['tokens']:,} tokens; {out}/metrics.jsonl has every step"
         )
@@ -214,7 +219,7 @@ def run(
     built = _build(manifest, out, data, cpus, in_process)
     if not as_json:
         _show_built(built, as_json=False)
-    last = _train(out, threads, None)
+    last = _train(out, threads=threads)
     from curriculum.report import write_report
 
     page = write_report(out)
@@ -250,13 +255,13 @@ def _show_built(built: "Built", as_json: bool) -> None:
     _warn(built.warnings)
 
 
-def _train(out: str, threads: int | None, stop_after: int | None) -> dict[str, Any]:
+def _train(out: str, **options: Any) -> dict[str, Any]:
     from curriculum.inspect import load_plan
     from curriculum.progress import TrainProgress
     from curriculum.training import run_trainer
 
     with TrainProgress(stderr, load_plan(out).steps) as progress:
-        return run_trainer(out, threads=threads, stop_after=stop_after, on_step=progress.on_step)
+        return run_trainer(out, on_step=progress.on_step, **options)
 
 
 def _warn(warnings: list[str]) -> None:
@@ -273,23 +278,23 @@ def main() -> None:
     """Entry point: turns the errors a user can cause into messages and exit codes."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
-        code = typer.main.get_command(app)(standalone_mode=False)
-    except click.Abort:
-        print("\ninterrupted; the same command continues where it stopped", file=sys.stderr)
-        code = 130
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        app()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print("interrupted; the same command continues where it stopped", file=sys.stderr)
+        raise
     except _foreseen() as error:
         print(error, file=sys.stderr)
-        code = 2 if isinstance(error, ManifestError) else 1
-    sys.exit(code)
+        sys.exit(2 if isinstance(error, ManifestError) else 1)
 
 
 def _foreseen() -> tuple[type[Exception], ...]:
     """Errors with a message for the user; evaluated, and so imported, only when there is an error."""
     from curriculum.curate import BuildError
+    from curriculum.report import ReportError
     from curriculum.training import TrainingError
+    from datapipe.sample import SampleError
+    from datapipe.shards import ShardError
     from datapipe.store import StoreError
 
-    return ManifestError, BuildError, TrainingError, StoreError
+    return ManifestError, BuildError, ReportError, SampleError, ShardError, StoreError, TrainingError

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from curriculum.curate import Curated
+if TYPE_CHECKING:
+    from curriculum.curate import Curated
 from curriculum.manifest import Manifest
 from datapipe import store
 
@@ -14,7 +15,7 @@ FORMAT = 1
 def make_lock(
     manifest: Manifest,
     tokenizer: dict[str, Any],
-    curated: dict[str, Curated],
+    curated: "dict[str, Curated]",
     tokens: dict[str, dict[str, Any]],
     shards: list[dict[str, Any]],
 ) -> dict[str, Any]:

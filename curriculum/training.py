@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -15,10 +16,16 @@ class TrainingError(Exception):
 
 
 def run_trainer(
-    root: str, *, threads: int | None, stop_after: int | None, on_step: Callable[[dict[str, Any]], None]
+    root: str,
+    *,
+    on_step: Callable[[dict[str, Any]], None],
+    shards: str | None = None,
+    threads: int | None = None,
+    stop_after: int | None = None,
 ) -> dict[str, Any]:
-    """Train the plan at `root` to its end, or to `stop_after` steps; returns the line of the last step in metrics.jsonl."""
+    """Train the plan in the local folder `root` to its end, or for `stop_after` more steps; returns the last line of metrics.jsonl."""
     command = [sys.executable, "-m", "trainer.run", "--root", root, "--steps-to-stdout"]
+    command += ["--shards", shards] if shards else []
     command += ["--threads", str(threads)] if threads else []
     command += ["--stop-after", str(stop_after)] if stop_after else []
     last: dict[str, Any] = {}
@@ -29,4 +36,4 @@ def run_trainer(
             on_step(last)
     if process.returncode:
         raise TrainingError(f"the trainer ended with exit code {process.returncode}; its message stands above")
-    return last
+    return last or json.loads(Path(root, "metrics.jsonl").read_text().splitlines()[-1])

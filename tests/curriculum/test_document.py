@@ -14,7 +14,17 @@ def read(tmp_path: Path, text: str) -> Document:
 
 def test_scalars_follow_yaml_1_2(tmp_path: Path) -> None:
     data = read(tmp_path, "a: no\nb: 3e-4\nc: 1_000_000\nd: true\ne: ~\nf: 0x10\ng: '5'\nh: 12:30\ni: -1.5\n").data
-    assert data == {"a": "no", "b": 3e-4, "c": 1_000_000, "d": True, "e": None, "f": "0x10", "g": "5", "h": "12:30", "i": -1.5}
+    assert data == {
+        "a": "no",
+        "b": 3e-4,
+        "c": 1_000_000,
+        "d": True,
+        "e": None,
+        "f": "0x10",
+        "g": "5",
+        "h": "12:30",
+        "i": -1.5,
+    }
 
 
 def test_a_problem_names_the_line_of_its_value(tmp_path: Path) -> None:

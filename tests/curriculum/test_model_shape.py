@@ -30,4 +30,8 @@ def test_attention_may_be_wider_than_the_model() -> None:
 
 def test_impossible_shapes_say_why() -> None:
     broken = ModelShape(**{**shape("tiny").__dict__, "kv_heads": 3, "experts_per_token": 9, "rotary_fraction": 0.1})
-    assert [problem.partition(":")[0] for problem in broken.problems()] == ["heads", "experts_per_token", "rotary_fraction"]
+    assert [problem.partition(":")[0] for problem in broken.problems()] == [
+        "heads",
+        "experts_per_token",
+        "rotary_fraction",
+    ]

@@ -19,7 +19,9 @@ STAGE = StageSpec("one", 1_000_000, 256, "concat", 2048, 2048, 0, {"web": 0.7, "
 
 def manifest(tmp_path: Path, *stages: StageSpec, declared: int | None = 10**6) -> Manifest:
     path = tmp_path / "m.yaml"
-    path.write_text("stages:\n" + "".join(f"  - name: {s.name}\n    tokens: {s.tokens}\n    mix:\n      web: 1\n" for s in stages))
+    path.write_text(
+        "stages:\n" + "".join(f"  - name: {s.name}\n    tokens: {s.tokens}\n    mix:\n      web: 1\n" for s in stages)
+    )
     corpora = {name: Corpus(name, "web", {}, (), declared) for name in ("web", "code")}
     return Manifest("m", "1", 7, SHAPE, {}, corpora, stages, TRAINING_DEFAULTS, 2**20, {"": Document(path, "m.yaml")})
 

@@ -7,7 +7,15 @@ from curriculum.units import binary, parse_count, si, size
 
 @pytest.mark.parametrize(
     ("text", "count"),
-    [("15T", 15 * 10**12), ("500B", 5 * 10**11), ("64Mi", 2**26), ("1.5k", 1500), ("1_000", 1000), (7, 7), ("0.5Ki", 512)],
+    [
+        ("15T", 15 * 10**12),
+        ("500B", 5 * 10**11),
+        ("64Mi", 2**26),
+        ("1.5k", 1500),
+        ("1_000", 1000),
+        (7, 7),
+        ("0.5Ki", 512),
+    ],
 )
 def test_parse_count(text: object, count: int) -> None:
     assert parse_count(text) == count

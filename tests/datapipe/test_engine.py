@@ -18,7 +18,11 @@ def square(*, output: str, number: int, log: str) -> dict[str, Any]:
 
 
 def fail(*, output: str, kind: str) -> dict[str, Any]:
-    raise StoreError("s3://nowhere/x", "no such bucket", "Make it.") if kind == "store" else ZeroDivisionError("broken code")
+    raise (
+        StoreError("s3://nowhere/x", "no such bucket", "Make it.")
+        if kind == "store"
+        else ZeroDivisionError("broken code")
+    )
 
 
 @pytest.fixture(params=["in process", "ray"])

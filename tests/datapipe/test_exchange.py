@@ -16,7 +16,12 @@ def test_nothing_is_lost_and_order_is_kept(tmp_path_factory, senders: list[list[
     folder: Path = tmp_path_factory.mktemp("exchange")
     paths, sent = [], []
     for number, keys in enumerate(senders):
-        table = pa.table({"key": pa.array(keys, pa.uint64()), "row": pa.array([f"{number}-{i}" for i in range(len(keys))], pa.string())})
+        table = pa.table(
+            {
+                "key": pa.array(keys, pa.uint64()),
+                "row": pa.array([f"{number}-{i}" for i in range(len(keys))], pa.string()),
+            }
+        )
         receivers = exchange.receiver_of(table["key"].to_numpy(), num_receivers)
         paths.append(str(folder / f"{number}.arrow"))
         counts = exchange.write_slices(paths[-1], table, receivers, num_receivers)
