@@ -1,0 +1,30 @@
+"""The vocabulary of `generator:` in a manifest: every source of synthetic rows that needs no model, in one literal table.
+
+A generator is a step of kind corpus whose output are new documents: `emit` sees the partitions of the corpora it reads, `reduce` sees all
+candidates whose key falls into its receiver's range. There is no verdict to apply: what `reduce` returns are the documents.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from curation.steps import Step
+
+
+class Generator(NamedTuple):
+    """Two pure functions around an exchange. Both give the same rows for any order of their input rows.
+
+    emit(docs, **params) -> pa.Table     one call per partition; a uint64 column `key` says where each row goes
+    reduce(rows, **params) -> pa.Table   one call per receiver: documents sorted by id, rejected ones with a `drop_reason`
+    """
+
+    emit: Callable[..., pa.Table]
+    reduce: Callable[..., pa.Table]
+
+
+GENERATORS: dict[str, Step] = {
+    "qa": Step("corpus", "synth.qa:QA", 1),
+    "lookup": Step("corpus", "synth.lookup:LOOKUP", 1),
+    "long": Step("corpus", "synth.long_context:LONG", 1),
+}
