@@ -167,6 +167,8 @@ def inspect(
     if (step is None) == (document is None):
         raise typer.BadParameter("give --step N or --document ID")
     if step is not None:
+        if step >= (num_steps := tracing.load_plan(out).steps):
+            _fail(f"the plan has {num_steps} steps, 0 to {num_steps - 1}; there is no step {step}.")
         found = tracing.inspect_step(out, step)
         if as_json:
             print(json.dumps(found))

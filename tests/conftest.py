@@ -9,6 +9,8 @@ import pytest
 
 from datapipe.engine import RayData
 
+pytest_plugins = ["tests.small_corpus"]
+
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")

@@ -17,7 +17,13 @@ ALLOWED = {
     "curriculum": {"curriculum", "synth", "curation", "datapipe"},
     "trainer": {"trainer", "curriculum.plan", "curriculum.feed", "kernels"},
 }
-FEED_SIDE = ("curriculum/plan.py", "curriculum/feed.py", "curriculum/mixture.py", "curriculum/permute.py", "datapipe/shards.py")
+FEED_SIDE = (
+    "curriculum/plan.py",
+    "curriculum/feed.py",
+    "curriculum/mixture.py",
+    "curriculum/permute.py",
+    "datapipe/shards.py",
+)
 FEED_IMPORTS = {"numpy", "pyarrow", "xxhash", "s3fs", "fsspec", "botocore", "aiobotocore", "curriculum", "datapipe"}
 ONLY_IN = {"ray": "datapipe/engine.py", "megatron": "trainer/", "triton": "kernels/"}
 MAX_LINES = 500
@@ -90,7 +96,9 @@ def test_plan_loads_neither_ray_nor_torch() -> None:
 def test_files_stay_short_and_have_names_that_say_something() -> None:
     files = [*sources(), *(ROOT / "tests").rglob("*.py")]
     assert not {str(file) for file in files if len(file.read_text().splitlines()) > MAX_LINES}
-    assert not {str(file) for file in files if file.name in {"utils.py", "common.py", "base.py", "helpers.py", "misc.py"}}
+    assert not {
+        str(file) for file in files if file.name in {"utils.py", "common.py", "base.py", "helpers.py", "misc.py"}
+    }
 
 
 def test_no_file_catches_everything() -> None:

@@ -212,6 +212,24 @@ def test_a_missing_bucket(small_data: Path, small_manifest: Path, s3: str) -> No
         build(load_manifest(str(small_manifest)), "s3://no-such-bucket/out", str(small_data), InProcess(), quiet)
 
 
+def test_a_given_tokenizer_is_taken_as_it_is(
+    built: tuple[Path, Built], small_data: Path, small_manifest: Path, tmp_path: Path
+) -> None:
+    given = built[0] / built[1].lock["tokenizer"]["path"]
+    train = "{train: {vocab_size: 1024, sample_bytes: 300_000}}"
+    small_manifest.write_text(small_manifest.read_text().replace(train, f"{{path: {given}}}"))
+    made = run(small_manifest, tmp_path / "out", small_data)
+    assert made.lock["tokenizer"]["sha256"] == built[1].lock["tokenizer"]["sha256"]
+    assert made.lock["corpora"]["qa"]["buckets"] == built[1].lock["corpora"]["qa"]["buckets"]
+
+
+def test_a_tokenizer_larger_than_the_model_is_refused(small_data: Path, small_manifest: Path, tmp_path: Path) -> None:
+    model = small_manifest.parent / "model.yaml"
+    model.write_text(model.read_text().replace("vocab_size: 1024", "vocab_size: 512"))
+    with pytest.raises(BuildError, match="the tokenizer has 1024 tokens, the model test only 512"):
+        run(small_manifest, tmp_path / "out", small_data)
+
+
 def test_an_object_store_holds_the_same_bytes(
     built: tuple[Path, Built], small_data: Path, small_manifest: Path, s3: str
 ) -> None:
@@ -228,7 +246,7 @@ def test_an_object_store_holds_the_same_bytes(
 def test_too_many_epochs_are_refused_with_the_measured_size(
     small_data: Path, small_manifest: Path, tmp_path: Path
 ) -> None:
-    text = small_manifest.read_text().replace("mtp_weight: 0.3", "mtp_weight: 0.3, max_epochs: {code: 0.0001}")
+    text = small_manifest.read_text().replace("code: 0.2}}", "code: 0.2}, max_epochs: {code: 0.0001}}")
     small_manifest.write_text(text)
     with pytest.raises(ManifestError, match=r"small.yaml:10  stages\[0\].mix.code: .*max_epochs allows 0.0001"):
         run(small_manifest, tmp_path / "out", small_data)

@@ -52,7 +52,7 @@ def test_a_place_that_does_not_exist_takes_the_line_of_its_parent(tmp_path: Path
     ],
 )
 def test_broken_files_are_explained(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(ManifestError, match=".") as caught:
+    with pytest.raises(ManifestError) as caught:
         read(tmp_path, text)
     assert message in str(caught.value)
 

@@ -76,7 +76,7 @@ def test_the_quickstart_has_the_stages_of_the_report() -> None:
         ("name: one", "nmae: one", 8, "stages[0].nmae: is not a key here.\n    Did you mean 'name'?"),
         ("web: 1.0", "web: 0.9", 13, "stages[0].mix: the shares sum to 0.9, not 1.\n    Set web to 1"),
         ("web: 1.0", "wbe: 1.0", 13, "stages[0].mix.wbe: is not a corpus of this manifest.\n    Did you mean 'web'?"),
-        ("2Ki", "1000", 12, "stages[0].batch_tokens: 1000 tokens is not a whole number of 256-token rows (3.90625).\n    Use 768 (3 rows) or 1024 (4 rows)."),
+        ("2Ki", "1000", 12, "1000 tokens is not a whole number of 256-token rows (3.90625).\n    Use 768 (3 rows) or 1024 (4 rows)."),
         ("1M", "a lot", 9, "stages[0].tokens: 'a lot' is not a count"),
         ("concat", "concatenate", 11, "stages[0].pack: is 'concatenate'.\n    Did you mean 'concat'?"),
         ("models/tiny.yaml", "models/huge.yaml", 4, "model: models/huge.yaml: no such file"),

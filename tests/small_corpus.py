@@ -6,9 +6,9 @@ import json
 import pydoc
 from collections.abc import Callable
 from pathlib import Path
+from pydoc_data.topics import topics
 
 import pytest
-from pydoc_data.topics import topics
 
 MANIFEST = """\
 name: small
@@ -18,10 +18,11 @@ model: model.yaml
 tokenizer: {train: {vocab_size: 1024, sample_bytes: 300_000}}
 shard_tokens: 16Ki
 corpora: {web: web.yaml, books: books.yaml, code: code.yaml, qa: qa.yaml}
-training: {lr: {peak: 2e-3, end: 2e-4, warmup_tokens: 512}, checkpoint_steps: 3}
+training: {lr: {peak: 2e-2, end: 2e-3, warmup_tokens: 512}, checkpoint_steps: 3}
 stages:
-  - {name: short, tokens: 4096, seq_len: 64, pack: concat, batch_tokens: 512, mix: {web: 0.6, books: 0.2, code: 0.2}, mtp_weight: 0.3}
-  - {name: long, tokens: 4096, seq_len: 256, pack: best_fit, batch_tokens: 512, mix: {books: 0.5, qa: 0.5}, rope_base: 1_000_000, bias_rate: 0, mtp_weight: 0.1}
+  - {name: short, tokens: 4096, seq_len: 64, pack: concat, batch_tokens: 512, mix: {web: 0.6, books: 0.2, code: 0.2}}
+  - {name: long, tokens: 4096, seq_len: 256, pack: best_fit, batch_tokens: 512, mix: {books: 0.5, qa: 0.5},
+     rope_base: 1_000_000, bias_rate: 0, mtp_weight: 0.1}
 """
 CORPORA = {
     "web": """\
@@ -90,7 +91,10 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (data / "html" / "json-copy.html").write_text((data / "html" / "json.html").read_text())
     names = sorted(topics)
     for index in range(4):
-        lines = [json.dumps({"text": topics[name], "origin": f"topics/{name}", "license": "PSF-2.0"}) for name in names[index::4]]
+        lines = [
+            json.dumps({"text": topics[name], "origin": f"topics/{name}", "license": "PSF-2.0"})
+            for name in names[index::4]
+        ]
         with gzip.GzipFile(data / "books" / f"{index}.jsonl.gz", "wb", mtime=0) as file:
             file.write("\n".join(lines).encode())
     return data

@@ -1,0 +1,115 @@
+"""What a user sees: exit codes, messages on stderr, tables and JSON on stdout, help with an example."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from curriculum import cli
+
+VERBS = ("sample", "plan", "build", "train", "report", "inspect", "verify", "run")
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def tokenloom(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Runs the command line in this process: exit code, stdout, stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["tokenloom", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def built(tokenloom: Call, small_manifest: Path, small_data: Path, tmp_path: Path) -> Path:
+    code, _, err = tokenloom("build", small_manifest, tmp_path / "out", "--data", small_data, "--in-process")
+    assert code == 0, err
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_teaches_with_an_example(tokenloom: Call, verb: str) -> None:
+    code, out, _ = tokenloom(verb, "--help")
+    assert code == 0
+    assert f"Example: tokenloom {verb}" in " ".join(out.split())
+
+
+def test_a_bad_manifest_is_exit_code_2_with_file_and_line(tokenloom: Call, small_manifest: Path) -> None:
+    small_manifest.write_text(small_manifest.read_text().replace("web: 0.6", "web: 0.5"))
+    code, out, err = tokenloom("plan", small_manifest)
+    assert (code, out) == (2, "")
+    assert "small.yaml:10  stages[0].mix: the shares sum to 0.9, not 1.\n    Set web to 0.6" in err
+
+
+def test_a_misspelt_step_is_exit_code_2_before_any_data_is_read(
+    tokenloom: Call, small_manifest: Path, tmp_path: Path
+) -> None:
+    web = small_manifest.parent / "web.yaml"
+    web.write_text(web.read_text().replace("dedup.minhash", "dedup.minhsah"))
+    code, _, err = tokenloom("build", small_manifest, tmp_path / "out", "--data", tmp_path / "absent")
+    assert code == 2
+    assert "Did you mean 'dedup.minhash'?" in err
+
+
+def test_a_bad_call_is_exit_code_2(tokenloom: Call, tmp_path: Path) -> None:
+    assert tokenloom("plan")[0] == 2
+    assert tokenloom("inspect", tmp_path)[0] == 2
+    assert tokenloom("nonsense")[0] == 2
+
+
+def test_missing_data_is_exit_code_1(tokenloom: Call, small_manifest: Path, tmp_path: Path) -> None:
+    code, _, err = tokenloom("build", small_manifest, tmp_path / "out", "--data", tmp_path / "absent", "--in-process")
+    assert code == 1
+    assert "nothing to read matches" in err
+
+
+@pytest.mark.parametrize("out", ["s3://no-such-bucket/out"])
+def test_a_missing_bucket_is_exit_code_1(
+    tokenloom: Call, small_manifest: Path, small_data: Path, s3: str, out: str
+) -> None:
+    code, _, err = tokenloom("build", small_manifest, out, "--data", small_data, "--in-process")
+    assert code == 1
+    assert "no-such-bucket" in err
+    assert "Traceback" not in err
+
+
+def test_no_build_is_exit_code_1(tokenloom: Call, tmp_path: Path) -> None:
+    for verb in (["verify"], ["report"], ["train"], ["inspect", "--step", "0"]):
+        code, _, err = tokenloom(verb[0], tmp_path / "nothing", *verb[1:])
+        assert code == 1, verb
+        assert "nothing" in err
+        assert "Traceback" not in err
+
+
+def test_plan_prints_tables_or_json(tokenloom: Call) -> None:
+    code, out, _ = tokenloom("plan", "quickstart")
+    assert code == 0
+    assert "long_context_agent" in out
+    code, out, _ = tokenloom("plan", "quickstart", "--json")
+    assert next(stage["name"] for stage in json.loads(out)["stages"]) == "general"
+
+
+def test_a_build_can_be_planned_inspected_and_verified(tokenloom: Call, built: Path, small_manifest: Path) -> None:
+    code, out, _ = tokenloom("plan", small_manifest, "--out", built)
+    assert code == 0
+    assert "?" not in out
+    step = json.loads(tokenloom("inspect", built, "--step", 0, "--json")[1])
+    document = step["rows"][0]["pieces"][0]["doc"]
+    assert json.loads(tokenloom("inspect", built, "--document", document)[1])["id"] == document
+    assert "origin" in tokenloom("inspect", built, "--step", 0)[1]
+    assert tokenloom("inspect", built, "--document", "0" * 32)[0] == 1
+    assert tokenloom("inspect", built, "--step", 10**6)[0] == 1
+    assert json.loads(tokenloom("verify", built, "--json")[1])["problems"] == []
+
+
+def test_a_damaged_build_is_exit_code_1(tokenloom: Call, built: Path) -> None:
+    sorted((built / "shards").rglob("*.tokens.arrow"))[0].write_bytes(b"")
+    code, out, _ = tokenloom("verify", built)
+    assert code == 1
+    assert "sha256" in out
