@@ -15,7 +15,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-ROUNDS = 6  # 4 suffice for large n (Luby and Rackoff 1988); for n = 16, 6 bring pairs of images from 2.6 times the expected spread to 1.8
+# 4 rounds suffice for large n (Luby and Rackoff 1988). Pairs of images at n = 16 over 60,000 keys: chi-square per degree of freedom 43
+# with 4 rounds, 3.2 with 6 (1 is random).
+ROUNDS = 6
 WINDOW_GROUPS = 16
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)

@@ -55,7 +55,9 @@ def _shard(root: str, file: dict[str, Any], seq_len: int) -> Iterator[str]:
         if (reader.rows, reader.seq_len) != (file["rows"], seq_len):
             yield f"{file['path']}: holds {reader.rows} rows of {reader.seq_len}, the lock says {file['rows']} of {seq_len}."
         for start in range(0, reader.rows, 1024):
-            reader.read(np.arange(start, min(start + 1024, reader.rows)))
+            rows = np.arange(start, min(start + 1024, reader.rows))
+            reader.read(rows)
+            reader.layout(rows)
     except ShardError as error:
         yield str(error)
 

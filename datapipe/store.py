@@ -56,8 +56,11 @@ def read_bytes(path: str) -> bytes:
         return stream.read()
 
 
-def open_input(path: str) -> BinaryIO:
-    """A seekable, buffered stream of the file. Raises StoreError when it cannot be had."""
+def open_input(path: str, *, read_ahead: bool = True) -> BinaryIO:
+    """A seekable, buffered stream of the file. Raises StoreError when it cannot be had.
+
+    `read_ahead` fetches from S3 what is likely read next; without it a request is for what was asked, as random access wants it.
+    """
     if _is_s3(path):
         return io.BufferedReader(_S3Input(path), BUFFER_BYTES)
     with _explained(path):

@@ -21,7 +21,10 @@ FEED_SIDE = (
     "curriculum/plan.py",
     "curriculum/feed.py",
     "curriculum/mixture.py",
+    "curriculum/order.py",
     "curriculum/permute.py",
+    "datapipe/arrow_file.py",
+    "datapipe/ragged.py",
     "datapipe/shards.py",
 )
 FEED_IMPORTS = {"numpy", "pyarrow", "xxhash", "s3fs", "fsspec", "botocore", "aiobotocore", "curriculum", "datapipe"}
