@@ -185,3 +185,19 @@ def test_a_folder_without_a_plan_and_a_bucket_are_refused(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert "tokenloom build" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_stdout_carries_nothing_but_lines_and_losing_the_reader_ends_the_run(
+    tmp_path: Path, make_plan: MakePlan
+) -> None:
+    make_plan()
+    command = [sys.executable, *COMMAND, "--root", str(tmp_path), "--steps-to-stdout"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert tuple(json.loads(process.stdout.readline())) == LINE_KEYS
+        process.stdout.close()
+        stderr = process.stderr.read()
+    assert process.returncode == 1
+    assert "continues after the last checkpoint" in stderr
+    assert "Traceback" not in stderr

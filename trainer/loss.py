@@ -1,0 +1,74 @@
+"""The output projection and its cross entropy in one: the logits of all tokens never exist at once.
+
+A chunk of tokens is projected, turned into losses and, in the same pass, into gradients (the idea of Liger-Kernel's
+fused linear cross entropy); with a vocabulary of 151,552 that saves 2.5 GB per 4,096 tokens and on a CPU it keeps the
+chunk in the cache. It costs one buffer of the size of the projection's weight. Positions with nothing to learn are not
+projected at all.
+
+Not covered: a vocabulary split over tensor-parallel ranks.
+"""
+
+from typing import Any
+
+import torch
+
+from trainer.documents import IGNORED
+
+CHUNK_LOGITS = 1 << 20  # logits alive at once: 4 MiB in float32, which stays in a CPU's cache
+
+
+def linear_cross_entropy(
+    hidden_TH: torch.Tensor, weight_VH: torch.Tensor, labels_T: torch.Tensor, weights_T: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross entropy of `hidden @ weight.T`: (sum over tokens of weight * loss, loss of each token).
+
+    The sum is a differentiable scalar; the losses `[T]` are float32, without gradient, 0 where the label is IGNORED.
+    """
+    learned = (labels_T != IGNORED).nonzero().squeeze(1)
+    losses_T = torch.zeros(labels_T.shape, dtype=torch.float32, device=labels_T.device)
+    if learned.numel() == 0:
+        return (hidden_TH.sum() + weight_VH.sum()) * 0.0, losses_T
+    hidden_LH = hidden_TH if learned.numel() == labels_T.numel() else hidden_TH.index_select(0, learned)
+    total, losses_L = _LinearCrossEntropy.apply(hidden_LH, weight_VH, labels_T[learned], weights_T[learned])
+    losses_T[learned] = losses_L
+    return total, losses_T
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Gradients are computed forward, for the weights given; `backward` only scales them by the gradient of the sum."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_LH: torch.Tensor, weight_VH: torch.Tensor, labels_L: torch.Tensor, weights_L: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        need_grad = any(ctx.needs_input_grad[:2])
+        losses_L = torch.empty(labels_L.shape, dtype=torch.float32, device=hidden_LH.device)
+        grad_hidden_LH = torch.empty_like(hidden_LH) if need_grad else None
+        grad_weight_VH = torch.zeros_like(weight_VH) if need_grad else None
+        step = max(1, CHUNK_LOGITS // weight_VH.shape[0])
+        for first in range(0, labels_L.numel(), step):
+            part = slice(first, first + step)
+            logits_LV = (hidden_LH[part] @ weight_VH.T).float()
+            probabilities_LV, losses_L[part] = _softmax_losses(logits_LV, labels_L[part])
+            if grad_hidden_LH is not None and grad_weight_VH is not None:
+                grad_LV = probabilities_LV.mul_(weights_L[part, None])
+                grad_LV.scatter_add_(1, labels_L[part, None], -weights_L[part, None])
+                grad_LV = grad_LV.to(weight_VH.dtype)
+                torch.mm(grad_LV, weight_VH, out=grad_hidden_LH[part])
+                grad_weight_VH.addmm_(grad_LV.T, hidden_LH[part])
+        ctx.save_for_backward(grad_hidden_LH, grad_weight_VH)
+        ctx.mark_non_differentiable(losses_L)
+        return (losses_L * weights_L).sum(), losses_L
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
+        grad_hidden_LH, grad_weight_VH = ctx.saved_tensors
+        return grad_hidden_LH.mul_(grad), grad_weight_VH.mul_(grad), None, None
+
+
+def _softmax_losses(logits_LV: torch.Tensor, labels_L: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Turns the logits into probabilities in place."""
+    logits_LV -= logits_LV.amax(dim=1, keepdim=True)
+    picked_L = logits_LV.gather(1, labels_L[:, None]).squeeze(1)
+    sums_L = logits_LV.exp_().sum(dim=1)
+    return logits_LV.div_(sums_L[:, None]), sums_L.log() - picked_L

@@ -1,0 +1,234 @@
+"""Train a plan: `python -m trainer.run --root OUT`, or under torchrun with one process per GPU.
+
+Reads OUT/plan.json and the shards it names; writes OUT/metrics.jsonl and OUT/checkpoints. Called again it continues
+after the newest checkpoint. Importing this module costs nothing; torch and megatron come with `train`.
+"""
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curriculum.plan import Plan
+from trainer import mcore_compat
+from trainer.metrics import MetricsError, MetricsLog
+from trainer.plan_changes import PlanChanged, check
+from trainer.schedule import StepSettings, settings
+
+if TYPE_CHECKING:
+    from trainer.layout import Layout
+    from trainer.loop import Trainer
+
+log = logging.getLogger(__name__)
+
+OnStep = Callable[[dict[str, Any]], None]
+
+
+class RootError(ValueError):
+    """The folder to train in cannot be used; the message says what to give instead."""
+
+
+def train(
+    root: str,
+    *,
+    shards: str | None = None,
+    threads: int = 1,
+    on_step: OnStep | None = None,
+    stop_after: int | None = None,
+) -> dict[str, Any]:
+    """Train the plan in the folder `root` to its end, or for `stop_after` more steps; either leaves a checkpoint.
+
+    shards   where the shards lie when not in `root`: a folder, or s3://bucket/prefix
+    threads  CPU threads of this process. The tiny model gains little from a second one on an idle machine (1.4 times as
+             fast), and loses much on a busy one, where threads wait for each other. Another number gives other bits.
+    on_step  called on rank 0 with every line of metrics.jsonl; what it raises ends the training
+
+    Returns {"first_step", "end_step", "tokens", "seconds", "checkpoint", "plan_edits", "kernels", "last"}: the steps
+    [first, end) of the run were learned now; `last` is the last line of metrics, None when nothing was left to learn.
+    Raises RootError, PlanChanged, CheckpointError, Diverged, and what the feed raises for shards it cannot read.
+    """
+    mcore_compat.install()
+    from trainer.layout import joined
+
+    folder, plan = _open(root)
+    with joined(threads) as layout:
+        return _train(folder, plan, layout, shards or root, on_step or _ignore, stop_after)
+
+
+def _train(
+    root: Path, plan: Plan, layout: "Layout", shards: str, on_step: OnStep, stop_after: int | None
+) -> dict[str, Any]:
+    import kernels
+    from trainer import checkpoint
+    from trainer.loop import Trainer
+
+    started = time.perf_counter()
+    found = checkpoint.newest(root)
+    edits = check(found.plan, plan, found.done, where=str(found.path)) if found else []
+    for edit in edits if layout.rank == 0 else []:
+        log.warning("plan.json was edited behind the checkpoint, accepted: %s", edit)
+    trainer = Trainer(plan, layout)
+    if found:
+        checkpoint.load(found, trainer.model, trainer.optimizers, layout.device)
+    first = found.done if found else 0
+    end = plan.steps if stop_after is None else min(plan.steps, first + stop_after)
+    last = _learn(trainer, range(first, end), root, shards, on_step)
+    newest = checkpoint.newest(root)
+    return {
+        "first_step": first,
+        "end_step": end,
+        "tokens": settings(plan, end - 1).tokens if end else 0,
+        "seconds": time.perf_counter() - started,
+        "checkpoint": str(newest.path) if newest else None,
+        "plan_edits": edits,
+        "kernels": [choice._asdict() for choice in kernels.explain()],
+        "last": last,
+    }
+
+
+def _learn(trainer: "Trainer", steps: range, root: Path, shards: str, on_step: OnStep) -> dict[str, Any] | None:
+    """Learn these global steps, record and checkpoint them; returns the last line of metrics."""
+    from curriculum.feed import Feed
+    from trainer import checkpoint
+
+    plan, layout = trainer.plan, trainer.layout
+    line: dict[str, Any] | None = None
+    feed = Feed(plan, shards).stream(steps.start, rank=layout.rank, world=layout.world)
+    with contextlib.closing(feed) as batches, _record(root, steps.start, layout) as metrics:
+        for step in steps:
+            started = time.perf_counter()
+            now = settings(plan, step)
+            if metrics:
+                _tell_switch(plan, now)
+            _, _, batch = next(batches)
+            line = trainer.step(now, batch)
+            line["seconds"] = {"step": time.perf_counter() - started, **batch.seconds}
+            due = _checkpoint_is_due(plan, now, steps.stop)
+            if metrics:
+                metrics.append(line)
+                on_step(line)
+                if due:
+                    metrics.flush_to_disk()
+                    checkpoint.save(root, plan, step + 1, trainer.model, trainer.optimizers)
+            if due:
+                layout.wait_for_all()
+    return line
+
+
+@contextlib.contextmanager
+def _record(root: Path, first_step: int, layout: "Layout") -> Iterator[MetricsLog | None]:
+    """The file of metrics on rank 0, None on the others."""
+    if layout.rank:
+        yield None
+        return
+    with contextlib.closing(MetricsLog(root, first_step)) as metrics:
+        yield metrics
+
+
+def _open(root: str) -> tuple[Path, Plan]:
+    if "://" in root:
+        raise RootError(
+            f"{root}: the trainer writes metrics and checkpoints to a local folder. Copy plan.json into one, give that as "
+            f"--root, and --shards {root} for the data."
+        )
+    path = Path(root) / "plan.json"
+    if not path.is_file():
+        raise RootError(f"{path} is not there: `tokenloom build` writes it, with the shards it names.")
+    return Path(root), Plan.from_json(path.read_text())
+
+
+def _checkpoint_is_due(plan: Plan, now: StepSettings, end: int) -> bool:
+    """Every `checkpoint_steps` of the run, at the end of a stage, and before stopping."""
+    every, done = plan.training["checkpoint_steps"], now.step + 1
+    return done % every == 0 or done == end or now.stage_step + 1 == plan.stages[now.stage].steps
+
+
+def _tell_switch(plan: Plan, now: StepSettings) -> None:
+    if now.stage_step == 0:
+        stage = plan.stages[now.stage]
+        log.info(
+            "step %d: stage %r begins: %d rows of %d tokens, RoPE base %g, bias rate %g, MTP weight %g, %d steps",
+            *(now.step, stage.name, now.rows, now.seq_len, now.rope_base, now.bias_rate, now.mtp_weight, stage.steps),
+        )
+
+
+def _ignore(line: dict[str, Any]) -> None:
+    pass
+
+
+def _stdout_for_lines() -> OnStep:
+    """Keeps stdout to ourselves: whatever a library prints goes to stderr from here on."""
+    lines = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def write(line: dict[str, Any]) -> None:
+        lines.write(json.dumps(line) + "\n")
+        lines.flush()
+
+    return write
+
+
+def _log_line(line: dict[str, Any]) -> None:
+    rate = line["rows"] * line["seq_len"] / line["seconds"]["step"]
+    log.info(
+        "step %d: loss %.4f, gradient norm %.3f, lr %.3g, %.0f tokens/s",
+        line["step"],
+        line["loss"],
+        line["grad_norm"],
+        line["lr"],
+        rate,
+    )
+
+
+def main() -> int:
+    """Exit codes: 0 done, 1 cannot train (the message is on stderr), 130 interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m trainer.run", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--root", required=True, help="folder with plan.json; metrics and checkpoints are written there"
+    )
+    parser.add_argument("--shards", help="where the shards lie when not in --root: a folder or s3://bucket/prefix")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of this process (default: 1)")
+    parser.add_argument("--stop-after", type=int, metavar="N", help="stop with a checkpoint after N more steps")
+    parser.add_argument(
+        "--steps-to-stdout", action="store_true", help="write the lines of metrics.jsonl to stdout as they come"
+    )
+    arguments = parser.parse_args()
+    logging.basicConfig(format="%(message)s", level=logging.WARNING if arguments.steps_to_stdout else logging.INFO)
+    logging.getLogger("tokenloom.kernels").setLevel(logging.INFO)  # which kernel runs, and why: one line each
+    on_step = _stdout_for_lines() if arguments.steps_to_stdout else _log_line
+    try:
+        train(
+            arguments.root,
+            shards=arguments.shards,
+            threads=arguments.threads,
+            on_step=on_step,
+            stop_after=arguments.stop_after,
+        )
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        log.error("whoever read the steps is gone; the same command continues after the last checkpoint")
+        return 1
+    except _foreseen() as error:
+        log.error("%s", error)
+        return 1
+    return 0
+
+
+def _foreseen() -> tuple[type[Exception], ...]:
+    """Errors whose message is enough; evaluated, and so imported, only when there is an error."""
+    from curriculum.feed import READ_ERRORS
+    from trainer.checkpoint import CheckpointError
+    from trainer.loop import Diverged
+
+    return RootError, PlanChanged, MetricsError, CheckpointError, Diverged, *READ_ERRORS
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""What a step adds up over micro-batches and ranks: losses by depth, losses and tokens by source.
+
+Losses come from the forward pass that is learned from; nothing is computed twice. A token counts to the source of its
+*row*.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from trainer.documents import IGNORED, Packed
+
+
+@dataclasses.dataclass
+class Tally:
+    """Weighted sums in float64. K: prediction depths, S: sources of the stage."""
+
+    losses_K: np.ndarray
+    source_losses_S: np.ndarray  # main head
+    source_weights_S: np.ndarray
+    source_tokens_S: np.ndarray  # learned tokens, whatever their weight
+
+    @classmethod
+    def zeros(cls, depths: int, num_sources: int) -> "Tally":
+        return cls(np.zeros(depths), *(np.zeros(num_sources) for _ in range(3)))
+
+    def add(self, packed: Packed, tokens_KT: Sequence[torch.Tensor]) -> None:
+        """Add a micro-batch with its losses per token."""
+        losses_KT = torch.stack(list(tokens_KT)).double().cpu().numpy()
+        self.losses_K += (losses_KT * packed.weights_KT).sum(axis=1)
+        weights_T = packed.weights_KT[0]
+        self.source_losses_S += self._by_source(packed, losses_KT[0] * weights_T)
+        self.source_weights_S += self._by_source(packed, weights_T)
+        self.source_tokens_S += self._by_source(packed, packed.labels_KT[0] != IGNORED)
+
+    def _by_source(self, packed: Packed, values_T: np.ndarray) -> np.ndarray:
+        return np.bincount(packed.sources_T, weights=values_T, minlength=self.source_losses_S.size)
+
+    def flat(self) -> np.ndarray:
+        return np.concatenate(dataclasses.astuple(self))
+
+    def from_flat(self, values: np.ndarray) -> "Tally":
+        """A tally of the same sizes with the values that `flat` laid end to end."""
+        depths, sources = self.losses_K.size, self.source_losses_S.size
+        return Tally(*np.split(values, [depths, depths + sources, depths + 2 * sources]))
