@@ -36,7 +36,9 @@ DataOption = Annotated[str, typer.Option(help="Folder that relative paths of the
 CpusOption = Annotated[
     int | None, typer.Option(min=1, help="Cores for local Ray; all by default. The result is the same for any number.")
 ]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads of the trainer; all cores by default.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option(min=1, help="Threads of the trainer, 1 by default; another number rounds differently.")
+]
 InProcessOption = Annotated[
     bool, typer.Option("--in-process", help="Run without Ray, one task after the other (for debugging).")
 ]

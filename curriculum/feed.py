@@ -31,6 +31,7 @@ from datapipe import store
 from datapipe.ragged import by_value, expand
 from datapipe.shards import BatchCache, Layout, Meter, ShardError, ShardReader, read_layout, read_tokens
 
+READ_ERRORS = (ShardError, store.StoreError)  # what reading a shard may raise: damaged, or not to be had
 IGNORED = -100  # label of a position where nothing is learned: what torch's cross-entropy skips by default
 WINDOW_TOKENS = 1 << 18  # short batches are gathered and collated several steps at once
 CACHE_BYTES = 256 << 20

