@@ -107,7 +107,8 @@ def load_manifest(name: str) -> Manifest:
     )
     document.check()
     corpora, files = load_corpora(fields, path)
-    stages = _load_stages(fields, set(corpora))
+    named = data["corpora"] if isinstance(data["corpora"], Mapping) else {}
+    stages = _load_stages(fields, set(named))
     manifest = Manifest(
         name=str(data["name"]),
         version=str(data["version"]),
