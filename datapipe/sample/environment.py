@@ -46,9 +46,13 @@ class Package:
 
 
 def packages() -> list[Package]:
-    """All installed distributions but this project, by name."""
+    """All distributions installed in this environment but this project, by name.
+
+    Not what `sys.path` holds at the moment: libraries put folders of their own there when they are imported.
+    """
     found: dict[str, Distribution] = {}
-    for dist in distributions():
+    places = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
+    for dist in distributions(path=list(places)):
         if dist.metadata["Name"]:
             found.setdefault(normalised(dist.metadata["Name"]), dist)
     return [_package(dist) for name, dist in sorted(found.items()) if name != OWN_NAME]

