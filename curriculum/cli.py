@@ -128,13 +128,11 @@ def train(
     Example: tokenloom train out
     On many GPUs: torchrun --nproc-per-node 8 -m trainer.run --root out
     """
-    last = _train(out, threads=threads, stop_after=stop_after, shards=shards)
+    steps = _train(out, threads=threads, stop_after=stop_after, shards=shards)
     if as_json:
-        print(json.dumps(last))
+        print(json.dumps(steps[-1]))
     else:
-        stdout.print(
-            f"step {last['step'] + 1}: loss {last['loss']:.3f} after {last['tokens']:,} tokens; {out}/metrics.jsonl has every step"
-        )
+        _show_trained(steps)
 
 
 @app.command()
@@ -223,14 +221,14 @@ def run(
     built = _build(manifest, out, data, cpus, in_process)
     if not as_json:
         _show_built(built, as_json=False)
-    last = _train(out, threads=threads)
+    steps = _train(out, threads=threads)
     from curriculum.report import write_report
 
     page = write_report(out)
     if as_json:
-        print(json.dumps({"last_step": last, "report": page}))
+        print(json.dumps({"last_step": steps[-1], "report": page}))
         return
-    stdout.print(f"final loss {last['loss']:.3f} after {last['tokens']:,} tokens in {last['step'] + 1} steps")
+    _show_trained(steps)
     stdout.print(f"report: {page}", soft_wrap=True, highlight=False)
 
 
@@ -259,7 +257,13 @@ def _show_built(built: "Built", as_json: bool) -> None:
     _warn(built.warnings)
 
 
-def _train(out: str, **options: Any) -> dict[str, Any]:
+def _show_trained(steps: list[dict[str, Any]]) -> None:
+    from curriculum.show import show_training
+
+    show_training(stdout, steps)
+
+
+def _train(out: str, **options: Any) -> list[dict[str, Any]]:
     from curriculum.inspect import load_plan
     from curriculum.progress import TrainProgress
     from curriculum.training import run_trainer

@@ -98,3 +98,25 @@ def show_step(console: Console, found: dict[str, Any]) -> None:
             )
             table.add_row(*head, piece["doc"][:12], str(piece["start"]), str(piece["length"]), piece.get("origin", ""))
     console.print(table)
+
+
+def show_training(console: Console, steps: list[dict[str, Any]]) -> None:
+    """Every stage of a run, from the lines of metrics.jsonl: where its loss began, and its mean over the last quarter of its steps."""
+    table = Table("stage", "steps", "tokens", "first loss", "last quarter", "tokens/s", "waiting", title="Training")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name in dict.fromkeys(step["stage"] for step in steps):
+        stage = [step for step in steps if step["stage"] == name]
+        last = stage[-max(1, len(stage) // 4) :]
+        tokens = sum(step["rows"] * step["seq_len"] for step in stage)
+        seconds = sum(step["seconds"]["step"] for step in stage)
+        table.add_row(
+            name,
+            str(len(stage)),
+            si(tokens),
+            f"{stage[0]['loss']:.3f}",
+            f"{sum(step['loss'] for step in last) / len(last):.3f}",
+            f"{tokens / seconds:,.0f}",
+            f"{100 * sum(step['seconds']['wait'] for step in stage) / seconds:.1f} %",
+        )
+    console.print(table)

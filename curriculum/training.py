@@ -22,18 +22,16 @@ def run_trainer(
     shards: str | None = None,
     threads: int | None = None,
     stop_after: int | None = None,
-) -> dict[str, Any]:
-    """Train the plan in the local folder `root` to its end, or for `stop_after` more steps; returns the last line of metrics.jsonl."""
+) -> list[dict[str, Any]]:
+    """Train the plan in the local folder `root` to its end, or for `stop_after` more steps; returns all lines of metrics.jsonl."""
     command = [sys.executable, "-m", "trainer.run", "--root", root, "--steps-to-stdout"]
     command += ["--shards", shards] if shards else []
     command += ["--threads", str(threads)] if threads else []
     command += ["--stop-after", str(stop_after)] if stop_after else []
-    last: dict[str, Any] = {}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            last = json.loads(line)
-            on_step(last)
+            on_step(json.loads(line))
     if process.returncode:
         raise TrainingError(f"the trainer ended with exit code {process.returncode}; its message stands above")
-    return last or json.loads(Path(root, "metrics.jsonl").read_text().splitlines()[-1])
+    return [json.loads(line) for line in Path(root, "metrics.jsonl").read_text().splitlines()]

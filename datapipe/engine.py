@@ -111,10 +111,16 @@ class RayData:
 
         items = [{"index": index, "task": pickle.dumps(tasks[index])} for index in pending]
         dataset = ray.data.from_items(items, override_num_blocks=len(items)).map(_execute_row)
-        for row in dataset.iter_rows():
-            if row["error"]:
-                raise pickle.loads(row["error"])
-            yield row["index"], json.loads(row["result"])
+        try:
+            for row in dataset.iter_rows():
+                if row["error"]:
+                    raise pickle.loads(row["error"])
+                yield row["index"], json.loads(row["result"])
+        except RuntimeError as error:
+            # Ctrl-C while Ray waits on a lock comes out as "release unlocked lock"
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise error.__context__ from None
+            raise
 
     def _start(self) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
