@@ -49,6 +49,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 def sample(
     out: Annotated[str, typer.Argument(help="Local folder for the sample.")],
     max_bytes: Annotated[str, typer.Option(help="Raw size of the sample.")] = "60M",
+    as_json: JsonOption = False,
 ) -> None:
     """Write a real corpus from this Python installation: web pages, repositories, formulas, long documents. Needs no network.
 
@@ -65,6 +66,9 @@ def sample(
         report = write_sample(
             out, max_bytes=limit, progress=lambda name, done, total: status.update(f"{name} {done}/{total}")
         )
+    if as_json:
+        print(json.dumps({"bytes": report.bytes, "documents": report.documents, "reused": report.reused}))
+        return
     for name, num_bytes in report.bytes.items():
         stdout.print(f"{name:<8} {report.documents[name]:>7,} documents  {si(num_bytes)}B")
 
