@@ -46,16 +46,17 @@ class Package:
 
 
 def packages() -> list[Package]:
-    """All distributions installed in this environment but this project, by name.
-
-    Not what `sys.path` holds at the moment: libraries put folders of their own there when they are imported.
-    """
+    """All distributions installed in this environment but this project, by name."""
     found: dict[str, Distribution] = {}
-    places = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
-    for dist in distributions(path=list(places)):
+    for dist in _installed():
         if dist.metadata["Name"]:
             found.setdefault(normalised(dist.metadata["Name"]), dist)
     return [_package(dist) for name, dist in sorted(found.items()) if name != OWN_NAME]
+
+
+def _installed() -> Iterator[Distribution]:
+    """Not what `sys.path` holds at the moment: libraries put folders of their own there when they are imported."""
+    yield from distributions(path=list(dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))))
 
 
 def normalised(name: str) -> str:
@@ -126,7 +127,7 @@ def _walk(folder: Path, *, depth: int) -> Iterator[Path]:
 
 def identity(max_bytes: int, format_version: int) -> dict[str, Any]:
     """What a sample depends on. Two installations with equal identity write equal bytes."""
-    installed = sorted({f"{normalised(d.metadata['Name'] or '')}=={d.version}" for d in distributions()})
+    installed = sorted({f"{normalised(d.metadata['Name'] or '')}=={d.version}" for d in _installed()})
     installed = [line for line in installed if not line.startswith(OWN_NAME + "==")]
     facts = {
         "format": format_version,
