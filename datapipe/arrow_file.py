@@ -6,14 +6,20 @@ same bytes.
 
 A read fetches one whole record batch with one call to the store. Files are not memory-mapped: a mapped file that shrinks kills the
 process, time spent on page faults cannot be told from decoding, and decompressing copies anyway (no difference was measured).
+
+Through a `BlockCache` a batch that does not match is fetched from the store once more: a bad block of a local disk must not stop a run.
 """
 
 import contextlib
+import functools
 import hashlib
 import io
+import os
+import re
+import struct
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -22,8 +28,14 @@ import pyarrow as pa
 import xxhash
 
 from datapipe import store
+from datapipe.block_cache import BlockCache
 
 CHECKSUM = b"xxh3_64"
+FOOTER_END = struct.Struct("<i6s")  # bytes of the footer, magic
+# Where a record batch lies, as the footer says it (struct Block of Arrow's File.fbs).
+BLOCK = np.dtype(
+    {"names": ["offset", "metadata", "body"], "formats": ["<i8", "<i4", "<i8"], "offsets": [0, 8, 16], "itemsize": 24}
+)
 
 
 class ShardError(Exception):
@@ -75,10 +87,10 @@ class ArrowOutput:
 
 
 @contextlib.contextmanager
-def arrow_output(path: str, schema: pa.Schema, codec: pa.Codec, **numbers: int) -> Iterator[ArrowOutput]:
-    """A file that appears when the block ends without an exception; `numbers` are noted in its schema."""
+def arrow_output(path: str, schema: pa.Schema, codec: pa.Codec, notes: Mapping[str, str]) -> Iterator[ArrowOutput]:
+    """A file that appears when the block ends without an exception; `notes` stand in its schema."""
     options = pa.ipc.IpcWriteOptions(compression=codec, use_threads=False)
-    schema = schema.with_metadata({name: str(number) for name, number in numbers.items()})
+    schema = schema.with_metadata(dict(notes))
     with store.output_file(path) as file:
         stream = HashedStream(file)
         with pa.ipc.new_file(stream, schema, options=options) as writer:
@@ -86,29 +98,36 @@ def arrow_output(path: str, schema: pa.Schema, codec: pa.Codec, **numbers: int) 
 
 
 class ArrowInput:
-    """A file whose record batches are checked as they are read."""
+    """A file whose record batches are checked as they are read. One in S3 is read through `files`, if given.
 
-    def __init__(self, path: str, schema: pa.Schema, meter: Meter) -> None:
+    Raises ShardError for a file that is not whole or has not this schema, StoreError for one that cannot be had.
+    """
+
+    def __init__(self, path: str, schema: pa.Schema, meter: Meter, files: BlockCache | None = None) -> None:
         self.path = path
         self._meter = meter
-        stream = _MeteredStream(store.open_input(path, read_ahead=False), meter)
-        weakref.finalize(self, stream.close)
-        with _damage_as(ShardError, f"{path}: not a whole Arrow file"):
-            self._reader = pa.ipc.open_file(
-                pa.PythonFile(stream, mode="r"), options=pa.ipc.IpcReadOptions(use_threads=False)
-            )
-            if not self._reader.schema.equals(schema):
-                raise ShardError(
-                    f"{path}: has columns {self._reader.schema.names}, not those of a shard; build it again"
-                )
+        self._files = files
+        stream = files.open(path) if files else store.open_input(path, read_ahead=False)
+        self._stream = _MeteredStream(stream, meter)
+        weakref.finalize(self, self._stream.close)
+        try:
+            self._reader = self._opened()
+        except ShardError:
+            if not self._forget(0, self._stream.seek(0, os.SEEK_END)):
+                raise
+            self._reader = self._opened()
+        if not self._reader.schema.equals(schema):
+            with _damage_as(ShardError, f"{path}: not a whole Arrow file"):
+                names = self._reader.schema.names
+            raise ShardError(f"{path}: has columns {names}, not those of a shard; build it again")
         self.num_batches = self._reader.num_record_batches
 
-    def number(self, name: str) -> int:
-        """A number noted by the writer."""
-        noted = (self._reader.schema.metadata or {}).get(name.encode(), b"")
-        if not noted.isdigit():
-            raise ShardError(f"{self.path}: its schema notes {noted!r} as {name}, not a number; build it again")
-        return int(noted)
+    def note(self, name: str, pattern: str) -> str:
+        """What the writer noted as `name`; ShardError when it does not look like `pattern`."""
+        noted = (self._reader.schema.metadata or {}).get(name.encode(), b"").decode(errors="replace")
+        if not re.fullmatch(pattern, noted):
+            raise ShardError(f"{self.path}: its schema notes {noted!r} as {name}; build it again")
+        return noted
 
     def batch(self, index: int) -> pa.RecordBatch:
         """Record batch `index`. Raises ChecksumError when it is not what was written, ShardError when it is not there."""
@@ -116,15 +135,61 @@ class ArrowInput:
             raise ShardError(
                 f"{self.path}: has {self.num_batches} record batches, and none is number {index}; build it again"
             )
+        try:
+            return self._checked(index)
+        except ChecksumError:
+            if not self._forget(*self.byte_range(index)):
+                raise
+        return self._checked(index)
+
+    def byte_range(self, index: int) -> tuple[int, int]:
+        """Where record batch `index` lies in the file: its first byte, and the byte after its last."""
+        offset, metadata, body = self._blocks[index].item()
+        return offset, offset + metadata + body
+
+    @functools.cached_property
+    def _blocks(self) -> np.ndarray:
+        with _damage_as(ShardError, f"{self.path}: not a whole Arrow file"):
+            return _blocks_of_footer(self._stream)
+
+    def _opened(self) -> pa.RecordBatchFileReader:
+        with _damage_as(ShardError, f"{self.path}: not a whole Arrow file"):
+            source = pa.PythonFile(self._stream, mode="r")
+            return pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(use_threads=False))
+
+    def _forget(self, start: int, stop: int) -> bool:
+        """Drop this machine's copy of these bytes, which may be damaged where the object is not. False when there is none."""
+        return self._files is not None and self._files.forget(self.path, start, stop)
+
+    def _checked(self, index: int) -> pa.RecordBatch:
         started, fetched_before = time.perf_counter(), self._meter.fetch
-        where = f"{self.path}: record batch {index} is damaged"
-        with _damage_as(ChecksumError, where):
-            batch, metadata = self._reader.get_batch_with_custom_metadata(index)
-            noted, found = (metadata or {}).get(CHECKSUM), checksum(batch, index)
+        where = f"{self.path}: record batch {index}"
+        try:
+            with _damage_as(ChecksumError, f"{where} is damaged"):
+                batch, metadata = self._reader.get_batch_with_custom_metadata(index)
+                noted, found = (metadata or {}).get(CHECKSUM), checksum(batch, index)
+        except store.StoreError as error:
+            answer = error.answer if error.path == self.path else f"{error.path}: {error.answer}"
+            raise store.StoreError(where, answer, error.remedy) from error
         if noted != found:
-            raise ChecksumError(f"{where} (its xxh3-64 is {found!r}, was {noted!r}); build it again")
+            raise ChecksumError(f"{where} is damaged (its xxh3-64 is {found!r}, was {noted!r}); build it again")
         self._meter.decode += time.perf_counter() - started - (self._meter.fetch - fetched_before)
         return batch
+
+
+def _blocks_of_footer(stream: "_MeteredStream") -> np.ndarray:
+    """The Blocks of all record batches: field 3 of the flatbuffer at the end of the file."""
+    end = stream.seek(-FOOTER_END.size, os.SEEK_END)
+    size_bytes, _ = FOOTER_END.unpack(stream.read(FOOTER_END.size))
+    stream.seek(end - size_bytes)
+    footer = stream.read(size_bytes)
+    (table,) = struct.unpack_from("<I", footer, 0)
+    (to_vtable,) = struct.unpack_from("<i", footer, table)
+    (to_field,) = struct.unpack_from("<H", footer, table - to_vtable + 4 + 2 * 3)
+    field = table + to_field
+    vector = field + struct.unpack_from("<I", footer, field)[0]
+    (count,) = struct.unpack_from("<I", footer, vector)
+    return np.frombuffer(footer, BLOCK, count, vector + 4)
 
 
 class _MeteredStream:
@@ -150,7 +215,7 @@ def _damage_as(kind: type[ShardError], what: str) -> Iterator[None]:
     """Turn what Arrow cannot make sense of into `kind`; what the disk or the network refuses (it has an errno) passes."""
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, ValueError, IndexError, struct.error) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise kind(f"{what} ({error}); build it again") from error

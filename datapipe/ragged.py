@@ -36,9 +36,12 @@ class Ranges:
 
     def take(self, rows: np.ndarray) -> "Ranges":
         """The ranges of these rows (of 0..n-1), in this order."""
-        counts = self.counts[rows]
-        chosen = expand((np.cumsum(self.counts) - self.counts)[rows], counts)
-        return Ranges(counts, self.begin[chosen], self.end[chosen])
+        chosen = self.of_rows(rows)
+        return Ranges(self.counts[rows], self.begin[chosen], self.end[chosen])
+
+    def of_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Where the ranges of these rows stand in the flat columns, row after row."""
+        return expand((np.cumsum(self.counts) - self.counts)[rows], self.counts[rows])
 
     def flat(self, seq_len: int) -> tuple[np.ndarray, np.ndarray]:
         """(begin, end) in the rows laid end to end."""

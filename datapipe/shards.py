@@ -10,6 +10,7 @@ ids from 2**24 up; a seq_len that shares no large power of two with 65,536 is re
 """
 
 import contextlib
+import json
 import math
 import time
 from collections import OrderedDict
@@ -23,7 +24,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe.arrow_file import ArrowInput, ChecksumError, Meter, ShardError, arrow_output
-from datapipe.ragged import Ranges, by_value
+from datapipe.block_cache import BlockCache
+from datapipe.ragged import Ranges, by_value, expand
 
 __all__ = [
     "BATCH_TOKENS",
@@ -52,10 +54,12 @@ SPANS = pa.list_(pa.struct([("start", pa.uint32()), ("length", pa.uint32())]))
 DOCS = pa.schema(
     [
         pa.field("doc", pa.string(), nullable=False),  # document id
-        pa.field("source", pa.string(), nullable=False),  # "corpus/bucket"
+        pa.field("origin", pa.string(), nullable=False),
+        pa.field("source", pa.uint16(), nullable=False),  # index into the names noted in the schema
         pa.field("row", pa.uint32(), nullable=False),
         pa.field("start", pa.uint32(), nullable=False),  # in tokens of the row
         pa.field("length", pa.uint32(), nullable=False),
+        pa.field("offset", pa.uint32(), nullable=False),  # of the piece, in tokens of the document
         pa.field("loss_spans", SPANS),  # in tokens of the row; null = every token
     ]
 )
@@ -63,12 +67,15 @@ DOCS = pa.schema(
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of one document in a row. Spans are (start, length) of what may be learned. All in tokens of the row."""
+    """A stretch of one document in a row. Spans are (start, length) of what may be learned. All in tokens of the row, but for `offset`."""
 
     doc: str
     start: int
     length: int
     loss_spans: tuple[tuple[int, int], ...] | None = None  # None = every token
+    origin: str = ""
+    source: int = 0  # index into the sources of the shard
+    offset: int = 0  # in tokens of the document
 
 
 class ShardInfo(NamedTuple):
@@ -87,13 +94,15 @@ class Layout(NamedTuple):
 
     pieces: Ranges
     learned: Ranges
+    source: np.ndarray  # int32, per piece: index into the sources of the shard
 
     def take(self, rows: np.ndarray) -> "Layout":
-        return Layout(self.pieces.take(rows), self.learned.take(rows))
+        return Layout(self.pieces.take(rows), self.learned.take(rows), self.source[self.pieces.of_rows(rows)])
 
     @staticmethod
     def concatenate(parts: Sequence["Layout"]) -> "Layout":
-        return Layout(*(Ranges.concatenate(ranges) for ranges in zip(*parts, strict=True)))
+        pieces, learned, source = zip(*parts, strict=True)
+        return Layout(Ranges.concatenate(pieces), Ranges.concatenate(learned), np.concatenate(source))
 
 
 class BatchCache:
@@ -133,14 +142,14 @@ def rows_per_batch(seq_len: int) -> int:
 class ShardWriter:
     """Writes packed rows one after the other in bounded memory; the files appear, whole, at `close` (tokens last).
 
-    As a context manager it closes itself, and leaves nothing behind when the block raises. `source` ("corpus/bucket") is noted for
-    every piece.
+    As a context manager it closes itself, and leaves nothing behind when the block raises. `sources` ("corpus/bucket") are what pieces
+    may come from: several when documents of one fill the gaps of another's rows.
     """
 
-    def __init__(self, prefix: str, *, seq_len: int, source: str = "") -> None:
+    def __init__(self, prefix: str, *, seq_len: int, sources: Sequence[str] = ("",)) -> None:
         if seq_len < 1:
             raise ValueError(f"{prefix}: seq_len is {seq_len}; a row has at least one token")
-        self.prefix, self.seq_len, self.source = prefix, seq_len, source
+        self.prefix, self.seq_len, self.sources = prefix, seq_len, tuple(sources)
         self._rows_per_batch = rows_per_batch(seq_len)
         self._rows = self._rows_noted = self._num_pieces = self._num_tokens = 0
         self._pending = np.empty(BATCH_TOKENS, np.uint32)
@@ -148,7 +157,8 @@ class ShardWriter:
         self._pieces: list[tuple[int, Piece]] = []  # (row, piece) of the docs batch being filled
         self._stack = contextlib.ExitStack()
         files = ((tokens_path(prefix), TOKENS, TOKENS_CODEC), (docs_path(prefix), DOCS, DOCS_CODEC))
-        self._tokens, self._docs = (self._stack.enter_context(arrow_output(*file, seq_len=seq_len)) for file in files)
+        notes = {"seq_len": str(seq_len), "sources": json.dumps(self.sources)}
+        self._tokens, self._docs = (self._stack.enter_context(arrow_output(*file, notes)) for file in files)
 
     def add(self, tokens: np.ndarray, pieces: Sequence[Piece]) -> None:
         """Append a row: tokens uint32 (seq_len,), and the pieces that lie in it back to back from token 0; the rest is padding."""
@@ -206,6 +216,8 @@ class ShardWriter:
                 raise ValueError(
                     f"{self._where}: {piece} must start at token {end}, where the one before ends, and not be empty"
                 )
+            if not 0 <= piece.source < len(self.sources):
+                raise ValueError(f"{self._where}: {piece} is of source {piece.source}; there are {len(self.sources)}")
             end += piece.length
             free = piece.start
             for start, length in piece.loss_spans or ():
@@ -237,7 +249,7 @@ class ShardWriter:
         self._num_pending = 0
 
     def _flush_docs(self) -> None:
-        self._docs.write(_docs_batch(self._pieces, self.source))
+        self._docs.write(_docs_batch(self._pieces))
         self._pieces.clear()
         self._rows_noted = self._rows
 
@@ -245,19 +257,29 @@ class ShardWriter:
 class ShardReader:
     """Random access to the rows of a shard. Not for several threads at once.
 
-    Needed record batches are decoded once, checked, and kept in `cache`, which readers may share. Raises ShardError for a file that is not
-    whole, ChecksumError for a damaged batch, IndexError for a row the shard does not have, StoreError for a file that is not there.
+    Needed record batches are decoded once, checked, and kept in `cache`; shards in S3 are read through `files`. Readers may share both.
+    Raises ShardError for a file that is not whole, ChecksumError for a damaged batch, IndexError for a row the shard does not have,
+    StoreError for a file that is not there.
     """
 
-    def __init__(self, prefix: str, *, cache: BatchCache | None = None, meter: Meter | None = None) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        *,
+        cache: BatchCache | None = None,
+        meter: Meter | None = None,
+        files: BlockCache | None = None,
+    ) -> None:
         self.prefix = prefix
         self.meter = meter or Meter()
         self._cache = cache or BatchCache()
-        self._tokens = ArrowInput(tokens_path(prefix), TOKENS, self.meter)
-        self._docs = ArrowInput(docs_path(prefix), DOCS, self.meter)
-        self.seq_len, noted = self._tokens.number("seq_len"), self._docs.number("seq_len")
-        if self.seq_len != noted:
-            raise ShardError(f"{prefix}: tokens in rows of {self.seq_len}, docs of {noted}; build it again")
+        self._tokens = ArrowInput(tokens_path(prefix), TOKENS, self.meter, files)
+        self._docs = ArrowInput(docs_path(prefix), DOCS, self.meter, files)
+        lengths = [file.note("seq_len", "[1-9][0-9]*") for file in (self._tokens, self._docs)]
+        if lengths[0] != lengths[1]:
+            raise ShardError(f"{prefix}: tokens in rows of {lengths[0]}, docs of {lengths[1]}; build it again")
+        self.seq_len = int(lengths[0])
+        self.sources: tuple[str, ...] = tuple(json.loads(self._docs.note("sources", r"\[.*\]")))
         self._rows_per_batch = rows_per_batch(self.seq_len)
 
     @property
@@ -277,11 +299,18 @@ class ShardReader:
         return read_layout([self], np.zeros_like(rows), rows)
 
     def pieces(self, row: int) -> list[Piece]:
-        """The pieces of one row with their document ids, in order."""
+        """The pieces of one row with their documents, in order."""
         self._checked(np.array([row]))
         docs = self._docs_batch(row // self._rows_per_batch)
         first, end = np.searchsorted(docs.column("row").to_numpy(), [row, row + 1]).tolist()
         return [_piece(values) for values in docs.slice(first, end - first).to_pylist()]
+
+    def byte_ranges(self, rows: np.ndarray) -> Iterator[tuple[str, int, int]]:
+        """(file, first byte, end) of every record batch that reading these rows takes."""
+        first, end = rows * self.seq_len // BATCH_TOKENS, -(-(rows + 1) * self.seq_len // BATCH_TOKENS)
+        for file, batches in ((self._tokens, expand(first, end - first)), (self._docs, rows // self._rows_per_batch)):
+            for batch in np.unique(batches).tolist():
+                yield file.path, *file.byte_range(batch)
 
     def _checked(self, rows: np.ndarray) -> np.ndarray:
         rows = np.asarray(rows, np.int64)
@@ -318,7 +347,7 @@ class ShardReader:
             started = time.perf_counter()
             layout = _layout(docs, index * self._rows_per_batch, self._rows_per_batch)
             self.meter.decode += time.perf_counter() - started
-            return layout, 16 * self._rows_per_batch + 40 * docs.num_rows
+            return layout, 16 * self._rows_per_batch + 44 * docs.num_rows
 
         return cast(Layout, self._cache.get((self._docs.path, index, "layout"), decode))
 
@@ -349,14 +378,23 @@ def read_tokens(readers: Sequence[ShardReader], reader: np.ndarray, rows: np.nda
     return tokens.reshape(-1, seq_len)
 
 
-def read_layout(readers: Sequence[ShardReader], reader: np.ndarray, rows: np.ndarray) -> Layout:
-    """What lies in row rows[k] of readers[reader[k]], all of one seq_len. Rows are not checked to be there."""
+def read_layout(
+    readers: Sequence[ShardReader],
+    reader: np.ndarray,
+    rows: np.ndarray,
+    source_ids: Sequence[np.ndarray] | None = None,
+) -> Layout:
+    """What lies in row rows[k] of readers[reader[k]], all of one seq_len. Rows are not checked to be there.
+
+    source_ids: per reader an int32 array that gives its sources the numbers by which the caller knows them.
+    """
     per_batch = rows_per_batch(readers[0].seq_len)
     batches, inside = np.divmod(rows, per_batch)
     parts: list[Layout] = []
     for number, batch, where in _by_batch(reader, batches):
         inside[where] += len(parts) * per_batch
-        parts.append(readers[number].docs_layout(batch))
+        layout = readers[number].docs_layout(batch)
+        parts.append(layout._replace(source=source_ids[number][layout.source]) if source_ids else layout)
     return Layout.concatenate(parts).take(inside)
 
 
@@ -366,14 +404,16 @@ def _by_batch(reader: np.ndarray, batches: np.ndarray) -> Iterator[tuple[int, in
         yield key >> 40, key & ((1 << 40) - 1), where
 
 
-def _docs_batch(pieces: Sequence[tuple[int, Piece]], source: str) -> pa.RecordBatch:
+def _docs_batch(pieces: Sequence[tuple[int, Piece]]) -> pa.RecordBatch:
     """The docs of (row, piece) pairs."""
     columns = [
         pa.array([piece.doc for _, piece in pieces], pa.string()),
-        pa.repeat(pa.scalar(source), len(pieces)),
+        pa.array([piece.origin for _, piece in pieces], pa.string()),
+        pa.array([piece.source for _, piece in pieces], pa.uint16()),
         pa.array([row for row, _ in pieces], pa.uint32()),
         pa.array([piece.start for _, piece in pieces], pa.uint32()),
         pa.array([piece.length for _, piece in pieces], pa.uint32()),
+        pa.array([piece.offset for _, piece in pieces], pa.uint32()),
         pa.array([_span_structs(piece.loss_spans) for _, piece in pieces], SPANS),
     ]
     return pa.record_batch(columns, schema=DOCS)
@@ -386,18 +426,22 @@ def _span_structs(spans: tuple[tuple[int, int], ...] | None) -> list[dict[str, i
 def _piece(values: dict[str, Any]) -> Piece:
     spans = values["loss_spans"]
     given = None if spans is None else tuple((span["start"], span["length"]) for span in spans)
-    return Piece(values["doc"], values["start"], values["length"], given)
+    columns = ("doc", "start", "length", "origin", "source", "offset")
+    return Piece(loss_spans=given, **{name: values[name] for name in columns})
 
 
 def _layout(docs: pa.RecordBatch, first_row: int, num_rows: int) -> Layout:
     """The layout of rows [first_row, first_row + num_rows), the rows of this docs batch."""
     row, begin, length = (docs.column(name).to_numpy().astype(np.int64) for name in ("row", "start", "length"))
     row, end = row - first_row, begin + length
+    source = docs.column("source").to_numpy().astype(np.int32)
     pieces = Ranges(np.bincount(row, minlength=num_rows), begin, end)
     spans = docs.column("loss_spans")
     has_spans = spans.is_valid().to_numpy(zero_copy_only=False)
     if not has_spans.any():
-        return Layout(pieces, Ranges(pieces.counts, begin, end - 1))  # the last token of a piece has no next one
+        return Layout(
+            pieces, Ranges(pieces.counts, begin, end - 1), source
+        )  # the last token of a piece has no next one
     spans_of_piece = pc.fill_null(pc.list_value_length(spans), 1).to_numpy()  # without spans, a piece is one
     piece = np.repeat(np.arange(row.size), spans_of_piece)
     span_begin, span_end = begin[piece], end[piece]
@@ -406,4 +450,4 @@ def _layout(docs: pa.RecordBatch, first_row: int, num_rows: int) -> Layout:
     span_begin[given], span_end[given] = starts, starts.astype(np.int64) + lengths
     # Token t + 1 is learned at position t, and the first token of a piece has no position before it.
     learned_begin = np.maximum(span_begin, begin[piece] + 1) - 1
-    return Layout(pieces, Ranges(np.bincount(row[piece], minlength=num_rows), learned_begin, span_end - 1))
+    return Layout(pieces, Ranges(np.bincount(row[piece], minlength=num_rows), learned_begin, span_end - 1), source)

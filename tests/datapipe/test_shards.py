@@ -21,10 +21,12 @@ from datapipe.shards import (
     ShardReader,
     ShardWriter,
     docs_path,
+    read_layout,
     tokens_path,
 )
 
 Row = tuple[np.ndarray, list[Piece]]
+SOURCES = ("web/high", "books/all")
 
 
 def random_rows(seq_len: int, count: int, seed: int = 0) -> list[Row]:
@@ -42,13 +44,14 @@ def random_rows(seq_len: int, count: int, seed: int = 0) -> list[Row]:
                 ((start, end - start),),
                 ((start, 1), (middle, end - middle)) if middle > start else None,
             ]
-            pieces.append(Piece(f"{seed}/{row}/{start}", start, end - start, spans[rng.integers(4)]))
+            place = {"origin": f"https://é.example/{row}", "source": int(rng.integers(2)), "offset": 2 * start}
+            pieces.append(Piece(f"{seed}/{row}/{start}", start, end - start, spans[rng.integers(4)], **place))
         rows.append((rng.integers(0, 2**24, seq_len).astype(np.uint32), pieces))
     return rows
 
 
-def write(prefix: object, rows: list[Row], seq_len: int, source: str = "web/high") -> str:
-    with ShardWriter(str(prefix), seq_len=seq_len, source=source) as writer:
+def write(prefix: object, rows: list[Row], seq_len: int) -> str:
+    with ShardWriter(str(prefix), seq_len=seq_len, sources=SOURCES) as writer:
         for tokens, pieces in rows:
             writer.add(tokens, pieces)
     return str(prefix)
@@ -92,7 +95,7 @@ def test_any_arrow_reader_opens_them(tmp_path: Path) -> None:
     prefix = write(tmp_path / "shard", rows, 4096)
     with pa.ipc.open_file(tokens_path(prefix)) as file:
         batches = [file.get_batch(i) for i in range(file.num_record_batches)]
-        assert file.schema.metadata == {b"seq_len": b"4096"}
+        assert file.schema.metadata == {b"seq_len": b"4096", b"sources": b'["web/high", "books/all"]'}
     assert [batch.num_rows for batch in batches] == [BATCH_TOKENS, BATCH_TOKENS, 40 * 4096 - 2 * BATCH_TOKENS]
     assert batches[0].schema.types == [pa.uint16(), pa.uint8()]
     table = pa.Table.from_batches(batches)
@@ -103,14 +106,16 @@ def test_any_arrow_reader_opens_them(tmp_path: Path) -> None:
     assert [(d["row"], d["start"]) for d in docs] == [
         (row, p.start) for row, (_, pieces) in enumerate(rows) for p in pieces
     ]
-    assert {doc["source"] for doc in docs} == {"web/high"}
+    assert [(d["doc"], d["origin"], d["source"], d["offset"]) for d in docs] == [
+        (p.doc, p.origin, p.source, p.offset) for _, pieces in rows for p in pieces
+    ]
 
 
 def test_info_is_of_the_files_and_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     rows = random_rows(256, 700)
     writers = []
     for name in ("first", "second"):
-        with ShardWriter(str(tmp_path / name), seq_len=256) as writer:
+        with ShardWriter(str(tmp_path / name), seq_len=256, sources=SOURCES) as writer:
             for tokens, pieces in rows:
                 writer.add(tokens, pieces)
         writers.append(writer)
@@ -173,7 +178,7 @@ def test_nothing_is_visible_before_the_end_and_nothing_stays_behind(tmp_path: Pa
         write(tmp_path / "shard", broken, 4096)
     assert list(tmp_path.iterdir()) == []
 
-    writer = ShardWriter(str(tmp_path / "shard"), seq_len=4096)
+    writer = ShardWriter(str(tmp_path / "shard"), seq_len=4096, sources=SOURCES)
     for tokens, pieces in rows:
         writer.add(tokens, pieces)
     assert not store.glob(str(tmp_path / "*"))
@@ -207,7 +212,7 @@ def test_rows_that_cannot_be_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="token 16777216 does not fit 24 bits"):
         write(tmp_path / "shard", [(np.full(8, 2**24, np.uint32), [])], 8)
     with pytest.raises(ValueError, match="seq_len is 0"):
-        ShardWriter(str(tmp_path / "shard"), seq_len=0)
+        ShardWriter(str(tmp_path / "shard"), seq_len=0, sources=SOURCES)
 
 
 @pytest.mark.parametrize("path", [tokens_path, docs_path])
@@ -270,6 +275,33 @@ def test_a_shard_in_s3(s3: str) -> None:
     reader = ShardReader(prefix)
     assert (reader.read(wanted) == np.stack([rows[row][0] for row in wanted])).all()
     assert reader.pieces(39) == rows[39][1]
-    with pytest.raises(RuntimeError, match="stop"), ShardWriter(store.join(s3, "shards", "code"), seq_len=64):
+    with (
+        pytest.raises(RuntimeError, match="stop"),
+        ShardWriter(store.join(s3, "shards", "code"), seq_len=64, sources=SOURCES),
+    ):
         raise RuntimeError("stop")
     assert not store.glob(store.join(s3, "shards", "code*"))
+
+
+def test_the_ranges_of_rows_are_those_of_the_record_batches_they_lie_in(tmp_path: Path) -> None:
+    prefix = write(tmp_path / "shard", random_rows(30_000, 9), 30_000)
+    reader = ShardReader(prefix)
+    rows = np.array([8, 1])  # tokens 240,000 to 269,999 and 30,000 to 59,999: record batches 3, 4 and 0
+    ranges = list(reader.byte_ranges(rows))
+    assert [path for path, _, _ in ranges] == [tokens_path(prefix)] * 3 + [docs_path(prefix)] * 2
+    for path, start, stop in ranges:
+        assert 0 < start < stop < Path(path).stat().st_size
+    assert len({(path, start) for path, start, _ in ranges}) == 5
+    everything = list(reader.byte_ranges(np.arange(9)))
+    assert set(ranges) < set(everything)
+    assert len(everything) == 5 + 5
+
+
+def test_sources_are_numbered_as_the_caller_knows_them(tmp_path: Path) -> None:
+    rows = random_rows(256, 20)
+    readers = [ShardReader(write(tmp_path / name, rows, 256)) for name in ("a", "b")]
+    assert readers[0].sources == SOURCES
+    numbers = [np.array([5, 7], np.int32), np.array([9, 5], np.int32)]
+    layout = read_layout(readers, np.array([1, 0]), np.array([3, 4]), numbers)
+    expected = [[9, 5][p.source] for p in rows[3][1]] + [[5, 7][p.source] for p in rows[4][1]]
+    assert layout.source.tolist() == expected

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from datapipe import store
+from datapipe import s3_reads, store
+from datapipe.s3 import PART_BYTES
 from datapipe.store import FileInfo, StoreError
 
 LOCAL_AND_S3 = pytest.mark.parametrize("base", ["local", "s3"], indirect=True)
-PART_BYTES = store.S3_BLOCK_BYTES
 
 
 @pytest.fixture
@@ -300,7 +300,7 @@ def test_no_credentials(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ("endpoint", "answer"), [("http://127.0.0.1:9", "EndpointConnectionError"), ("store:9000", "URL")]
 )
 def test_no_endpoint(s3: str, monkeypatch: pytest.MonkeyPatch, endpoint: str, answer: str) -> None:
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr(s3_reads, "PATIENCE", s3_reads.Patience(attempts=1))
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     with pytest.raises(StoreError, match=answer) as refusal:
         store.read_bytes(f"{s3}/x")
@@ -334,3 +334,22 @@ def test_other_stores_and_whole_buckets_are_refused(s3: str) -> None:
         store.read_bytes("gs://bucket/x")
     with pytest.raises(StoreError, match="whole bucket"):
         store.remove_tree(s3)
+
+
+@LOCAL_AND_S3
+def test_a_range_is_exact_and_never_short(base: str) -> None:
+    path, content = store.join(base, "x"), bytes(range(256)) * 16
+    store.write_bytes(path, content)
+    assert store.stat(path) == FileInfo(path, len(content))
+    for start, stop in ((0, 1), (7, 7), (250, 300), (0, len(content)), (len(content) - 3, len(content))):
+        assert store.read_range(path, start, stop) == content[start:stop]
+    for start in (4000, 5000):
+        with pytest.raises(StoreError, match=r"shorter than what refers to it") as refusal:
+            store.read_range(path, start, 5001)
+        assert refusal.value.path == path
+
+
+def test_a_refused_key_fails_at_once(strict_s3: str) -> None:
+    for read in (store.stat, lambda path: store.read_range(path, 0, 10)):
+        with pytest.raises(StoreError, match="InvalidAccessKeyId"):
+            read(f"{strict_s3}/x")
