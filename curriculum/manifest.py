@@ -12,29 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from curriculum.corpus import Corpus, load_corpora
-from curriculum.document import Document, ManifestError, Where, shown
-from curriculum.fields import Fields, did_you_mean
+from curriculum.document import Document, ManifestError, shown
+from curriculum.fields import Fields
 from curriculum.model_shape import ModelShape
+from curriculum.stage_fields import load_stages
+from curriculum.stages import StageSpec
 
 MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
-
-PACKS = ("concat", "best_fit")
-
-
-@dataclasses.dataclass(frozen=True)
-class StageSpec:
-    name: str
-    tokens: int
-    seq_len: int
-    pack: str
-    batch_from: int  # tokens per step at the start of the stage
-    batch_to: int  # and from `batch_over` tokens on; a staircase of whole rows in between
-    batch_over: int
-    mix: dict[str, float]
-    max_epochs: dict[str, float]
-    rope_base: float
-    bias_rate: float
-    mtp_weight: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +92,7 @@ def load_manifest(name: str) -> Manifest:
     document.check()
     corpora, files = load_corpora(fields, path)
     named = data["corpora"] if isinstance(data["corpora"], Mapping) else {}
-    stages = _load_stages(fields, set(named))
+    stages = load_stages(fields, set(named))
     manifest = Manifest(
         name=str(data["name"]),
         version=str(data["version"]),
@@ -121,6 +105,13 @@ def load_manifest(name: str) -> Manifest:
         shard_tokens=fields.count(("shard_tokens",), 64 * 2**20),
         documents={"": document, **files},
     )
+    if "path" not in manifest.tokenizer:
+        for name in (name for name, corpus in corpora.items() if corpus.is_imported):
+            document.problem(
+                ("corpora", name),
+                "comes as tokens, and the manifest trains a tokenizer of its own.",
+                "Name the tokenizer that made them: `tokenizer: {path: tokenizer.json}`.",
+            )
     problems = [problem for doc in (document, *files.values()) for problem in doc.problems]
     if problems:
         raise ManifestError(problems)
@@ -190,92 +181,3 @@ def _load_training(fields: Fields) -> dict[str, Any]:
         elif key != "optimizer":
             training[key] = fields.count(where, default) if isinstance(default, int) else fields.number(where, default)
     return training
-
-
-STAGE_KEYS = (
-    "name",
-    "tokens",
-    "seq_len",
-    "pack",
-    "batch_tokens",
-    "mix",
-    "max_epochs",
-    "rope_base",
-    "bias_rate",
-    "mtp_weight",
-)
-
-
-def _load_stages(fields: Fields, corpora: set[str]) -> tuple[StageSpec, ...]:
-    stages = fields.get(("stages",))
-    if not isinstance(stages, list) or not stages:
-        fields.document.problem(("stages",), "is empty.", "A curriculum has at least one stage.")
-        return ()
-    return tuple(_load_stage(fields, index, corpora) for index in range(len(stages)))
-
-
-def _load_stage(fields: Fields, index: int, corpora: set[str]) -> StageSpec:
-    at: Where = ("stages", index)
-    fields.keys(at, STAGE_KEYS, required=("name", "tokens", "seq_len", "pack", "batch_tokens", "mix"))
-    seq_len = fields.count((*at, "seq_len"), 1)
-    batch = fields.get((*at, "batch_tokens"))
-    if isinstance(batch, Mapping):
-        fields.keys((*at, "batch_tokens"), ("from", "to", "over"), required=("from", "to", "over"))
-        batch_from, batch_to, over = (
-            fields.count((*at, "batch_tokens", key), seq_len) for key in ("from", "to", "over")
-        )
-    else:
-        batch_from = batch_to = fields.count((*at, "batch_tokens"), seq_len)
-        over = 0
-    for value in {batch_from, batch_to}:
-        _check_batch(fields, (*at, "batch_tokens"), value, seq_len)
-    mix = _load_mix(fields, (*at, "mix"), corpora)
-    max_epochs = fields.get((*at, "max_epochs")) or {}
-    fields.keys((*at, "max_epochs"), tuple(mix))
-    return StageSpec(
-        name=str(fields.get((*at, "name"))),
-        tokens=fields.count((*at, "tokens"), 0),
-        seq_len=seq_len,
-        pack=fields.choice((*at, "pack"), PACKS),
-        batch_from=batch_from,
-        batch_to=batch_to,
-        batch_over=over,
-        mix=mix,
-        max_epochs={name: fields.number((*at, "max_epochs", name), 0.0) for name in max_epochs if name in mix},
-        rope_base=fields.number((*at, "rope_base"), 10_000.0),
-        bias_rate=fields.number((*at, "bias_rate"), 0.001),
-        mtp_weight=fields.number((*at, "mtp_weight"), 0.3),
-    )
-
-
-def _load_mix(fields: Fields, where: Where, corpora: set[str]) -> dict[str, float]:
-    mix = fields.get(where)
-    if not isinstance(mix, Mapping) or not mix:
-        fields.document.problem(where, "names no corpus.", "Write `mix: {web: 0.8, code: 0.2}`.")
-        return {}
-    for name in mix:
-        if name not in corpora:
-            fields.document.problem((*where, name), "is not a corpus of this manifest.", did_you_mean(name, corpora))
-    shares = {name: fields.number((*where, name), 0.0) for name in mix}
-    total = sum(shares.values())
-    if abs(total - 1) > 1e-9:
-        largest = max(shares, key=lambda name: shares[name])
-        fixed = shares[largest] + 1 - total
-        remedy = f"Set {largest} to {fixed:.6g}, or scale all." if fixed > 0 else "Scale the shares down."
-        fields.document.problem(where, f"the shares sum to {total:.6g}, not 1.", remedy)
-    for name, share in shares.items():
-        if share <= 0:
-            fields.document.problem(
-                (*where, name), f"a share of {share:g} is nothing.", "Remove it, or give it a positive share."
-            )
-    return shares
-
-
-def _check_batch(fields: Fields, where: Where, batch: int, seq_len: int) -> None:
-    if seq_len < 1 or (batch % seq_len == 0 and batch >= seq_len):
-        return
-    below, above = batch // seq_len * seq_len, -(-batch // seq_len) * seq_len
-    choices = " or ".join(f"{tokens} ({tokens // seq_len} rows)" for tokens in sorted({below, above}) if tokens)
-    fields.document.problem(
-        where, f"{batch} tokens is not a whole number of {seq_len}-token rows ({batch / seq_len:g}).", f"Use {choices}."
-    )

@@ -1,54 +1,41 @@
 """From a manifest and what was measured to a plan: exact rows per source, steps, batch sizes, schedules.
 
-Without a lock, declared corpus sizes stand in and the plan can be looked at, but not trained on. Imports neither ray nor torch.
+Without a lock, declared corpus sizes stand in and the plan can be looked at, but not trained on. While a build is running, only the first
+stages are closed; the tokens, steps and batches of the others follow from the manifest alone. Imports neither ray nor torch.
 """
 
 import dataclasses
-import math
+import json
 from fractions import Fraction
 from typing import Any
 
 import xxhash
 
-from curriculum import mixture
-from curriculum.document import ManifestError
-from curriculum.manifest import Manifest, StageSpec
-from curriculum.plan import BatchSegment, Plan, Shard, Source, Stage
+from curriculum.caps import check_epochs, check_fillers, check_rest
+from curriculum.holdings import Bucket, Holding, held
+from curriculum.manifest import Manifest
+from curriculum.plan import BatchSegment, Plan, Source, Stage
+from curriculum.schedule import StageMix
 from curriculum.units import si
 
-RAMP_STAIRS = 16  # a batch ramp is a staircase of so many equal shares of its tokens
-WORTH_REPEATING = (
-    4  # epochs; up to here repeated tokens are nearly as good as fresh ones (Muennighoff et al. 2023, arXiv 2305.16264)
-)
+BATCH_STAIRS = 16  # a batch ramp is a staircase of so many equal shares of its tokens
 
 
-@dataclasses.dataclass(frozen=True)
-class Bucket:
-    """Size of one bucket of a corpus at one packing, measured or declared."""
+def make_plan(
+    manifest: Manifest, lock: dict[str, Any] | None, lock_sha256: str = "", *, num_stages: int | None = None
+) -> tuple[Plan, list[str]]:
+    """The plan and warnings for people. Raises ManifestError when the manifest asks for what the data cannot give.
 
-    name: str
-    epochs: float  # the wanted relative exposure
-    rows: float
-    shards: tuple[Shard, ...] = ()
-
-
-def make_plan(manifest: Manifest, lock: dict[str, Any] | None, lock_sha256: str = "") -> tuple[Plan, list[str]]:
-    """The plan and warnings for people. Raises ManifestError when the manifest asks for what the data cannot give."""
-    document, warnings = manifest.documents[""], []
-    stages = []
-    for index, spec in enumerate(manifest.stages):
-        stage = _stage(manifest, index, lock)
+    num_stages  only the first so many stages are closed, the build does not know yet what the others learn from
+    """
+    stages: list[Stage] = []
+    warnings: list[str] = []
+    for index in range(len(manifest.stages)):
+        stage = _open_stage(manifest, index)
+        if num_stages is None or index < num_stages:
+            stage = _close(manifest, stage, stages, lock, warnings)
         stages.append(stage)
-        for corpus in spec.mix:
-            epochs = corpus_epochs(stage, corpus, _size(manifest, corpus, spec, lock))
-            limit = spec.max_epochs.get(corpus)
-            if epochs is not None and limit is not None and epochs > limit:
-                _refuse_epochs(manifest, index, corpus, epochs, limit)
-            elif epochs is not None and epochs > WORTH_REPEATING:
-                warnings.append(
-                    f"stage {spec.name}: {corpus} is seen {epochs:.1f} times; repeats beyond {WORTH_REPEATING} teach little"
-                )
-    document.check()
+    manifest.documents[""].check()
     tokenizer = (
         lock["tokenizer"] if lock else {"path": "", "sha256": "", "vocab_size": manifest.model.vocab_size, "eos_id": 0}
     )
@@ -66,101 +53,119 @@ def make_plan(manifest: Manifest, lock: dict[str, Any] | None, lock_sha256: str 
     return plan, warnings
 
 
-def corpus_epochs(stage: Stage, corpus: str, rows: float | None) -> float | None:
-    """How often the rows of a corpus are seen in the stage on average; None when its size is unknown."""
-    planned = sum(source.rows_planned for source in stage.sources if source.corpus == corpus)
-    return planned / rows if rows else None
-
-
-def _stage(manifest: Manifest, index: int, lock: dict[str, Any] | None) -> Stage:
+def _open_stage(manifest: Manifest, index: int) -> Stage:
+    """What the manifest alone says of a stage."""
     spec = manifest.stages[index]
     batch, steps = _batches(manifest, index)
-    shares, drawn = [], []
-    total = sum(Fraction(str(share)) for share in spec.mix.values())
-    for corpus, share in spec.mix.items():
-        buckets = _buckets(manifest, corpus, spec, lock)
-        weights = [Fraction(bucket.epochs) * Fraction(bucket.rows) for bucket in buckets]
-        for bucket, weight in zip(buckets, weights, strict=True):
-            shares.append(Fraction(str(share)) / total * weight / sum(weights))
-            drawn.append((corpus, bucket))
-    seed = xxhash.xxh3_64_intdigest(f"{manifest.seed} {spec.name}".encode()) >> 1
-    bounds = mixture.bounds(shares)
-    empty = Stage(
+    return Stage(
         name=spec.name,
         seq_len=spec.seq_len,
         pack=spec.pack,
         steps=steps,
         batch=batch,
         sources=(),
+        mixture=(),
         rope_base=spec.rope_base,
         bias_rate=spec.bias_rate,
         mtp_weight=spec.mtp_weight,
-        seed=seed,
+        seed=_seed(manifest, spec.name),
     )
-    planned = mixture.rank_before(empty.rows, bounds, mixture.offset(seed))
-    sources = tuple(
-        Source(f"{corpus}/{bucket.name}", corpus, bucket.name, bound, bucket.shards, rows)
-        for (corpus, bucket), bound, rows in zip(drawn, bounds, planned, strict=True)
+
+
+def _close(
+    manifest: Manifest, stage: Stage, before: list[Stage], lock: dict[str, Any] | None, warnings: list[str]
+) -> Stage:
+    """The stage with its sources, behind the stages before it; mistakes go to the manifest's document."""
+    index, document = len(before), manifest.documents[""]
+    spec = manifest.stages[index]
+    mix = StageMix(spec, stage.rows, held(manifest, spec, lock))
+    for name in spec.epochs:
+        if not mix.holdings[name].known:
+            document.problem(
+                ("stages", index, "epochs", name),
+                f"the size of `{name}` is not known, so epochs of it cannot be counted.",
+                f"Write declared_tokens into the file of `{name}`, or give --out with a finished build.",
+            )
+    check_rest(document, index, mix)
+    document.check()
+    check_fillers(document, index, mix)
+    document.check()
+    segments, counts = mix.segments(stage.seed)
+    buckets = [(holding, bucket) for holding in mix.holdings.values() for bucket in holding.buckets]
+    sources = []
+    for (holding, bucket), rows in zip(buckets, counts, strict=True):
+        first_rank = sum(_drawn(manifest, before, holding, bucket.source).values())
+        drawn = [(other, count) for (_, other), count in zip(buckets, counts, strict=True)]
+        sources.append(_source(manifest, holding, bucket, first_rank, rows, _tokens(bucket.source, drawn)))
+    for corpus, holding in mix.holdings.items():
+        planned = sum(source.rows_planned for source in sources if source.corpus == corpus)
+        warning = check_epochs(document, index, mix, corpus, planned, _drawn(manifest, before, holding))
+        warnings += [warning] if warning else []
+    return dataclasses.replace(stage, sources=tuple(sources), mixture=segments)
+
+
+def _drawn(manifest: Manifest, stages: list[Stage], holding: Holding, source: str | None = None) -> dict[str, int]:
+    """Rows that earlier stages (by name) draw from the shards of a corpus, or of one source of it."""
+    return {
+        stage.name: sum(
+            s.rows_planned for s in stage.sources if s.corpus == holding.corpus and source in (None, s.name)
+        )
+        for stage, spec in zip(stages, manifest.stages, strict=False)
+        if holding.corpus in spec.corpora and spec.packing(holding.corpus) == holding.packing
+    }
+
+
+def _tokens(source: str, drawn: list[tuple[Bucket, int]]) -> int:
+    """Tokens of a source in rows drawn from all buckets of a stage."""
+    found = (rows * bucket.tokens.get(source, Fraction(0)) / bucket.rows for bucket, rows in drawn if bucket.rows)
+    return round(sum(found, Fraction(0)))
+
+
+def _source(
+    manifest: Manifest, holding: Holding, bucket: Bucket, first_rank: int, rows_planned: int, tokens_planned: int
+) -> Source:
+    return Source(
+        name=bucket.source,
+        corpus=holding.corpus,
+        bucket=bucket.name,
+        folder=bucket.folder,
+        rows=round(bucket.rows) if holding.known else 0,
+        num_shards=bucket.num_shards,
+        seed=_seed(manifest, bucket.source, json.dumps(holding.packing.to_json())),
+        first_rank=first_rank,
+        rows_planned=rows_planned,
+        tokens_planned=tokens_planned,
     )
-    return dataclasses.replace(empty, sources=sources)
+
+
+def _seed(manifest: Manifest, *names: str) -> int:
+    return xxhash.xxh3_64_intdigest(" ".join((str(manifest.seed), *names)).encode()) >> 1
 
 
 def _batches(manifest: Manifest, index: int) -> tuple[tuple[BatchSegment, ...], int]:
-    """The staircase of batch sizes, and the number of steps that come nearest to the wanted tokens without exceeding them."""
+    """The staircase of batch sizes, and the number of steps that come nearest to the wanted tokens without exceeding them.
+
+    Every stair ends within half a step of where it should, whatever the stairs before it did; one shorter than that is left out.
+    """
     spec, document = manifest.stages[index], manifest.documents[""]
     first, last = spec.batch_from // spec.seq_len, spec.batch_to // spec.seq_len
-    rows = [first + (last - first) * stair // RAMP_STAIRS for stair in range(RAMP_STAIRS)] if first != last else []
-    segments, step, left = [], 0, spec.tokens // spec.seq_len
-    for stair_rows in rows:
-        steps = max(1, round(spec.batch_over / RAMP_STAIRS / (stair_rows * spec.seq_len)))
-        segments.append(BatchSegment(step, stair_rows))
-        step, left = step + steps, left - steps * stair_rows
-    segments.append(BatchSegment(step, last))
+    segments: list[BatchSegment] = []
+    step = reached = 0  # steps, and their rows
+    for stair in range(BATCH_STAIRS if first != last else 0):
+        rows = first + int(Fraction((last - first) * stair, BATCH_STAIRS))
+        end = Fraction(spec.batch_over * (stair + 1), BATCH_STAIRS * spec.seq_len)
+        steps = max(0, round((end - reached) / rows))
+        if steps and (not segments or segments[-1].rows != rows):
+            segments.append(BatchSegment(step, rows))
+        step, reached = step + steps, reached + steps * rows
+    if not segments or segments[-1].rows != last:
+        segments.append(BatchSegment(step, last))
+    left = spec.tokens // spec.seq_len - reached
     if left < last:
         document.problem(
             ("stages", index, "tokens"),
-            f"{si(spec.tokens)} tokens are less than one step of {si(spec.batch_to)}{' after the batch ramp' if rows else ''}.",
-            f"Raise tokens to at least {spec.tokens + (last - left) * spec.seq_len}, or lower batch_tokens.",
+            f"{si(spec.tokens)} tokens are less than one step of {si(spec.batch_to)}{' after the batch ramp' if step else ''}.",
+            f"Raise tokens to at least {(reached + last) * spec.seq_len}, or lower batch_tokens.",
         )
         document.check()
     return tuple(segments), step + left // last
-
-
-def _buckets(manifest: Manifest, corpus: str, spec: StageSpec, lock: dict[str, Any] | None) -> list[Bucket]:
-    epochs = manifest.corpora[corpus].bucket_epochs
-    if lock is None:
-        tokens = manifest.corpora[corpus].declared_tokens or 1
-        shares = manifest.corpora[corpus].bucket_shares
-        return [Bucket(name, epochs[name], tokens * shares[name] / spec.seq_len) for name in epochs]
-    found = {
-        entry["bucket"]: entry
-        for entry in lock["shards"]
-        if (entry["corpus"], entry["pack"], entry["seq_len"]) == (corpus, spec.pack, spec.seq_len)
-    }
-    if not found:
-        raise ManifestError(
-            [f"lock.json: holds no shards of `{corpus}` as {spec.pack} {spec.seq_len}. Run `tokenloom build` again."]
-        )
-    return [
-        Bucket(name, epochs[name], entry["rows"], tuple(Shard(file["path"], file["rows"]) for file in entry["files"]))
-        for name in epochs
-        if (entry := found.get(name))
-    ]
-
-
-def _size(manifest: Manifest, corpus: str, spec: StageSpec, lock: dict[str, Any] | None) -> float | None:
-    """Rows of a corpus at the packing of a stage; None when neither measured nor declared."""
-    if lock is None and manifest.corpora[corpus].declared_tokens is None:
-        return None
-    return sum(bucket.rows for bucket in _buckets(manifest, corpus, spec, lock))
-
-
-def _refuse_epochs(manifest: Manifest, index: int, corpus: str, epochs: float, limit: float) -> None:
-    spec = manifest.stages[index]
-    share = spec.mix[corpus]
-    needed = share * spec.tokens
-    manifest.documents[""].problem(
-        ("stages", index, "mix", corpus),
-        f"the plan needs {si(needed)} tokens, `{corpus}` holds {si(needed / epochs)}: {epochs:.1f} epochs, max_epochs allows {limit:g}.",
-        f"Lower the share to {share * limit / epochs:.3f}, raise max_epochs.{corpus} to {math.ceil(epochs)}, or add a source.",
-    )

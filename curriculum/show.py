@@ -8,6 +8,7 @@ from rich.table import Table
 from curriculum.manifest import Manifest
 from curriculum.model_shape import ModelShape
 from curriculum.plan import Plan, Stage
+from curriculum.stages import StageSpec
 from curriculum.units import binary, si, size
 
 
@@ -38,26 +39,69 @@ def show_plan(console: Console, manifest: Manifest, plan: Plan, measured: bool) 
             f"{stage.mtp_weight:g}",
         )
     console.print(stages)
-    mixture = Table("stage", "source", "share", "tokens", "rows", "held", "epochs", title="Mixture")
-    for column in mixture.columns[2:]:
-        column.justify = "right"
-    for stage in plan.stages:
-        for index, source in enumerate(stage.sources):
-            mixture.add_row(
-                stage.name if index == 0 else "",
-                source.name,
-                f"{100 * source.rows_planned / stage.rows:.1f} %",
-                si(source.rows_planned * stage.seq_len),
-                f"{source.rows_planned:,}",
-                f"{source.rows_built:,}" if measured else "?",
-                f"{source.epochs:.2f}" if measured else "?",
-            )
-        mixture.add_section()
-    console.print(mixture)
-    if not measured:
+    console.print(_mixture(manifest, plan, measured))
+    if any(not (measured or source.rows) for stage in plan.stages for source in stage.sources):
         console.print(
             "Sizes marked ? are measured by `tokenloom build`; `tokenloom plan MANIFEST --out OUT` shows them."
         )
+
+
+def _mixture(manifest: Manifest, plan: Plan, measured: bool) -> Table:
+    """The sources of every stage. Shares are of tokens without padding, epochs through the end of the stage, caps of the corpus."""
+    table = Table(
+        "stage", "source", "share", "phases", "tokens", "rows", "held", "epochs", "corpus", "", title="Mixture"
+    )
+    for column in table.columns[2:-1]:
+        column.justify = "right"
+    for stage, spec in zip(plan.stages, manifest.stages, strict=True):
+        tokens = sum(source.tokens_planned for source in stage.sources)
+        told: set[str] = set()
+        for index, source in enumerate(stage.sources):
+            known, first = measured or source.rows > 0, source.corpus not in told
+            told.add(source.corpus)
+            table.add_row(
+                stage.name if index == 0 else "",
+                source.name,
+                f"{100 * source.tokens_planned / tokens:.1f} %",
+                _phases(spec, source.corpus) if first else "",
+                si(source.tokens_planned),
+                f"{source.rows_planned:,}",
+                f"{source.rows:,}" if known else "?",
+                f"{(source.first_rank + source.rows_planned) / source.rows:.2f}"
+                if source.rows
+                else "-"
+                if known
+                else "?",
+                _of_cap(manifest, stage, spec, source.corpus) if first and known else "",
+                _role(spec, source.corpus) if first else "",
+            )
+        table.add_section()
+    return table
+
+
+def _phases(spec: StageSpec, corpus: str) -> str:
+    """The shares of a corpus in the phases of the mix, unless they are all the same; an arrow is a ramp."""
+    shares = [f"{100 * phase.shares.get(corpus, 0.0):.3g}" for phase in spec.mix]
+    if len(set(shares)) == 1:
+        return ""
+    joints = (" → " if phase.ramp else ", " for phase in spec.mix[1:])
+    return shares[0] + "".join(joint + share for joint, share in zip(joints, shares[1:], strict=True)) + " %"
+
+
+def _of_cap(manifest: Manifest, stage: Stage, spec: StageSpec, corpus: str) -> str:
+    """Epochs of a whole corpus through the end of the stage, and how many it may have."""
+    wanted = manifest.corpora[corpus].bucket_epochs
+    sources = [source for source in stage.sources if source.corpus == corpus]
+    one_pass = sum(wanted[source.bucket] * source.rows for source in sources)
+    drawn = sum(source.first_rank + source.rows_planned for source in sources)
+    return f"{drawn / one_pass:.2f} of {spec.epoch_cap(corpus):g}" if one_pass else ""
+
+
+def _role(spec: StageSpec, corpus: str) -> str:
+    roles = [f"{spec.epochs[corpus]:g} epochs"] if corpus in spec.epochs else []
+    roles += ["fills gaps"] if corpus in spec.fill else []
+    roles += ["together"] if corpus in spec.together else []
+    return ", ".join(roles)
 
 
 def _batch(stage: Stage) -> str:
@@ -97,6 +141,26 @@ def show_step(console: Console, found: dict[str, Any]) -> None:
                 (str(row["row"]), row["source"], str(row["epoch"]), str(row["shard_row"])) if index == 0 else ("",) * 4
             )
             table.add_row(*head, piece["doc"][:12], str(piece["start"]), str(piece["length"]), piece.get("origin", ""))
+    console.print(table)
+
+
+def show_document(console: Console, found: dict[str, Any]) -> None:
+    """A document: what its corpus knows of it, and where and when it is learned."""
+    pieces = found["pieces"]
+    facts = {name: value for name, value in found.items() if name not in ("pieces", "steps_done") and value is not None}
+    for name, value in facts.items():
+        console.print(f"[bold]{name}[/]  ", end="")
+        console.print(str(value), markup=False, highlight=False, soft_wrap=True)
+    table = Table(
+        "stage", "rows of", "shard row", "start", "tokens", "offset", "steps", title="Where and when it is learned"
+    )
+    for piece in pieces:
+        seen = sum(step < found["steps_done"] for step in piece["steps"])
+        steps = ", ".join(map(str, piece["steps"][:12])) + (", ..." if len(piece["steps"]) > 12 else "")
+        told = f"{steps} ({seen} done)" if piece["steps"] else "never"
+        row = f"{piece['shard']} {piece['shard_row']}"
+        numbers = (str(piece[name]) for name in ("start", "length", "offset"))
+        table.add_row(piece["stage"], piece["rows_of"], row, *numbers, told)
     console.print(table)
 
 
