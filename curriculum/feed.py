@@ -1,94 +1,155 @@
 """The feed: batch b of a stage is a pure function of (plan, seed, b). No index files, no state per rank, nothing to rebuild.
 
-    row i of the stage --mixture--> source, rank in the source --permute--> row of the source --shards--> tokens, pieces
+    row i of the stage --mixture--> source, rank in the source --permute--> row of a shard --shards--> tokens, pieces
 
 A global batch is the same set of rows for any number of ranks; a rank takes its slice of it. So the data-parallel size may change at
 any step, resume costs one batch, and which documents were in a step is computed, never logged. What the feed keeps (decoded record
 batches, located blocks of rows, collated windows of steps) only saves work.
 
-Costs, on a busy machine (`curriculum.bench`): 40 to 60 million tokens per CPU second for batches of 8 rows of 256 tokens, 60 to 110 for
-rows of 4,096 and more, from compressed, checked shards; the first batch after a resume 10 to 40 ms; decoded record batches up to
-`cache_bytes`, of which each source in use wants 4 MiB. A rank of many reads whole record batches for the few rows it needs of each. Not
-covered: shares that change inside a stage; sources that are still being built.
+It follows a build that is still running: a shard that is not sealed yet, or a stage that is not laid out yet, is waited for, and the
+waiting is metered ("build"). The order is that of the finished build. Shards on S3 are read through a block cache on the local disk, and
+blocks that the next rows need are fetched ahead.
+
+Costs (`curriculum.bench`): 80 to 140 million tokens per CPU second from compressed, checked shards; the first batch after a start or a
+resume 10 to 40 ms, at any row; decoded record batches up to `cache_bytes`, of which each source in use wants 4 MiB. A rank of many reads
+whole record batches for the few rows it needs of each.
 """
 
+import logging
 import threading
 import time
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from curriculum import plan_changes
+from curriculum.collate import IGNORED, Batch, FlatBatch, collate, context_part, flatten, split
+from curriculum.follow import Follower
 from curriculum.order import BLOCK_ROWS, Located, Order
-from curriculum.plan import Plan
+from curriculum.plan import Plan, PlanError, Source, archived
 from datapipe import store
-from datapipe.ragged import by_value, expand
-from datapipe.shards import BatchCache, Layout, Meter, ShardError, ShardReader, read_layout, read_tokens
+from datapipe.block_cache import BlockCache
+from datapipe.ragged import by_value
+from datapipe.shards import BatchCache, Meter, ShardError, ShardReader, read_layout, read_tokens
+from datapipe.site import Site, SiteError, load_site
+
+log = logging.getLogger(__name__)
+
+__all__ = ["IGNORED", "READ_ERRORS", "Batch", "Feed", "FlatBatch", "Site", "SiteError", "load_site"]
 
 READ_ERRORS = (ShardError, store.StoreError)  # what reading a shard may raise: damaged, or not to be had
-IGNORED = -100  # label of a position where nothing is learned: what torch's cross-entropy skips by default
-WINDOW_TOKENS = 1 << 18  # short batches are gathered and collated several steps at once
+WINDOW_TOKENS = 1 << 20  # short batches are gathered and collated several steps at once
+AHEAD_TOKENS = 1 << 25  # of the stage's next rows whose blocks are fetched from an object store ahead of their use
 CACHE_BYTES = 256 << 20
 OPEN_SHARDS = 256
-
-
-@dataclass
-class Batch:
-    """A rank's rows of a global batch. The arrays are the caller's: no other batch shares their memory.
-
-    A padding tail is a piece of its own. Steps that were made together are charged, in `seconds`, to the first that was asked for.
-    """
-
-    tokens: np.ndarray  # uint32 (rows, seq_len)
-    labels: np.ndarray  # int64 (rows, seq_len): the next token of the same piece, or IGNORED
-    loss_weights: np.ndarray  # float32 (rows, seq_len): 1 where there is a label, else 0
-    position_ids: np.ndarray  # int64 (rows, seq_len), from 0 in each piece
-    source_ids: np.ndarray  # int32 (rows,), index into stage.sources
-    cu_seqlens: np.ndarray  # int32 (pieces + 1,), where pieces begin in the rows laid end to end, and their size
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("fetch", "decode", "collate"), 0.0))
+PATIENCE_SECONDS = 3600.0
 
 
 class Feed:
-    """Batches of a plan whose shards lie below `root`, the folder of plan.json (local or s3://). Safe to call from several threads."""
+    """Batches of a plan whose shards lie below `root`, the folder of plan.json (local or s3://). Safe to call from several threads.
 
-    def __init__(self, plan: Plan, root: str, *, cache_bytes: int = CACHE_BYTES) -> None:
-        self.plan, self.root = plan, root
-        self._orders = [Order(stage) for stage in plan.stages]
+    `patience` is how many seconds a running build may keep the feed waiting for one shard or stage before that is an error.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        root: str,
+        *,
+        cache_bytes: int = CACHE_BYTES,
+        site: Site | None = None,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        self.root = root
+        self._follower = Follower(plan, root, patience)
         self._cache, self._meter = BatchCache(cache_bytes), Meter()
+        self._files = BlockCache.of_site(site or load_site()) if store.is_s3(root) else None
         self._lock = threading.RLock()
-        self._block = lru_cache(maxsize=8)(lambda stage, block: self._orders[stage].locate(block))
+        self._order = lru_cache(maxsize=None)(lambda stage: Order(self._follower.closed_stage(stage)))
+        self._block = lru_cache(maxsize=8)(lambda stage, block: self._order(stage).locate(block))
         self._reader = lru_cache(maxsize=OPEN_SHARDS)(self._open)
-        self._ready: dict[tuple[int, int, int, int], Batch] = {}
+        self._ready: dict[tuple[Any, ...], Batch] = {}
+        self._fetched_rows: dict[int, int] = {}  # per stage: where fetching ahead has come to
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as far as it is known: a running build extends it."""
+        return self._follower.plan
+
+    def refresh(self, done: int) -> Plan:
+        """Read the plan of a running build again; raises PlanChanged when it contradicts the first `done` steps of the one known."""
+        return self._follower.refresh(done)
+
+    def state(self, step: int) -> dict[str, Any]:
+        """What a checkpoint keeps to go on with global step `step`: the stage, its next row, and the plan's digest."""
+        if step == self.plan.steps:
+            return {"stage": len(self.plan.stages), "row": 0, "plan": self.plan.digest()}
+        stage, stage_step = self.plan.locate(step)
+        return {"stage": stage, "row": self.plan.stages[stage].rows_before(stage_step), "plan": self.plan.digest()}
+
+    def resume(self, state: dict[str, Any]) -> int:
+        """The global step to go on with after `state`; edits of the plan's future since then are logged.
+
+        Raises PlanChanged when the plan rewrites what was learned before, PlanError for a state that is not of this plan.
+        """
+        old = self.plan if state["plan"] == self.plan.digest() else self._archived(state["plan"])
+        stage, row = state["stage"], state["row"]
+        done = old.first_step(stage) + (old.stages[stage].step_of_row(row) if row else 0)
+        if old is not self.plan:
+            where = store.join(self.root, archived(state["plan"]))
+            for edit in plan_changes.check(old, self.plan, done, where=where):
+                log.warning("plan.json was edited behind the state that was saved, accepted: %s", edit)
+        return done
 
     def locate(self, stage: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(index of the source, row in the source's shards laid end to end) of rows of the stage: int32 (n,), int64 (n,)."""
         located = self._locate(stage, rows)
-        return located.source, self._orders[stage].source_rows(located)
+        sources = self.plan.stages[stage].sources
+        first = [sources[s].first_row(shard) for s, shard in zip(located.source, located.shard.tolist(), strict=True)]
+        return located.source, np.array(first, np.int64) + located.shard_row
 
-    def batch(self, stage: int, step: int, *, rank: int = 0, world: int = 1) -> Batch:
+    def batch(
+        self,
+        stage: int,
+        step: int,
+        *,
+        rank: int = 0,
+        world: int = 1,
+        mtp_depths: int = 0,
+        multiple: int | None = None,
+        cp_rank: int = 0,
+        cp_size: int = 1,
+    ) -> Batch:
         """Rows [rank * B // world, (rank + 1) * B // world) of the B rows of a step of the stage.
+
+        mtp_depths  how many further labels per position, for multi-token prediction
+        multiple    gives a FlatBatch: pieces end to end, each padded to a multiple of so many tokens; 2 * cp_size unless given
+        cp_rank     of cp_size context-parallel ranks that share these rows: two chunks of every piece (`collate.context_part`)
 
         Raises ValueError for a step or rank that is not there, and what `datapipe.shards` raises for a shard it cannot read.
         """
-        key = (stage, step, rank, world)
+        key = (stage, step, rank, world, mtp_depths)
         with self._lock:
             if key not in self._ready:
                 self._ready = self._gather_window(*key)
-            return self._ready.pop(key)
+            batch = self._ready.pop(key)
+        if multiple is None and cp_size == 1:
+            return batch
+        flat = flatten(batch, multiple=multiple or 2 * cp_size)
+        return flat if cp_size == 1 else context_part(flat, cp_rank, cp_size)
 
     def stream(
-        self, start_step: int = 0, *, rank: int = 0, world: int = 1, depth: int = 2
+        self, start_step: int = 0, *, depth: int = 2, **share: Any
     ) -> Generator[tuple[int, int, Batch], None, None]:
         """(stage, step of the stage, batch) from a global step to the end of the plan; a thread works up to `depth` batches ahead.
 
-        `seconds["wait"]` is how long the caller was kept waiting. What goes wrong in the thread is raised here, at the batch it
-        concerns or one made together with it. Closing the iterator stops the thread.
+        `share` is what `batch` takes. `seconds["wait"]` is how long the caller was kept waiting. What goes wrong in the thread is raised
+        here, at the batch it concerns or one made together with it. Closing the iterator stops the thread.
         """
         steps = range(start_step, self.plan.steps)
         ahead: deque[tuple[int, int, Future[Batch]]] = deque()
@@ -97,7 +158,7 @@ class Feed:
             for number in range(start_step, self.plan.steps + depth):
                 if number in steps:
                     stage, step = self.plan.locate(number)
-                    ahead.append((stage, step, worker.submit(self.batch, stage, step, rank=rank, world=world)))
+                    ahead.append((stage, step, worker.submit(self.batch, stage, step, **share)))
                 if number >= start_step + depth:
                     stage, step, future = ahead.popleft()
                     started = time.perf_counter()
@@ -105,32 +166,62 @@ class Feed:
                     batch.seconds["wait"] = time.perf_counter() - started
                     yield stage, step, batch
         finally:
-            worker.shutdown(cancel_futures=True)
+            with self._follower.interrupted():
+                worker.shutdown(cancel_futures=True)
 
     def lineage(self, stage: int, step: int) -> list[dict[str, Any]]:
         """What the global batch of a step is made of: for each row where it comes from, and the documents in it."""
         with self._lock:
             first, last = (self.plan.stages[stage].rows_before(number) for number in (step, step + 1))
             located = self._locate(stage, np.arange(first, last))
-            order, names = self._orders[stage], [source.name for source in self.plan.stages[stage].sources]
+            sources = self.plan.stages[stage].sources
+            columns = (column.tolist() for column in located)
             return [
                 {
                     "row": row,
-                    "source": names[source],
+                    "source": sources[source].name,
                     "epoch": epoch,
-                    "shard": order.shards[shard].path,
+                    "shard": sources[source].shard(shard).path,
                     "shard_row": shard_row,
-                    "pieces": [
-                        {"doc": piece.doc, "start": piece.start, "length": piece.length}
-                        for piece in self._reader(stage, shard).pieces(shard_row)
-                    ],
+                    "pieces": self._pieces(stage, source, shard, shard_row),
                 }
-                for row, source, epoch, shard, shard_row in zip(
-                    range(first, last), *(column.tolist() for column in located), strict=True
-                )
+                for row, source, epoch, shard, shard_row in zip(range(first, last), *columns, strict=True)
             ]
 
-    def _gather_window(self, stage: int, step: int, rank: int, world: int) -> dict[tuple[int, int, int, int], Batch]:
+    def steps_with(self, stage: int, source: int, shard: int, shard_row: int) -> list[int]:
+        """The global steps that learn this row of a shard."""
+        rows = self._order(stage).stage_rows(source, shard, shard_row)
+        return [self.plan.first_step(stage) + self.plan.stages[stage].step_of_row(row) for row in rows]
+
+    def close(self) -> None:
+        """Stop fetching ahead."""
+        if self._files:
+            self._files.close()
+
+    def _archived(self, digest: str) -> Plan:
+        path = store.join(self.root, archived(digest))
+        if not store.exists(path):
+            raise PlanError(
+                f"the state is of plan {digest[:12]}, plan.json below {self.root} is {self.plan.digest()[:12]}, and {path} is not "
+                "there to compare them: give the folder that was trained on, or start again"
+            )
+        return Plan.from_json(store.read_bytes(path).decode())
+
+    def _pieces(self, stage: int, source: int, shard: int, shard_row: int) -> list[dict[str, Any]]:
+        reader = self._reader(stage, source, shard)
+        return [
+            {
+                "doc": piece.doc,
+                "source": reader.sources[piece.source],
+                "origin": piece.origin,
+                "offset": piece.offset,
+                "start": piece.start,
+                "length": piece.length,
+            }
+            for piece in reader.pieces(shard_row)
+        ]
+
+    def _gather_window(self, stage: int, step: int, rank: int, world: int, mtp_depths: int) -> dict[Any, Batch]:
         """The batch of this step and, when batches are short, of steps beside it with as many rows: each is handed out once."""
         plan = self.plan.stages[stage]
         rows = plan.batch_rows(step)
@@ -146,20 +237,34 @@ class Feed:
         first = step - (step - begins[segment]) % num_steps
         steps = range(first, min(first + num_steps, *begins[segment + 1 :], plan.steps))
         first_rows = plan.rows_before(first) + np.arange(len(steps)) * rows
-        started, fetched, decoded = time.perf_counter(), self._meter.fetch, self._meter.decode
-        window = self._gather(stage, (first_rows[:, None] + np.arange(low, high)).ravel())
-        ready = {(stage, k, rank, world): part for k, part in zip(steps, split(window, len(steps)), strict=True)}
-        fetch, decode = self._meter.fetch - fetched, self._meter.decode - decoded
-        collating = time.perf_counter() - started - fetch - decode
-        ready[stage, step, rank, world].seconds.update(fetch=fetch, decode=decode, collate=collating)
+        meter, started = self._meter, time.perf_counter()
+        fetched, decoded, built = meter.fetch, meter.decode, self._follower.seconds
+        window = self._gather(stage, (first_rows[:, None] + np.arange(low, high)).ravel(), mtp_depths)
+        self._fetch_ahead(stage, int(first_rows[-1]) + rows)
+        ready: dict[Any, Batch] = {
+            (stage, k, rank, world, mtp_depths): part for k, part in zip(steps, split(window, len(steps)), strict=True)
+        }
+        waited = {
+            "build": self._follower.seconds - built,
+            "fetch": meter.fetch - fetched,
+            "decode": meter.decode - decoded,
+        }
+        collating = time.perf_counter() - started - sum(waited.values())
+        ready[stage, step, rank, world, mtp_depths].seconds.update(waited, collate=collating)
         return ready
 
-    def _gather(self, stage: int, rows: np.ndarray) -> Batch:
+    def _gather(self, stage: int, rows: np.ndarray, mtp_depths: int) -> Batch:
         located = self._locate(stage, rows)
-        distinct, reader = np.unique(located.shard, return_inverse=True)
-        readers = [self._reader(stage, shard) for shard in distinct.tolist()]
-        tokens = read_tokens(readers, reader, located.shard_row)
-        return collate(tokens, read_layout(readers, reader, located.shard_row), located.source)
+        key = (located.source.astype(np.int64) << 32) | located.shard
+        distinct, reader = np.unique(key, return_inverse=True)
+        readers = [self._reader(stage, *divmod(number, 1 << 32)) for number in distinct.tolist()]
+        # One large allocation is used again by the next batch; several smaller ones go back to the system: 3 ns per token measured.
+        memory = np.empty((2 + mtp_depths, rows.size, readers[0].seq_len), np.int32)
+        read_tokens(readers, reader, located.shard_row, memory[0].view(np.uint32))
+        numbers = {source.name: index for index, source in enumerate(self.plan.stages[stage].sources)}
+        source_ids = [np.array([numbers.get(name, -1) for name in each.sources], np.int32) for each in readers]
+        layout = read_layout(readers, reader, located.shard_row, source_ids)
+        return collate(memory, layout)
 
     def _locate(self, stage: int, rows: np.ndarray) -> Located:
         rows, limit = np.asarray(rows, np.int64), self.plan.stages[stage].rows
@@ -174,67 +279,31 @@ class Feed:
                 column[where] = values[inside[where]]
         return found
 
-    def _open(self, stage: int, shard: int) -> ShardReader:
-        planned, seq_len = self._orders[stage].shards[shard], self.plan.stages[stage].seq_len
-        reader = ShardReader(store.join(self.root, planned.path), cache=self._cache, meter=self._meter)
-        if (reader.rows, reader.seq_len) != (planned.rows, seq_len):
+    def _fetch_ahead(self, stage: int, row: int) -> None:
+        """Let the cache fetch what the rows behind `row` need of shards that are sealed."""
+        plan = self.plan.stages[stage]
+        begin = max(row, self._fetched_rows.get(stage, 0))
+        end = min(plan.rows, row + AHEAD_TOKENS // plan.seq_len)
+        if self._files is None or begin >= end:
+            return
+        self._fetched_rows[stage] = end
+        located = self._locate(stage, np.arange(begin, end))
+        for key, where in by_value((located.source.astype(np.int64) << 32) | located.shard):
+            source, shard = divmod(key, 1 << 32)
+            if self._follower.is_sealed(plan.sources[source].shard(shard).path):
+                for path, start, stop in self._reader(stage, source, shard).byte_ranges(located.shard_row[where]):
+                    self._files.prefetch(path, start, stop)
+
+    def _open(self, stage: int, source: int, shard: int) -> ShardReader:
+        plan = self.plan.stages[stage]
+        drawn: Source = plan.sources[source]
+        planned = drawn.shard(shard)
+        self._follower.wait_until_sealed(planned.path)
+        prefix = store.join(self.root, planned.path)
+        reader = ShardReader(prefix, cache=self._cache, meter=self._meter, files=self._files)
+        if (reader.rows, reader.seq_len) != (planned.rows, plan.seq_len):
             raise ShardError(
-                f"{reader.prefix}: {reader.rows} rows of {reader.seq_len} tokens, where the plan expects {planned.rows} of {seq_len}: "
+                f"{prefix}: {reader.rows} rows of {reader.seq_len} tokens, where the plan expects {planned.rows} of {plan.seq_len}: "
                 "shards and plan.json are of different builds; run `tokenloom build`"
             )
         return reader
-
-
-def collate(tokens: np.ndarray, layout: Layout, source_ids: np.ndarray) -> Batch:
-    """The batch of these rows: tokens uint32 (rows, seq_len), their layout, their sources int32 (rows,)."""
-    num_rows, seq_len = tokens.shape
-    size = num_rows * seq_len
-    begins, ends = layout.pieces.flat(seq_len)
-    filled = np.bincount(begins // seq_len, weights=ends - begins, minlength=num_rows).astype(np.int64)
-    tails = (np.arange(num_rows) * seq_len + filled)[filled < seq_len]
-    boundaries = np.sort(np.concatenate([begins, tails, [size]]))
-    unlearned = _outside(*layout.learned.flat(seq_len), size)
-    # One large allocation is used again by the next batch; several smaller ones go back to the system: 3 ns per token measured.
-    memory = np.empty(20 * size, np.uint8)
-    position_ids, labels = memory[: 16 * size].view(np.int64).reshape(2, size)
-    loss_weights = memory[16 * size :].view(np.float32)
-    position_ids.fill(1)  # steps of one, and at each boundary a step back to 0
-    position_ids[0] = 0
-    position_ids[boundaries[1:-1]] -= np.diff(boundaries)[:-1]
-    np.cumsum(position_ids, out=position_ids)
-    labels[:-1] = tokens.ravel()[1:]
-    labels[unlearned] = IGNORED
-    loss_weights.fill(1)
-    loss_weights[unlearned] = 0
-    return Batch(
-        tokens=tokens,
-        labels=labels.reshape(tokens.shape),
-        loss_weights=loss_weights.reshape(tokens.shape),
-        position_ids=position_ids.reshape(tokens.shape),
-        source_ids=source_ids,
-        cu_seqlens=boundaries.astype(np.int32),
-    )
-
-
-def _outside(begins: np.ndarray, ends: np.ndarray, size: int) -> np.ndarray:
-    """The positions of range(size) that lie in none of the ranges [begins, ends), which grow and do not overlap."""
-    gap_begins, gap_ends = np.append(0, ends), np.append(begins, size)
-    return expand(gap_begins, gap_ends - gap_begins)
-
-
-def split(batch: Batch, parts: int) -> list[Batch]:
-    """A batch as `parts` batches of as many rows each, which are views of it."""
-    num_rows, seq_len = batch.tokens.shape
-    size = num_rows // parts
-    cuts = np.searchsorted(batch.cu_seqlens, np.arange(parts + 1) * (size * seq_len)).tolist()
-    return [
-        Batch(
-            tokens=batch.tokens[first : first + size],
-            labels=batch.labels[first : first + size],
-            loss_weights=batch.loss_weights[first : first + size],
-            position_ids=batch.position_ids[first : first + size],
-            source_ids=batch.source_ids[first : first + size],
-            cu_seqlens=batch.cu_seqlens[low : high + 1] - first * seq_len,
-        )
-        for first, (low, high) in zip(range(0, num_rows, size), pairwise(cuts), strict=True)
-    ]

@@ -1,22 +1,31 @@
 """The plan: exact integers that say which packed row is learned when. `build` writes it, the feed and the trainer read it.
 
 A training node needs this file, the shards and nothing else: no YAML, no ray. Everything here is data; `curriculum.planner` makes it
-from a manifest and a lock. Shares are kept as 64-bit fixed-point bounds so that every machine draws the same row for the same index.
+from a manifest and what was measured. Its size does not depend on how much data there is: the shards of a source follow from two numbers.
+
+While a build is still running, a plan has no lock: its first stages are complete, though not all of their shards are sealed yet, and the
+stages whose corpora are not packed yet are open (no sources). The build writes it again as more becomes known; what stood in it stays.
 """
 
 import dataclasses
 import hashlib
 import json
 import math
-from pathlib import PurePosixPath
+from bisect import bisect_right
+from collections.abc import Iterator
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
+PLAN = "plan.json"
+
+
+class PlanError(ValueError):
+    """A plan cannot be used: why, and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """One sealed shard: `path` + `.tokens.arrow` and `.docs.arrow`, relative to the folder of plan.json."""
+    """One shard: `path` + `.tokens.arrow` and `.docs.arrow`, relative to the folder of plan.json."""
 
     path: str
     rows: int
@@ -24,25 +33,54 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """One bucket of one corpus in one stage: the unit of the mixture."""
+    """One bucket of one corpus in one stage: the unit of the mixture.
+
+    Its rows lie in `num_shards` shards of nearly the same size: shard s holds rows [s * rows // num_shards, (s + 1) * rows // num_shards).
+    """
 
     name: str  # "web/high"
     corpus: str
     bucket: str
-    bound: (
-        int  # rows whose mixture position u (64 bits) lies below this, and not below the source before, come from here
+    folder: str  # of the shards, relative to the folder of plan.json
+    rows: int
+    num_shards: int
+    seed: int  # of the order of the rows; stages that share the shards share it
+    first_rank: int  # rows that earlier stages have drawn from the same shards: this stage goes on behind them
+    rows_planned: int  # rows of the stage that come from here, exactly
+    tokens_planned: (
+        int  # tokens of this source in the stage, those in rows of other sources (fillers) included, padding not
     )
-    shards: tuple[Shard, ...]
-    rows_planned: int  # exact number of rows of the stage that come from here
 
     @property
-    def rows_built(self) -> int:
-        return sum(shard.rows for shard in self.shards)
+    def shards(self) -> tuple[Shard, ...]:
+        """All shards, in order."""
+        return tuple(self.shard(index) for index in range(self.num_shards))
+
+    def shard(self, index: int) -> Shard:
+        return Shard(shard_path(self.folder, index), self.first_row(index + 1) - self.first_row(index))
+
+    def first_row(self, shard: int) -> int:
+        """Rows before shard `shard`."""
+        return shard * self.rows // self.num_shards
 
     @property
     def epochs(self) -> float:
         """How often a row of this source is seen in the stage, on average."""
-        return self.rows_planned / self.rows_built if self.rows_built else math.inf
+        return self.rows_planned / self.rows if self.rows else math.inf
+
+
+def shard_path(folder: str, index: int) -> str:
+    return f"{folder}/shard-{index:05d}"
+
+
+@dataclasses.dataclass(frozen=True)
+class MixtureSegment:
+    """From row `first_row` of the stage on, a row whose mixture position u (64 bits) lies below bounds[s], and not below bounds[s - 1],
+    comes from source s; taken[s] rows of the stage came from source s before."""
+
+    first_row: int
+    bounds: tuple[int, ...]
+    taken: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +98,17 @@ class Stage:
     pack: str  # "concat" | "best_fit"
     steps: int
     batch: tuple[BatchSegment, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[Source, ...]  # empty while the stage is open
+    mixture: tuple[MixtureSegment, ...]
     rope_base: float
     bias_rate: float  # update rate of the loss-free balance bias
     mtp_weight: float
-    seed: int  # of the mixture and the order inside the sources of this stage
+    seed: int  # of the mixture
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the build does not know yet what this stage will learn from."""
+        return not self.sources
 
     def rows_before(self, step: int) -> int:
         """Rows of the stage consumed before its step `step` (0 <= step <= steps)."""
@@ -77,7 +121,17 @@ class Stage:
 
     def batch_rows(self, step: int) -> int:
         """Rows in the global batch of step `step`."""
-        return self.rows_before(step + 1) - self.rows_before(step)
+        if not 0 <= step < self.steps:
+            raise ValueError(f"stage {self.name!r} has steps 0..{self.steps - 1}, not {step}")
+        return self.batch[bisect_right(self.batch, step, key=lambda segment: segment.first_step) - 1].rows
+
+    def step_of_row(self, row: int) -> int:
+        """The step of the stage whose global batch holds row `row` (0 <= row < rows)."""
+        if not 0 <= row < self.rows:
+            raise ValueError(f"stage {self.name!r} has rows 0..{self.rows - 1}, not {row}")
+        begins = [self.rows_before(segment.first_step) for segment in self.batch if segment.first_step < self.steps]
+        index = bisect_right(begins, row) - 1
+        return self.batch[index].first_step + (row - begins[index]) // self.batch[index].rows
 
     @property
     def rows(self) -> int:
@@ -95,7 +149,7 @@ class Plan:
     version: str
     seed: int
     manifest: str  # fingerprint of the manifest
-    lock: str  # sha256 of the lock it was made from
+    lock: str  # sha256 of the lock it was made from; empty while the build is running
     tokenizer: dict[str, Any]  # path, sha256, vocab_size, eos_id
     model: dict[str, Any]  # the model shape, see curriculum.model_shape.ModelShape
     training: dict[str, Any]  # optimiser and schedules, see curriculum.manifest.Training
@@ -105,6 +159,11 @@ class Plan:
     def steps(self) -> int:
         return sum(stage.steps for stage in self.stages)
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the build that writes this plan is still running."""
+        return not self.lock
+
     def locate(self, step: int) -> tuple[int, int]:
         """(stage index, step inside the stage) of global step `step`, counted from 0 over all stages."""
         for index, stage in enumerate(self.stages):
@@ -112,6 +171,10 @@ class Plan:
                 return index, step
             step -= stage.steps
         raise ValueError(f"the plan has {self.steps} steps (0..{self.steps - 1})")
+
+    def first_step(self, stage: int) -> int:
+        """Global step that stage `stage` begins with."""
+        return sum(before.steps for before in self.stages[:stage])
 
     def tokens_before(self, stage: int, step: int) -> int:
         """Positions consumed before step `step` of stage `stage`, over the whole run."""
@@ -121,8 +184,8 @@ class Plan:
         )
 
     def digest(self) -> str:
-        """Hex sha256 of the plan: what a checkpoint remembers."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        """Hex sha256 of what the plan says, whether its build has ended or not: what a checkpoint remembers."""
+        return hashlib.sha256(dataclasses.replace(self, lock="").to_json().encode()).hexdigest()
 
     def to_json(self) -> str:
         return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=1, sort_keys=True) + "\n"
@@ -130,23 +193,30 @@ class Plan:
     @classmethod
     def from_json(cls, text: str) -> "Plan":
         data = json.loads(text)
-        if data.pop("format") != FORMAT:
-            raise ValueError(
-                f"plan.json has another format than {FORMAT}: build it again with this version of tokenloom"
+        if (found := data.pop("format")) != FORMAT:
+            raise PlanError(
+                f"plan.json has format {found}, this version of tokenloom reads {FORMAT}: run `tokenloom build` again"
             )
         stages = tuple(_stage(stage) for stage in data.pop("stages"))
         return cls(stages=stages, **data)
 
 
+def archived(digest: str) -> str:
+    """Where a build keeps every plan it ever wrote, below its root: what a checkpoint learned with can be looked up by its digest."""
+    return f"plans/{digest}.json"
+
+
 def _stage(data: dict[str, Any]) -> Stage:
-    sources = tuple(
-        Source(**{**source, "shards": tuple(Shard(**shard) for shard in source["shards"])})
-        for source in data["sources"]
+    return Stage(
+        **{
+            **data,
+            "sources": tuple(Source(**source) for source in data["sources"]),
+            "batch": tuple(BatchSegment(**segment) for segment in data["batch"]),
+            "mixture": tuple(_mixture_segments(data["mixture"])),
+        }
     )
-    batch = tuple(BatchSegment(**segment) for segment in data["batch"])
-    return Stage(**{**data, "sources": sources, "batch": batch})
 
 
-def shard_files(shard: Shard) -> tuple[PurePosixPath, PurePosixPath]:
-    """The two files of a shard, relative to the folder of plan.json."""
-    return PurePosixPath(shard.path + ".tokens.arrow"), PurePosixPath(shard.path + ".docs.arrow")
+def _mixture_segments(data: list[dict[str, Any]]) -> Iterator[MixtureSegment]:
+    for segment in data:
+        yield MixtureSegment(segment["first_row"], tuple(segment["bounds"]), tuple(segment["taken"]))

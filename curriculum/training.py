@@ -20,12 +20,17 @@ def run_trainer(
     *,
     on_step: Callable[[dict[str, Any]], None],
     shards: str | None = None,
+    site: str | None = None,
     threads: int | None = None,
     stop_after: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Train the plan in the local folder `root` to its end, or for `stop_after` more steps; returns all lines of metrics.jsonl."""
+    """Train the plan in the local folder `root` to its end, or for `stop_after` more steps; returns all lines of metrics.jsonl.
+
+    `site` is the path of a site file (`datapipe.site`).
+    """
     command = [sys.executable, "-m", "trainer.run", "--root", root, "--steps-to-stdout"]
     command += ["--shards", shards] if shards else []
+    command += ["--site", site] if site else []
     command += ["--threads", str(threads)] if threads else []
     command += ["--stop-after", str(stop_after)] if stop_after else []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -15,19 +15,41 @@ ALLOWED = {
     "curation": {"curation", "datapipe.schema"},
     "synth": {"synth", "curation", "datapipe"},
     "curriculum": {"curriculum", "synth", "curation", "datapipe"},
-    "trainer": {"trainer", "curriculum.plan", "curriculum.feed", "kernels"},
+    "trainer": {"trainer", "curriculum.plan", "curriculum.plan_changes", "curriculum.feed", "kernels"},
 }
 FEED_SIDE = (
     "curriculum/plan.py",
+    "curriculum/plan_changes.py",
+    "curriculum/mix_changes.py",
     "curriculum/feed.py",
     "curriculum/mixture.py",
     "curriculum/order.py",
     "curriculum/permute.py",
+    "curriculum/collate.py",
+    "curriculum/follow.py",
     "datapipe/arrow_file.py",
+    "datapipe/block_cache.py",
+    "datapipe/block_folder.py",
     "datapipe/ragged.py",
+    "datapipe/s3.py",
+    "datapipe/s3_reads.py",
+    "datapipe/site.py",
+    "datapipe/store.py",
+    "datapipe/stored.py",
     "datapipe/shards.py",
 )
-FEED_IMPORTS = {"numpy", "pyarrow", "xxhash", "s3fs", "fsspec", "botocore", "aiobotocore", "curriculum", "datapipe"}
+FEED_IMPORTS = {
+    "numpy",
+    "pyarrow",
+    "xxhash",
+    "s3fs",
+    "fsspec",
+    "botocore",
+    "aiobotocore",
+    "aiohttp",
+    "curriculum",
+    "datapipe",
+}
 ONLY_IN = {"ray": "datapipe/engine.py", "megatron": "trainer/", "triton": "kernels/"}
 MAX_LINES = 500
 

@@ -4,9 +4,10 @@
     checkpoints/latest           the name of the newest complete one, for people and scripts
 
 A checkpoint is written into a hidden folder, flushed, and renamed: a folder with its final name is complete. The
-previous one is kept. Plain `torch.save` by rank 0, because all ranks are data-parallel and hold the same: it resumes
-bit for bit and at any number of ranks. Megatron's torch_dist format would reshard tensor-parallel models too, but
-spawns a process for every save (3 s for 30 MB here, against 0.1 s).
+previous one is kept. The plan in it is the feed's, which may know more than the plan.json that the run began with.
+Plain `torch.save` by rank 0, because all ranks are data-parallel and hold the same: it resumes bit for bit and at any
+number of ranks. Megatron's torch_dist format would reshard tensor-parallel models too, but spawns a process for every
+save (3 s for 30 MB here, against 0.1 s).
 
 Not covered: object stores, asynchronous writing.
 """
@@ -15,16 +16,19 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from curriculum.plan import Plan
 
+if TYPE_CHECKING:
+    from curriculum.feed import Feed
+
 FOLDER = "checkpoints"
 LATEST = "latest"
 KEPT = 2
-FORMAT = 1
+FORMAT = 2
 
 
 class CheckpointError(Exception):
@@ -39,7 +43,7 @@ class Checkpoint(NamedTuple):
     plan: Plan
 
 
-def save(root: Path, plan: Plan, done: int, model: torch.nn.Module, optimizers: Any) -> Path:
+def save(root: Path, feed: "Feed", done: int, model: torch.nn.Module, optimizers: Any) -> Path:
     """Write the checkpoint after `done` steps, and let go of all but the newest two. For one rank; the others wait."""
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,13 +52,15 @@ def save(root: Path, plan: Plan, done: int, model: torch.nn.Module, optimizers: 
     if path.exists():
         return path
     _clean(folder)
+    plan, feed_state = _position(feed, done)
     hidden = folder / f".{name}.tmp"
     hidden.mkdir()
     _write_torch(hidden / "model.pt", {key: value for key, value in model.state_dict().items() if value is not None})
     _write_torch(hidden / "optimizer.pt", optimizers.state_dict())
     _write_torch(hidden / "random.pt", _random_state())
     _write_text(hidden / "plan.json", plan.to_json())
-    _write_text(hidden / "state.json", json.dumps(_state(plan, done), indent=1) + "\n")
+    state = {"format": FORMAT, "step": done, "feed": feed_state, "torch": torch.__version__}
+    _write_text(hidden / "state.json", json.dumps(state, indent=1) + "\n")
     _flush_folder(hidden)
     hidden.rename(path)
     _write_text(folder / f".{LATEST}.tmp", name + "\n")
@@ -78,7 +84,7 @@ def newest(root: Path) -> Checkpoint | None:
             f"it, or remove {root / FOLDER} to start again."
         )
     plan = Plan.from_json((path / "plan.json").read_text())
-    if plan.digest() != state["plan"]:
+    if plan.digest() != state["feed"]["plan"]:
         raise CheckpointError(f"{path}/plan.json is not the plan the checkpoint was written with: remove {path}.")
     return Checkpoint(path, state["step"], plan)
 
@@ -108,15 +114,12 @@ def _clean(folder: Path) -> None:
             path.unlink()
 
 
-def _state(plan: Plan, done: int) -> dict[str, Any]:
-    stage, stage_step = plan.locate(done) if done < plan.steps else (len(plan.stages), 0)
-    next_row = plan.stages[stage].rows_before(stage_step) if stage < len(plan.stages) else 0
-    feed = {
-        "stage": stage,
-        "stage_step": stage_step,
-        "row": next_row,
-    }  # the next ones; the feed computes all else from the plan
-    return {"format": FORMAT, "step": done, "feed": feed, "plan": plan.digest(), "torch": torch.__version__}
+def _position(feed: "Feed", done: int) -> tuple[Plan, dict[str, Any]]:
+    """The feed's plan, and its state after `done` steps; of one plan, though the thread that reads ahead may extend it any time."""
+    while True:
+        plan, state = feed.plan, feed.state(done)
+        if state["plan"] == plan.digest():
+            return plan, state
 
 
 def _random_state() -> dict[str, torch.Tensor]:

@@ -1,9 +1,9 @@
 """Packed documents: one flat run of tokens, and everything a layer must know to keep its documents apart.
 
 A batch of rows becomes `[1, T]` with document borders (THD packing, with one batch axis so that no layer needs a
-special case). All that depends on positions is computed here, once per micro-batch, and shared by all layers: rotary
-angles, shifted labels, the last token of each document. Megatron's own packed path loops in Python over the documents
-in every layer (`_apply_rotary_pos_emb_thd`, `roll_tensor`), with a device synchronisation each.
+special case). All that depends on positions is computed once per micro-batch and shared by all layers: labels at every
+depth by the feed; rotary angles and the last token of each document here. Megatron's own packed path loops in Python
+over the documents in every layer (`_apply_rotary_pos_emb_thd`, `roll_tensor`), with a device synchronisation each.
 
 Pieces in which nothing is learned (padding, documents outside every loss span, single tokens) are left out of the
 computation. For the loss that is exact: documents cannot see each other, so such a piece reaches nothing that is
@@ -25,7 +25,7 @@ import torch
 if TYPE_CHECKING:
     from curriculum.feed import Batch
 
-IGNORED = -100  # label of a position that has nothing to predict, as in curriculum.feed
+IGNORED = -100  # label of a position that has nothing to predict, as in curriculum.collate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Packed:
     tokens_T: np.ndarray  # int64
     positions_T: np.ndarray  # int64, from 0 in each document
     labels_KT: np.ndarray  # int64, or IGNORED
-    weights_KT: np.ndarray  # float32, 0 where the label is IGNORED
-    sources_T: np.ndarray  # int64, index into stage.sources
+    weights_KT: np.ndarray  # float32, 0 where the label is IGNORED, else 1
+    sources_T: np.ndarray  # int64, index into stage.sources; -1 for padding
     borders_D: np.ndarray  # int64 (D + 1,), from 0 to T
 
     @property
@@ -60,50 +60,36 @@ class Documents:
     )
 
 
-def micro_batches(batch: "Batch", *, max_tokens: int, mtp_layers: int) -> Iterator[Packed]:
+def micro_batches(batch: "Batch", *, max_tokens: int) -> Iterator[Packed]:
     """Cut a batch into runs of whole rows of at most `max_tokens` positions (but at least one row) and pack each."""
     num_rows, seq_len = batch.tokens.shape
     step = max(1, max_tokens // seq_len)
     for first in range(0, num_rows, step):
-        yield pack(batch, first, min(first + step, num_rows), mtp_layers=mtp_layers)
+        yield pack(batch, first, min(first + step, num_rows))
 
 
-def pack(batch: "Batch", first: int, end: int, *, mtp_layers: int) -> Packed:
+def pack(batch: "Batch", first: int, end: int) -> Packed:
     """Rows `first` to `end` of a batch, without the pieces that teach nothing (one piece is always kept)."""
     seq_len = batch.tokens.shape[1]
     rows = slice(first, end)
-    labels = batch.labels[rows].reshape(-1)
-    borders = np.unique(batch.cu_seqlens.astype(np.int64))
-    borders = borders[(borders >= first * seq_len) & (borders <= end * seq_len)] - first * seq_len
+    low, high = np.searchsorted(batch.cu_seqlens, [first * seq_len, end * seq_len]).tolist()
+    borders = batch.cu_seqlens[low : high + 1].astype(np.int64) - first * seq_len
     lengths = np.diff(borders)
-    teaches = np.logical_or.reduceat(labels != IGNORED, borders[:-1])
+    depths = [batch.labels[rows].reshape(1, -1), batch.mtp_labels[:, rows].reshape(-1, borders[-1])]
+    labels_KT = np.concatenate(depths)
+    teaches = np.logical_or.reduceat(labels_KT[0] != IGNORED, borders[:-1])
     if not teaches.any():
         teaches[0] = True
     keep = np.repeat(teaches, lengths)
-    kept_borders = np.concatenate([[0], np.cumsum(lengths[teaches])])
-    weights = batch.loss_weights[rows].reshape(-1)[keep]
-    labels_KT, weights_KT = _by_depth(labels[keep], weights, last=kept_borders[1:] - 1, depths=1 + mtp_layers)
+    labels_KT = labels_KT[:, keep].astype(np.int64)
     return Packed(
         tokens_T=batch.tokens[rows].reshape(-1)[keep].astype(np.int64),
-        positions_T=batch.position_ids[rows].reshape(-1)[keep],
+        positions_T=batch.position_ids[rows].reshape(-1)[keep].astype(np.int64),
         labels_KT=labels_KT,
-        weights_KT=weights_KT,
-        sources_T=np.repeat(batch.source_ids[rows].astype(np.int64), seq_len)[keep],
-        borders_D=kept_borders,
+        weights_KT=(labels_KT != IGNORED).astype(np.float32),
+        sources_T=np.repeat(batch.source_ids[low:high].astype(np.int64), lengths)[keep],
+        borders_D=np.append(0, np.cumsum(lengths[teaches])),
     )
-
-
-def _by_depth(
-    labels: np.ndarray, weights: np.ndarray, *, last: np.ndarray, depths: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and weights `[K, T]`: depth k sees those of k tokens further on, as long as that is the same document."""
-    labels_KT = np.empty((depths, labels.size), np.int64)
-    weights_KT = np.empty((depths, labels.size), np.float32)
-    for k in range(depths):
-        labels_KT[k], weights_KT[k] = labels, np.where(labels == IGNORED, 0.0, weights)
-        labels, weights = np.roll(labels, -1), np.roll(weights, -1)
-        labels[last] = IGNORED
-    return labels_KT, weights_KT
 
 
 def documents(packed: Packed, *, rope_base: float, rotary_dim: int, device: torch.device) -> Documents:

@@ -51,10 +51,12 @@ class Trainer:
             self.ddp = DistributedDataParallel(self.model.config, ddp_config, self.model)
         self.optimizers = Optimizers(self.ddp, plan.training)
 
-    def step(self, now: StepSettings, batch: "Batch") -> dict[str, Any]:
-        """Learn this rank's share of a global batch. Returns the step's line of metrics.jsonl, but for `seconds`."""
-        stage = self.plan.stages[now.stage]
-        packs = list(micro_batches(batch, max_tokens=MICRO_TOKENS, mtp_layers=self.plan.model["mtp_layers"]))
+    def step(self, now: StepSettings, stage: Stage, batch: "Batch") -> dict[str, Any]:
+        """Learn this rank's share of a global batch. Returns the step's line of metrics.jsonl, but for `seconds`.
+
+        `stage` is the one of the feed's plan: where a build is followed, `self.plan` may not know its sources yet.
+        """
+        packs = list(micro_batches(batch, max_tokens=MICRO_TOKENS))
         weights_K, num_tokens = self._denominators(packs)
         tally = self._gradients(now, packs, weights_K, num_tokens, num_sources=len(stage.sources))
         loads_LE, balance = self._expert_load(num_tokens)

@@ -2,6 +2,9 @@
 
 Reads OUT/plan.json and the shards it names; writes OUT/metrics.jsonl and OUT/checkpoints. Called again it continues
 after the newest checkpoint. Importing this module costs nothing; torch and megatron come with `train`.
+
+A build that is still running is followed: the feed waits for what is not there yet, and order, losses and checkpoints
+are those of a run on the finished build. The number of steps is that of the first plan read.
 """
 
 import argparse
@@ -15,13 +18,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curriculum.plan import Plan
+from curriculum.feed import SiteError, load_site
+from curriculum.plan import Plan, PlanError
+from curriculum.plan_changes import PlanChanged, check
 from trainer import mcore_compat
 from trainer.metrics import MetricsError, MetricsLog
-from trainer.plan_changes import PlanChanged, check
 from trainer.schedule import StepSettings, settings
 
 if TYPE_CHECKING:
+    from curriculum.feed import Feed
     from trainer.layout import Layout
     from trainer.loop import Trainer
 
@@ -38,6 +43,7 @@ def train(
     root: str,
     *,
     shards: str | None = None,
+    site: str | None = None,
     threads: int = 1,
     on_step: OnStep | None = None,
     stop_after: int | None = None,
@@ -45,40 +51,44 @@ def train(
     """Train the plan in the folder `root` to its end, or for `stop_after` more steps; either leaves a checkpoint.
 
     shards   where the shards lie when not in `root`: a folder, or s3://bucket/prefix
+    site     the site file: cache and time limits of this machine (`datapipe.site`); without one that of TOKENLOOM_SITE
     threads  CPU threads of this process. The tiny model gains little from a second one on an idle machine (1.4 times as
              fast), and loses much on a busy one, where threads wait for each other. Another number gives other bits.
     on_step  called on rank 0 with every line of metrics.jsonl; what it raises ends the training
 
     Returns {"first_step", "end_step", "tokens", "seconds", "checkpoint", "plan_edits", "kernels", "last"}: the steps
     [first, end) of the run were learned now; `last` is the last line of metrics, None when nothing was left to learn.
-    Raises RootError, PlanChanged, CheckpointError, Diverged, and what the feed raises for shards it cannot read.
+    Raises RootError, PlanError, PlanChanged, SiteError, CheckpointError, Diverged, and what the feed raises for shards it cannot read
+    or a build that does not deliver.
     """
+    from curriculum.feed import Feed
+
+    folder, plan = _open(root)
+    feed = Feed(plan, shards or root, site=load_site(site))
     mcore_compat.install()
     from trainer.layout import joined
 
-    folder, plan = _open(root)
-    with joined(threads) as layout:
-        return _train(folder, plan, layout, shards or root, on_step or _ignore, stop_after)
+    with joined(threads) as layout, contextlib.closing(feed):
+        return _train(folder, feed, layout, on_step or _ignore, stop_after)
 
 
-def _train(
-    root: Path, plan: Plan, layout: "Layout", shards: str, on_step: OnStep, stop_after: int | None
-) -> dict[str, Any]:
+def _train(root: Path, feed: "Feed", layout: "Layout", on_step: OnStep, stop_after: int | None) -> dict[str, Any]:
     import kernels
     from trainer import checkpoint
     from trainer.loop import Trainer
 
     started = time.perf_counter()
     found = checkpoint.newest(root)
-    edits = check(found.plan, plan, found.done, where=str(found.path)) if found else []
-    for edit in edits if layout.rank == 0 else []:
-        log.warning("plan.json was edited behind the checkpoint, accepted: %s", edit)
+    plan = feed.refresh(found.done if found else 0) if feed.plan.is_live else feed.plan
+    edits = check(found.plan, plan, found.done, where=str(found.path / "plan.json")) if found else []
+    if layout.rank == 0:
+        _tell_plan(plan, edits)
     trainer = Trainer(plan, layout)
     if found:
         checkpoint.load(found, trainer.model, trainer.optimizers, layout.device)
     first = found.done if found else 0
     end = plan.steps if stop_after is None else min(plan.steps, first + stop_after)
-    last = _learn(trainer, range(first, end), root, shards, on_step)
+    last = _learn(trainer, feed, range(first, end), root, on_step)
     newest = checkpoint.newest(root)
     return {
         "first_step": first,
@@ -92,22 +102,22 @@ def _train(
     }
 
 
-def _learn(trainer: "Trainer", steps: range, root: Path, shards: str, on_step: OnStep) -> dict[str, Any] | None:
+def _learn(trainer: "Trainer", feed: "Feed", steps: range, root: Path, on_step: OnStep) -> dict[str, Any] | None:
     """Learn these global steps, record and checkpoint them; returns the last line of metrics."""
-    from curriculum.feed import Feed
     from trainer import checkpoint
 
-    plan, layout = trainer.plan, trainer.layout
+    layout, depths = trainer.layout, trainer.plan.model["mtp_layers"]
     line: dict[str, Any] | None = None
-    feed = Feed(plan, shards).stream(steps.start, rank=layout.rank, world=layout.world)
-    with contextlib.closing(feed) as batches, _record(root, steps.start, layout) as metrics:
+    stream = feed.stream(steps.start, rank=layout.rank, world=layout.world, mtp_depths=depths)
+    with contextlib.closing(stream) as batches, _record(root, steps.start, layout) as metrics:
         for step in steps:
             started = time.perf_counter()
+            _, _, batch = next(batches)
+            plan = feed.plan  # a running build extends it, and has closed this step's stage by now
             now = settings(plan, step)
             if metrics:
                 _tell_switch(plan, now)
-            _, _, batch = next(batches)
-            line = trainer.step(now, batch)
+            line = trainer.step(now, plan.stages[now.stage], batch)
             line["seconds"] = {"step": time.perf_counter() - started, **batch.seconds}
             due = _checkpoint_is_due(plan, now, steps.stop)
             if metrics:
@@ -115,7 +125,7 @@ def _learn(trainer: "Trainer", steps: range, root: Path, shards: str, on_step: O
                 on_step(line)
                 if due:
                     metrics.flush_to_disk()
-                    checkpoint.save(root, plan, step + 1, trainer.model, trainer.optimizers)
+                    checkpoint.save(root, feed, step + 1, trainer.model, trainer.optimizers)
             if due:
                 layout.wait_for_all()
     return line
@@ -147,6 +157,14 @@ def _checkpoint_is_due(plan: Plan, now: StepSettings, end: int) -> bool:
     """Every `checkpoint_steps` of the run, at the end of a stage, and before stopping."""
     every, done = plan.training["checkpoint_steps"], now.step + 1
     return done % every == 0 or done == end or now.stage_step + 1 == plan.stages[now.stage].steps
+
+
+def _tell_plan(plan: Plan, edits: list[str]) -> None:
+    for edit in edits:
+        log.warning("plan.json was edited behind the checkpoint, accepted: %s", edit)
+    if plan.is_live:
+        known = sum(not stage.is_open for stage in plan.stages)
+        log.info("following a build that is still running: %d of %d stages are laid out", known, len(plan.stages))
 
 
 def _tell_switch(plan: Plan, now: StepSettings) -> None:
@@ -193,6 +211,9 @@ def main() -> int:
         "--root", required=True, help="folder with plan.json; metrics and checkpoints are written there"
     )
     parser.add_argument("--shards", help="where the shards lie when not in --root: a folder or s3://bucket/prefix")
+    parser.add_argument(
+        "--site", metavar="FILE", help="TOML: cache and time limits of this machine (default: $TOKENLOOM_SITE)"
+    )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of this process (default: 1)")
     parser.add_argument("--stop-after", type=int, metavar="N", help="stop with a checkpoint after N more steps")
     parser.add_argument(
@@ -206,6 +227,7 @@ def main() -> int:
         train(
             arguments.root,
             shards=arguments.shards,
+            site=arguments.site,
             threads=arguments.threads,
             on_step=on_step,
             stop_after=arguments.stop_after,
@@ -215,6 +237,9 @@ def main() -> int:
     except BrokenPipeError:
         log.error("whoever read the steps is gone; the same command continues after the last checkpoint")
         return 1
+    except (RootError, PlanError, PlanChanged, SiteError, MetricsError) as error:
+        log.error("%s", error)
+        return 1
     except _foreseen() as error:
         log.error("%s", error)
         return 1
@@ -222,12 +247,12 @@ def main() -> int:
 
 
 def _foreseen() -> tuple[type[Exception], ...]:
-    """Errors whose message is enough; evaluated, and so imported, only when there is an error."""
+    """The errors of training whose message is enough; evaluated, and so imported, only when there is an error."""
     from curriculum.feed import READ_ERRORS
     from trainer.checkpoint import CheckpointError
     from trainer.loop import Diverged
 
-    return RootError, PlanChanged, MetricsError, CheckpointError, Diverged, *READ_ERRORS
+    return CheckpointError, Diverged, *READ_ERRORS
 
 
 if __name__ == "__main__":

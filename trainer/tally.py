@@ -1,7 +1,7 @@
 """What a step adds up over micro-batches and ranks: losses by depth, losses and tokens by source.
 
 Losses come from the forward pass that is learned from; nothing is computed twice. A token counts to the source of its
-*row*.
+document, also where that fills the gap of another source's row.
 """
 
 import dataclasses
@@ -36,7 +36,8 @@ class Tally:
         self.source_tokens_S += self._by_source(packed, packed.labels_KT[0] != IGNORED)
 
     def _by_source(self, packed: Packed, values_T: np.ndarray) -> np.ndarray:
-        return np.bincount(packed.sources_T, weights=values_T, minlength=self.source_losses_S.size)
+        sources_T = packed.sources_T + 1  # 0 is padding, of no source
+        return np.bincount(sources_T, weights=values_T, minlength=1 + self.source_losses_S.size)[1:]
 
     def flat(self) -> np.ndarray:
         return np.concatenate(dataclasses.astuple(self))

@@ -1,6 +1,11 @@
-"""The feed: the same rows for any number of ranks, from any step, and labels, positions and borders as a loop would make them."""
+"""The feed: the same rows for any number of ranks, from any step, and what it says of where they come from."""
 
+import dataclasses
+import os
+import signal
+import threading
 from collections import Counter
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -10,106 +15,128 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curriculum import mixture
-from curriculum.feed import IGNORED, Batch, Feed
-from curriculum.plan import BatchSegment, Plan, Shard, Source, Stage
+from curriculum.collate import IGNORED, PADDING, context_part, flatten
+from curriculum.feed import Batch, Feed
+from curriculum.follow import BuildStalled
+from curriculum.plan import BatchSegment, Plan, PlanError, Source, Stage, archived
+from curriculum.plan_changes import PlanChanged
 from datapipe import store
+from datapipe.block_cache import BlockCache
+from datapipe.s3_reads import Patience
 from datapipe.shards import ChecksumError, Piece, ShardError, ShardWriter, tokens_path
+from datapipe.site import Site
+from tests.faulty_proxy import Fault, FaultyProxy
+from tests.plans import make_source, make_stage
 
 EOS = 7
+SIZES = {"web": (103, 2), "code": (50, 1), "math": (15, 3)}  # rows, shards
+SHARES = (Fraction(6, 10), Fraction(3, 10), Fraction(1, 10))
+FIELDS = ("tokens", "labels", "loss_weights", "position_ids", "mtp_labels", "source_ids", "cu_seqlens")
 Rows = dict[tuple[str, int], tuple[np.ndarray, list[Piece]]]  # (shard, row) -> what was written
 
 
-def write_rows(root: object, name: str, count: int, seq_len: int, rows: Rows) -> Shard:
-    rng = np.random.default_rng([len(rows), seq_len])
-    with ShardWriter(store.join(str(root), name), seq_len=seq_len) as writer:
+def write_shard(root: object, path: str, count: int, seq_len: int, sources: list[str], rows: Rows) -> None:
+    """Random rows; some pieces have loss spans, and some are of the other sources."""
+    rng = np.random.default_rng([sum(map(ord, path)), seq_len])
+    with ShardWriter(store.join(str(root), path), seq_len=seq_len, sources=sources) as writer:
         for row in range(count):
             cuts = np.unique(np.append(0, rng.integers(1, seq_len + 1, rng.integers(1, 4)))).tolist()
             pieces = []
             for start, end in pairwise(cuts):
                 spans = [None, None, (), ((start + (end - start) // 2, end - start - (end - start) // 2),)]
-                pieces.append(Piece(f"{name}/{row}/{start}", start, end - start, spans[rng.integers(4)]))
+                doc, given_spans = f"{path}/{row}/{start}", spans[rng.integers(4)]
+                source = int(rng.integers(len(sources))) if start else 0
+                pieces.append(Piece(doc, start, end - start, given_spans, f"from {doc}", source, 3 * start))
             tokens = rng.integers(8, 2**20, seq_len).astype(np.uint32)
             tokens[cuts[-1] :] = EOS
             writer.add(tokens, pieces)
-            rows[name, row] = tokens, pieces
-    return Shard(name, count)
+            rows[path, row] = tokens, pieces
 
 
-def make_stage(
-    name: str, root: Path, rows: Rows, *, seq_len: int, steps: int, batch: tuple[BatchSegment, ...]
-) -> Stage:
-    sizes = {"web": (Fraction(6, 10), [70, 33]), "code": (Fraction(3, 10), [50]), "math": (Fraction(1, 10), [5, 1, 9])}
+def write_stage(name: str, root: object, rows: Rows, *, seq_len: int, steps: int, batch: list[BatchSegment]) -> Stage:
     sources = []
-    for (corpus, (_, counts)), bound in zip(
-        sizes.items(), mixture.bounds([share for share, _ in sizes.values()]), strict=True
-    ):
-        shards = tuple(write_rows(root, f"{name}-{corpus}-{n}", c, seq_len, rows) for n, c in enumerate(counts))
-        sources.append(Source(f"{corpus}/all", corpus, "all", bound, shards, 0))
-    return Stage(name, seq_len, "best_fit", steps, batch, tuple(sources), 1e4, 1e-3, 0.3, seed=len(rows))
+    for corpus, (count, num_shards) in SIZES.items():
+        source = make_source(corpus, count, num_shards, folder=f"shards/{name}/{corpus}")
+        known = [f"{corpus}/all", "code/all"] if corpus == "web" else [f"{corpus}/all"]
+        for shard in source.shards:
+            write_shard(root, shard.path, shard.rows, seq_len, known, rows)
+        sources.append(source)
+    return make_stage(sources, SHARES, name=name, seq_len=seq_len, steps=steps, batch=batch, seed=len(rows))
+
+
+def plan_of(*stages: Stage, **changes: object) -> Plan:
+    settings = {
+        "version": "1",
+        "seed": 1,
+        "manifest": "",
+        "lock": "l",
+        "tokenizer": {},
+        "model": {},
+        "training": {"optimizer": "muon"},
+    }
+    return Plan(name="test", stages=stages, **{**settings, **changes})  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, str, Rows]:
     """Two stages; the batch of the first ramps from 4 to 12 rows."""
     root, rows = tmp_path_factory.mktemp("shards"), {}
-    ramp = (BatchSegment(0, 4), BatchSegment(5, 7), BatchSegment(9, 12))
-    stages = (
-        make_stage("short", root, rows, seq_len=64, steps=40, batch=ramp),
-        make_stage("long", root, rows, seq_len=1024, steps=6, batch=(BatchSegment(0, 5),)),
+    ramp = [BatchSegment(0, 4), BatchSegment(5, 8), BatchSegment(9, 12)]
+    plan = plan_of(
+        write_stage("short", root, rows, seq_len=64, steps=40, batch=ramp),
+        write_stage("long", root, rows, seq_len=1024, steps=6, batch=[BatchSegment(0, 8)]),
     )
-    return Plan("test", "1", 1, "", "", {}, {}, {}, stages), str(root), rows
+    (root / "plan.json").write_text(plan.to_json())
+    return plan, str(root), rows
 
 
 def same(a: Batch, b: Batch) -> bool:
     return all(
         np.array_equal(getattr(a, name), getattr(b, name)) and getattr(a, name).dtype == getattr(b, name).dtype
-        for name in ("tokens", "labels", "loss_weights", "position_ids", "source_ids", "cu_seqlens")
+        for name in FIELDS
     )
 
 
 def joined(parts: list[Batch]) -> Batch:
     """The batch of all ranks' rows."""
-    columns = ("tokens", "labels", "loss_weights", "position_ids", "source_ids")
     borders, base = [np.zeros(1, np.int32)], 0
     for part in parts:
         borders.append(part.cu_seqlens[1:] + np.int32(base))
         base += part.tokens.size
+    columns = ("tokens", "labels", "source_ids")
     arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
-    return Batch(**arrays, cu_seqlens=np.concatenate(borders))
+    mtp_labels = np.concatenate([part.mtp_labels for part in parts], axis=1)
+    return Batch(**arrays, mtp_labels=mtp_labels, cu_seqlens=np.concatenate(borders))
 
 
-def test_a_batch_is_what_a_loop_over_its_rows_makes(built: tuple[Plan, str, Rows]) -> None:
+def test_a_batch_holds_the_rows_that_lineage_names(built: tuple[Plan, str, Rows]) -> None:
     plan, root, rows = built
     feed = Feed(plan, root)
     for stage, step in ((0, 0), (0, 8), (0, 39), (1, 3)):
-        batch, seq_len = feed.batch(stage, step), plan.stages[stage].seq_len
-        borders = [0]
+        batch, seq_len = feed.batch(stage, step, mtp_depths=2), plan.stages[stage].seq_len
+        names = [source.name for source in plan.stages[stage].sources]
+        sources = []
         for k, line in enumerate(feed.lineage(stage, step)):
             tokens, pieces = rows[line["shard"], line["shard_row"]]
             assert (batch.tokens[k] == tokens).all()
-            assert plan.stages[stage].sources[batch.source_ids[k]].name == line["source"]
-            assert line["pieces"] == [{"doc": p.doc, "start": p.start, "length": p.length} for p in pieces]
-            labels, positions = np.full(seq_len, IGNORED), np.zeros(seq_len, int)
+            of_row, known = [line["source"], "code/all"], ("doc", "origin", "offset", "start", "length")
+            found = [{key: piece[key] for key in known} for piece in line["pieces"]]
+            assert found == [{key: getattr(piece, key) for key in known} for piece in pieces]
+            assert [piece["source"] for piece in line["pieces"]] == [of_row[piece.source] for piece in pieces]
+            sources += [names.index(of_row[piece.source]) for piece in pieces]
             used = sum(piece.length for piece in pieces)
-            for piece in [*pieces, *([Piece("", used, seq_len - used, ())] if used < seq_len else [])]:
+            sources += [PADDING] if used < seq_len else []
+            for piece in pieces:
                 spans = ((piece.start, piece.length),) if piece.loss_spans is None else piece.loss_spans
-                for t in range(piece.start, piece.start + piece.length):
-                    positions[t] = t - piece.start
-                    inside = any(start <= t + 1 < start + length for start, length in spans)
-                    if t + 1 < piece.start + piece.length and inside:
-                        labels[t] = tokens[t + 1]
-                borders.append(k * seq_len + piece.start + piece.length)
-            assert batch.labels[k].tolist() == labels.tolist()
-            assert batch.position_ids[k].tolist() == positions.tolist()
-            assert batch.loss_weights[k].tolist() == (labels != IGNORED).astype(float).tolist()
-        assert batch.cu_seqlens.tolist() == borders
-        assert [batch.tokens.dtype, batch.labels.dtype, batch.position_ids.dtype] == [np.uint32, np.int64, np.int64]
-        assert [batch.loss_weights.dtype, batch.source_ids.dtype, batch.cu_seqlens.dtype] == [
-            np.float32,
-            np.int32,
-            np.int32,
-        ]
+                learned = {t for low, count in spans for t in range(low, low + count)} - {piece.start}
+                inside = range(piece.start, piece.start + piece.length)
+                assert [t + 1 for t in inside if batch.labels[k, t] != IGNORED] == sorted(learned)
+                assert [t + 3 for t in inside if batch.mtp_labels[1, k, t] != IGNORED] == sorted(
+                    learned - {piece.start + 1, piece.start + 2}
+                )
+        assert batch.source_ids.tolist() == sources
+        dtypes = [getattr(batch, name).dtype for name in FIELDS]
+        assert dtypes == [np.uint32, np.int32, np.float32, np.int32, np.int32, np.int32, np.int32]
 
 
 def test_every_row_of_a_source_comes_once_per_epoch(built: tuple[Plan, str, Rows]) -> None:
@@ -121,40 +148,68 @@ def test_every_row_of_a_source_comes_once_per_epoch(built: tuple[Plan, str, Rows
     assert set(seen.values()) == {1}
     for source in plan.stages[0].sources:
         epochs = Counter(epoch for name, epoch, _, _ in seen if name == source.name)
-        assert all(epochs[epoch] == source.rows_built for epoch in range(max(epochs)))
+        assert all(epochs[epoch] == source.rows for epoch in range(max(epochs)))
 
 
-def test_shares_of_every_prefix_follow_the_plan(built: tuple[Plan, str, Rows]) -> None:
+def test_the_steps_of_a_row_are_those_whose_lineage_names_it(built: tuple[Plan, str, Rows]) -> None:
     plan, root, _ = built
     feed = Feed(plan, root)
-    source = np.concatenate([feed.batch(0, step).source_ids for step in range(40)])
-    for index, share in enumerate((0.6, 0.3, 0.1)):
-        assert np.abs(np.cumsum(source == index) - share * np.arange(1, source.size + 1)).max() < 4
+    steps: dict[tuple[int, str, int], list[int]] = {}
+    for number in range(plan.steps):
+        stage, step = plan.locate(number)
+        for line in feed.lineage(stage, step):
+            steps.setdefault((stage, line["shard"], line["shard_row"]), []).append(number)
+    for stage, spec in enumerate(plan.stages):
+        for index, source in enumerate(spec.sources):
+            for n, shard in enumerate(source.shards):
+                for row in range(shard.rows):
+                    assert feed.steps_with(stage, index, n, row) == steps.get((stage, shard.path, row), [])
 
 
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stage=st.integers(0, 1), data=st.data())
 def test_any_number_of_ranks_shares_the_same_batch(
     built: tuple[Plan, str, Rows], stage: int, data: st.DataObject
 ) -> None:
     plan, root, _ = built
     step = data.draw(st.integers(0, plan.stages[stage].steps - 1))
-    world = data.draw(st.integers(1, min(segment.rows for segment in plan.stages[stage].batch)))
+    world = data.draw(st.integers(1, plan.stages[stage].batch_rows(step)))
+    whole = Feed(plan, root).batch(stage, step, mtp_depths=1)
+    parts = [Feed(plan, root).batch(stage, step, rank=rank, world=world, mtp_depths=1) for rank in range(world)]
+    assert same(joined(parts), whole)
+
+
+def test_world_sizes_give_bit_identical_global_batches(built: tuple[Plan, str, Rows]) -> None:
+    """1, 2, 4 and 8 ranks, streamed, over a ramp of the batch and a stage switch; from step 5 on 8 ranks can share."""
+    plan, root, _ = built
+    whole = {(stage, step): batch for stage, step, batch in Feed(plan, root).stream(5)}
+    for world in (2, 4, 8):
+        streams = [Feed(plan, root).stream(5, rank=rank, world=world) for rank in range(world)]
+        for parts in zip(*streams, strict=True):
+            (place,) = {part[:2] for part in parts}
+            assert same(joined([batch for _, _, batch in parts]), whole[place])
+
+
+def test_context_parallel_ranks_share_the_rows_of_a_data_parallel_rank(built: tuple[Plan, str, Rows]) -> None:
+    plan, root, _ = built
     feed = Feed(plan, root)
-    parts = [Feed(plan, root).batch(stage, step, rank=rank, world=world) for rank in range(world)]
-    assert same(joined(parts), feed.batch(stage, step))
+    flat = flatten(feed.batch(0, 8, rank=1, world=2, mtp_depths=1), multiple=8)
+    for rank in range(4):
+        share = {"rank": 1, "world": 2, "mtp_depths": 1, "cp_rank": rank, "cp_size": 4}
+        assert same(feed.batch(0, 8, **share), context_part(flat, rank, 4))
+    padded = feed.batch(0, 8, rank=1, world=2, multiple=16)
+    assert (padded.cu_seqlens_padded % 16 == 0).all()  # type: ignore[attr-defined]
 
 
 def test_any_step_can_be_the_first(built: tuple[Plan, str, Rows]) -> None:
     plan, root, _ = built
     through = {(stage, step): batch for stage, step, batch in Feed(plan, root).stream()}
     assert list(through) == [plan.locate(number) for number in range(plan.steps)]
-    for number in (0, 3, 17, 39, 40, 45):
+    for number in range(plan.steps):
         stage, step, batch = next(Feed(plan, root).stream(number))
         assert (stage, step) == plan.locate(number)
         assert same(batch, through[stage, step])
-        assert same(Feed(plan, root).batch(stage, step), batch)
-        assert set(batch.seconds) == {"fetch", "decode", "collate", "wait"}
+        assert set(batch.seconds) == {"build", "fetch", "decode", "collate", "wait"}
 
 
 def test_a_batch_belongs_to_who_got_it(built: tuple[Plan, str, Rows]) -> None:
@@ -162,7 +217,7 @@ def test_a_batch_belongs_to_who_got_it(built: tuple[Plan, str, Rows]) -> None:
     feed = Feed(plan, root)
     first = feed.batch(0, 2)
     again = feed.batch(0, 2)
-    for array in (first.tokens, first.labels, first.position_ids, first.cu_seqlens):
+    for array in (first.tokens, first.labels, first.position_ids, first.cu_seqlens, first.source_ids):
         array[:] = 0
     assert same(again, Feed(plan, root).batch(0, 2))
     assert same(feed.batch(0, 2), again)
@@ -180,9 +235,40 @@ def test_locating_is_pure_and_agrees_with_lineage(built: tuple[Plan, str, Rows])
     )
     (line,) = [line for line in Feed(plan, root).lineage(0, 30) if line["row"] == stage.rows_before(30) + 4]
     where = int(np.flatnonzero(rows == line["row"])[0])
-    shards = stage.sources[source[where]].shards
-    index = [shard.path for shard in shards].index(line["shard"])
-    assert source_row[where] == sum(shard.rows for shard in shards[:index]) + line["shard_row"]
+    drawn: Source = stage.sources[source[where]]
+    index = [shard.path for shard in drawn.shards].index(line["shard"])
+    assert source_row[where] == drawn.first_row(index) + line["shard_row"]
+
+
+def test_state_and_resume(built: tuple[Plan, str, Rows]) -> None:
+    plan, root, _ = built
+    feed = Feed(plan, root)
+    for number in range(plan.steps + 1):
+        state = feed.state(number)
+        assert feed.resume(state) == number
+        if number < plan.steps:
+            stage, step = plan.locate(number)
+            assert state == {"stage": stage, "row": plan.stages[stage].rows_before(step), "plan": plan.digest()}
+
+
+def test_an_edited_plan_may_change_the_future_only(
+    built: tuple[Plan, str, Rows], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan, _, _ = built
+    old = tmp_path / archived(plan.digest())
+    old.parent.mkdir()
+    old.write_text(plan.to_json())
+    first, second = plan.stages
+    state = Feed(plan, str(tmp_path)).state(41)
+    longer = dataclasses.replace(plan, stages=(first, dataclasses.replace(second, steps=9)))
+    assert Feed(longer, str(tmp_path)).resume(state) == 41
+    assert "steps: 6 -> 9" in caplog.text
+    hotter = dataclasses.replace(plan, stages=(first, dataclasses.replace(second, rope_base=1e6)))
+    with pytest.raises(PlanChanged, match=r"rope_base: 10000\.0 -> 1000000\.0"):
+        Feed(hotter, str(tmp_path)).resume(state)
+    assert Feed(hotter, str(tmp_path)).resume(Feed(plan, str(tmp_path)).state(40)) == 40
+    with pytest.raises(PlanError, match="is not there to compare them"):
+        Feed(plan, str(tmp_path)).resume({**state, "plan": "0" * 64})
 
 
 def test_what_is_not_there_is_named(built: tuple[Plan, str, Rows]) -> None:
@@ -196,36 +282,31 @@ def test_what_is_not_there_is_named(built: tuple[Plan, str, Rows]) -> None:
     with pytest.raises(ValueError, match="rank 2 of 2"):
         feed.batch(1, 0, rank=2, world=2)
     for step in (-1, 40):
-        with pytest.raises(ValueError, match=r"'short' has steps 0\.\.40"):
+        with pytest.raises(ValueError, match=r"'short' has steps 0\.\."):
             feed.batch(0, step)
 
 
 def test_damage_stops_the_batch_that_would_hold_it(tmp_path: Path) -> None:
-    rows: Rows = {}
-    stage = make_stage("short", tmp_path, rows, seq_len=64, steps=20, batch=(BatchSegment(0, 4),))
-    plan = Plan("test", "1", 1, "", "", {}, {}, {}, (stage,))
-    file = Path(tokens_path(str(tmp_path / "short-code-0")))
+    stage = write_stage("short", tmp_path, {}, seq_len=64, steps=20, batch=[BatchSegment(0, 4)])
+    file = Path(tokens_path(str(tmp_path / "shards/short/code/shard-00000")))
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 4
     file.write_bytes(data)
-    with pytest.raises(ChecksumError, match=r"short-code-0\.tokens\.arrow: record batch 0 is damaged"):
-        Feed(plan, str(tmp_path)).batch(0, 0)
-    with pytest.raises(ChecksumError, match=r"short-code-0\.tokens\.arrow"):
-        list(Feed(plan, str(tmp_path)).stream())
+    named = r"code/shard-00000\.tokens\.arrow: record batch 0 is damaged"
+    with pytest.raises(ChecksumError, match=named):
+        Feed(plan_of(stage), str(tmp_path)).batch(0, 0)
+    with pytest.raises(ChecksumError, match=named):
+        list(Feed(plan_of(stage), str(tmp_path)).stream())
 
 
 def test_shards_of_another_build_are_refused(tmp_path: Path) -> None:
-    rows: Rows = {}
-    stage = make_stage("short", tmp_path, rows, seq_len=64, steps=20, batch=(BatchSegment(0, 4),))
-    plan = Plan("test", "1", 1, "", "", {}, {}, {}, (stage,))
-    write_rows(tmp_path, "short-web-0", 71, 64, rows)
-    with pytest.raises(ShardError, match="71 rows of 64 tokens, where the plan expects 70 of 64"):
-        Feed(plan, str(tmp_path)).batch(0, 0)
+    stage = write_stage("short", tmp_path, {}, seq_len=64, steps=20, batch=[BatchSegment(0, 4)])
+    write_shard(tmp_path, "shards/short/web/shard-00000", 52, 64, ["web/all"], {})
+    with pytest.raises(ShardError, match="52 rows of 64 tokens, where the plan expects 51 of 64"):
+        Feed(plan_of(stage), str(tmp_path)).batch(0, 0)
 
 
 def test_the_stream_stops_its_thread(built: tuple[Plan, str, Rows]) -> None:
-    import threading
-
     plan, root, _ = built
     stream = Feed(plan, root).stream(rank=1, world=2, depth=3)
     assert [next(stream)[:2] for _ in range(3)] == [(0, 0), (0, 1), (0, 2)]
@@ -234,12 +315,121 @@ def test_the_stream_stops_its_thread(built: tuple[Plan, str, Rows]) -> None:
     assert list(Feed(plan, root).stream(plan.steps)) == []
 
 
-def test_a_feed_from_s3(s3: str, tmp_path: Path) -> None:
-    """The same rows in a bucket and in a folder give the same batches."""
-    batch = (BatchSegment(0, 8),)
-    stages = [make_stage("short", root, {}, seq_len=64, steps=5, batch=batch) for root in (tmp_path, f"{s3}/feed")]
+def test_a_build_that_stops_is_told_and_a_waiting_stream_can_be_closed(tmp_path: Path) -> None:
+    """A live plan whose shards are whole but for one without a mark: the batches before need it, and wait."""
+    stage = write_stage("short", tmp_path, {}, seq_len=64, steps=20, batch=[BatchSegment(0, 4)])
+    plan = plan_of(stage, lock="")
+    with pytest.raises(
+        BuildStalled, match=r"shard shards/short/\w+/shard-0000\d is not there .* is `tokenloom build` still"
+    ):
+        Feed(plan, str(tmp_path), patience=0.1).batch(0, 0)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            next(Feed(plan, str(tmp_path)).stream())
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("feed")]
+
+
+def test_waiting_for_the_build_is_metered(tmp_path: Path) -> None:
+    stage = write_stage("short", tmp_path, {}, seq_len=64, steps=20, batch=[BatchSegment(0, 4)])
+
+    def seal() -> None:
+        for source in stage.sources:
+            for shard in source.shards:
+                (tmp_path / (shard.path + ".json")).write_text("{}")
+
+    threading.Timer(0.3, seal).start()
+    batch = Feed(plan_of(stage, lock=""), str(tmp_path)).batch(0, 0)
+    assert batch.seconds["build"] > 0.2
+    assert same(batch, Feed(plan_of(stage), str(tmp_path)).batch(0, 0))
+
+
+def test_a_feed_from_s3(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same rows in a bucket and in a folder give the same batches; blocks come from the cache the second time."""
+    batch = [BatchSegment(0, 8)]
+    stages = [write_stage("short", root, {}, seq_len=64, steps=5, batch=batch) for root in (tmp_path, f"{s3}/feed")]
     assert stages[0] == stages[1]
-    plan = Plan("test", "1", 1, "", "", {}, {}, {}, (stages[0],))
+    monkeypatch.setenv("TOKENLOOM_SITE", str(tmp_path / "site.toml"))
+    (tmp_path / "site.toml").write_text(f'[cache]\nfolder = "{tmp_path}/cache"\nsize = "64Mi"\n')
+    plan = plan_of(stages[0])
     local, remote = Feed(plan, str(tmp_path)), Feed(plan, f"{s3}/feed")
     assert all(same(local.batch(0, step), remote.batch(0, step)) for step in (4, 0, 2))
     assert remote.lineage(0, 3) == local.lineage(0, 3)
+    remote.close()
+    assert list((tmp_path / "cache").rglob("*"))
+
+
+@pytest.fixture
+def remote(
+    faulty_s3: FaultyProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Feed, Feed, FaultyProxy]]:
+    """The same rows through a store with faults and a cache of its own, and from a folder."""
+    batch = [BatchSegment(0, 8)]
+    for root in (tmp_path, faulty_s3.base):
+        stage = write_stage("short", root, {}, seq_len=64, steps=20, batch=batch)
+    hasty = Patience(attempts=4, read_seconds=0.4, first_pause_seconds=0.01, longest_pause_seconds=0.02)
+    monkeypatch.setattr(
+        BlockCache, "of_site", lambda site: BlockCache(site.cache_folder, site.cache_bytes, patience=hasty)
+    )
+    feed = Feed(plan_of(stage), faulty_s3.base, site=Site(cache_folder=str(tmp_path / "cache")))
+    yield feed, Feed(plan_of(stage), str(tmp_path)), faulty_s3
+    feed.close()
+
+
+@pytest.mark.parametrize("fault", ["slow_down", "internal_error", "hang", "cut", "short", "reset"])
+def test_what_passes_does_not_stop_a_feed(remote: tuple[Feed, Feed, FaultyProxy], fault: Fault) -> None:
+    feed, local, store_with_faults = remote
+    store_with_faults.fail("tokens.arrow", fault, times=2)
+    store_with_faults.fail("docs.arrow", fault, times=1)
+    assert all(same(feed.batch(0, step), local.batch(0, step)) for step in range(5))
+
+
+def test_what_does_not_pass_names_the_shard(remote: tuple[Feed, Feed, FaultyProxy]) -> None:
+    feed, _, store_with_faults = remote
+    store_with_faults.fail("web/shard-00000.tokens.arrow", "slow_down", times=1000)
+    with pytest.raises(store.StoreError, match=r"web/shard-00000\.tokens\.arrow: .* in 4 attempts .*SlowDown"):
+        feed.batch(0, 0)
+
+
+def blocks_in(cache: Path) -> list[Path]:
+    blocks = [path for path in cache.rglob("*") if path.is_file() and path.stat().st_size > 1000]
+    assert blocks
+    return blocks
+
+
+def test_a_vanished_shard_is_told_at_once(remote: tuple[Feed, Feed, FaultyProxy]) -> None:
+    feed, _, store_with_faults = remote
+    store.remove_tree(f"{store_with_faults.base}/shards/short/code/shard-00000.docs.arrow")
+    with pytest.raises(store.StoreError, match=r"code/shard-00000\.docs\.arrow: NoSuchKey"):
+        list(feed.stream())
+
+
+def test_a_damaged_block_of_the_cache_is_fetched_again(remote: tuple[Feed, Feed, FaultyProxy], tmp_path: Path) -> None:
+    feed, local, store_with_faults = remote
+    assert same(feed.batch(0, 0), local.batch(0, 0))
+    for block in blocks_in(tmp_path / "cache"):
+        data = bytearray(block.read_bytes())
+        data[len(data) // 3] ^= 1
+        block.write_bytes(data)
+    fresh = Feed(feed.plan, store_with_faults.base, site=Site(cache_folder=str(tmp_path / "cache")))
+    assert all(same(fresh.batch(0, step), local.batch(0, step)) for step in range(5))
+
+
+def test_what_the_next_rows_need_is_fetched_ahead(
+    remote: tuple[Feed, Feed, FaultyProxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the first batch the cache fetches what the rest of the stage needs, and later batches ask the store for nothing."""
+    monkeypatch.setattr("curriculum.feed.WINDOW_TOKENS", 1)
+    feed, local, store_with_faults = remote
+    needed = {row["shard"] for step in range(20) for row in local.lineage(0, step)}
+    assert needed > {row["shard"] for row in local.lineage(0, 0)}
+    assert same(feed.batch(0, 0), local.batch(0, 0))
+    for path in needed:
+        store_with_faults.wait_for_gets(1, f"{path}.tokens.arrow")
+        store_with_faults.wait_for_gets(1, f"{path}.docs.arrow")
+    asked = len(store_with_faults.gets())
+    assert all(same(feed.batch(0, step), local.batch(0, step)) for step in range(1, 20))
+    assert len(store_with_faults.gets()) == asked

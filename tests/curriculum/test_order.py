@@ -1,5 +1,6 @@
-"""The order of a stage: every row once per epoch, shares as planned, reads close together."""
+"""The order of a stage: every row once per epoch, shares as planned, reads close together, and the way back from a row to its place."""
 
+import dataclasses
 from fractions import Fraction
 
 import numpy as np
@@ -8,115 +9,185 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curriculum import mixture
-from curriculum.order import BLOCK_ROWS, Order
+from curriculum.order import BLOCK_ROWS, Located, Order
 from curriculum.permute import WINDOW_GROUPS
-from curriculum.plan import BatchSegment, Shard, Source, Stage
+from curriculum.plan import BatchSegment, MixtureSegment, Stage
+from tests.plans import make_source, make_stage
+
+Sizes = list[tuple[int, int]]  # (rows, shards) of every source
 
 
-def make_stage(
-    shards: list[list[int]], *, seq_len: int = 4096, weights: list[int] | None = None, seed: int = 1
-) -> Stage:
-    """A stage over sources whose shards have these numbers of rows."""
-    weights = weights or [1] * len(shards)
-    bounds = mixture.bounds([Fraction(weight, sum(weights)) for weight in weights])
-    sources = tuple(
-        Source(f"s{k}/all", f"s{k}", "all", bound, tuple(Shard(f"s{k}-{n}", rows) for n, rows in enumerate(each)), 0)
-        for k, (bound, each) in enumerate(zip(bounds, shards, strict=True))
-    )
-    return Stage("stage", seq_len, "concat", 1 << 20, (BatchSegment(0, 1 << 20),), sources, 1e4, 0.0, 0.0, seed)
+def stage_of(sizes: Sizes, *, weights: list[int] | None = None, **changes: object) -> Stage:
+    weights = weights or [1] * len(sizes)
+    shares = [Fraction(weight, sum(weights)) for weight in weights]
+    return make_stage([make_source(f"s{k}", *size) for k, size in enumerate(sizes)], shares, **changes)  # type: ignore[arg-type]
 
 
-def first_rows(stage: Stage, count: int) -> tuple[np.ndarray, ...]:
-    """source, epoch, shard, shard_row, row in the source of rows 0..count-1."""
+def first_rows(stage: Stage, count: int) -> Located:
     order = Order(stage)
     blocks = [order.locate(block) for block in range(-(-count // BLOCK_ROWS))]
-    columns = [(*located, order.source_rows(located)) for located in blocks]
-    return tuple(np.concatenate(column)[:count] for column in zip(*columns, strict=True))
+    return Located(*(np.concatenate(column)[:count] for column in zip(*blocks, strict=True)))
+
+
+def source_row(stage: Stage, located: Located) -> np.ndarray:
+    """Rows in the shards of each source laid end to end."""
+    sources = stage.sources
+    first = [sources[s].first_row(n) for s, n in zip(located.source.tolist(), located.shard.tolist(), strict=True)]
+    return np.array(first) + located.shard_row
+
+
+sizes = st.lists(
+    st.integers(1, 300).flatmap(lambda rows: st.tuples(st.just(rows), st.integers(1, min(rows, 9)))),
+    min_size=1,
+    max_size=4,
+)
 
 
 @settings(deadline=None, max_examples=30)
-@given(
-    st.lists(st.lists(st.integers(0, 90), min_size=1, max_size=5).filter(any), min_size=1, max_size=4),
-    st.sampled_from([256, 4096, 20_000, 131_072]),
-    st.integers(0, 2**63),
-)
-def test_every_row_comes_once_per_epoch(shards: list[list[int]], seq_len: int, seed: int) -> None:
-    stage = make_stage(shards, seq_len=seq_len, seed=seed)
-    source, epoch, shard, shard_row, source_row = first_rows(stage, BLOCK_ROWS + 700)
-    names = [(k, n) for k, each in enumerate(shards) for n in range(len(each))]
-    for k, each in enumerate(shards):
-        mine = source == k
-        rows = sum(each)
-        whole = int(mine.sum()) // rows
+@given(sizes, st.sampled_from([256, 4096, 20_000, 131_072]), st.integers(0, 2**63))
+def test_every_row_comes_once_per_epoch(sizes: Sizes, seq_len: int, seed: int) -> None:
+    stage = stage_of(sizes, seq_len=seq_len, seed=seed)
+    located = first_rows(stage, BLOCK_ROWS + 700)
+    row = source_row(stage, located)
+    for k, source in enumerate(stage.sources):
+        mine = located.source == k
+        whole = int(mine.sum()) // source.rows
         for number in range(whole + 1):
-            seen = np.sort(source_row[mine & (epoch == number)])
+            seen = np.sort(row[mine & (located.epoch == number)])
             assert np.unique(seen).size == seen.size
-            assert number == whole or seen.tolist() == list(range(rows))
-        assert (np.diff(epoch[mine]) >= 0).all()
-    located = [names[index] for index in shard.tolist()]
-    assert [k for k, _ in located] == source.tolist()
-    assert all(0 <= row < shards[k][n] for (k, n), row in zip(located, shard_row.tolist(), strict=True))
-    before = [sum(shards[k][:n]) for k, n in located]
-    assert (np.array(before) + shard_row).tolist() == source_row.tolist()
+            assert number == whole or seen.tolist() == list(range(source.rows))
+        assert (np.diff(located.epoch[mine]) >= 0).all()
+        shard_rows = np.array([shard.rows for shard in source.shards])
+        assert (located.shard_row[mine] < shard_rows[located.shard[mine]]).all()
+
+
+@settings(deadline=None, max_examples=30)
+@given(sizes, st.sampled_from([256, 4096, 131_072]), st.data())
+def test_the_way_back_finds_every_row_of_the_stage(sizes: Sizes, seq_len: int, data: st.DataObject) -> None:
+    """With several segments, and behind what an earlier stage has drawn."""
+    steps = data.draw(st.integers(1, 1500))
+    stage = stage_of(sizes, seq_len=seq_len, steps=steps, batch=(BatchSegment(0, 1),))
+    border = data.draw(st.integers(0, steps))
+    shares = [Fraction(k + 1, sum(range(len(sizes) + 1))) for k in range(len(sizes))]
+    first, offset = stage.mixture[0], mixture.offset(stage.seed)
+    taken = mixture.rank_before(border, first.bounds, offset)
+    segments = (first, MixtureSegment(border, tuple(mixture.bounds(shares)), tuple(taken)))
+    later = dataclasses.replace(stage, mixture=segments if border else segments[1:])
+    counts = np.bincount(first_rows(later, steps).source, minlength=len(sizes)).tolist()
+    drawn = [
+        dataclasses.replace(source, rows_planned=count, first_rank=data.draw(st.integers(0, 3 * source.rows)))
+        for source, count in zip(later.sources, counts, strict=True)
+    ]
+    later = dataclasses.replace(later, sources=tuple(drawn))
+    located, order = first_rows(later, steps), Order(later)
+    where: dict[tuple[int, int, int], list[int]] = {}
+    for row, (source, _, shard, shard_row) in enumerate(zip(*(column.tolist() for column in located), strict=True)):
+        where.setdefault((source, shard, shard_row), []).append(row)
+    for k, source in enumerate(later.sources):
+        for n, shard in enumerate(source.shards):
+            for row in {0, shard.rows // 2, shard.rows - 1}:
+                assert order.stage_rows(k, n, row) == where.get((k, n, row), [])
 
 
 def test_realised_shares_follow_the_plan_at_every_prefix() -> None:
-    stage = make_stage([[50], [400], [30, 30]], weights=[10, 85, 5])
-    source = first_rows(stage, 20_000)[0]
+    stage = stage_of([(50, 1), (400, 1), (60, 2)], weights=[10, 85, 5])
+    source = first_rows(stage, 20_000).source
     for k, share in enumerate((0.10, 0.85, 0.05)):
         assert np.abs(np.cumsum(source == k) - share * np.arange(1, source.size + 1)).max() < 4
 
 
 def test_a_block_far_ahead_needs_no_block_before() -> None:
-    stage = make_stage([[1000], [77]], weights=[3, 1])
+    stage = stage_of([(1000, 7), (77, 1)], weights=[3, 1])
     located = Order(stage).locate(10**6)
     first = 10**6 * BLOCK_ROWS
-    before = mixture.rank_before(first, [source.bound for source in stage.sources], mixture.offset(stage.seed))
+    before = mixture.rank_before(first, stage.mixture[0].bounds, mixture.offset(stage.seed))
     assert [int(located.epoch[located.source == k][0]) for k in (0, 1)] == [before[0] // 1000, before[1] // 77]
 
 
+def test_a_later_stage_goes_on_behind_an_earlier_one() -> None:
+    stage = stage_of([(1000, 4), (300, 2)], weights=[3, 1])
+    through = first_rows(stage, 2000)
+    later = dataclasses.replace(
+        stage,
+        seed=99,
+        sources=tuple(dataclasses.replace(s, first_rank=n) for s, n in zip(stage.sources, (600, 100), strict=True)),
+    )
+    behind = first_rows(later, 500)
+    for k, skipped in ((0, 600), (1, 100)):
+        expected = source_row(stage, through)[through.source == k][skipped:]
+        found = source_row(later, behind)[behind.source == k]
+        assert found.tolist() == expected[: found.size].tolist()
+
+
 def test_reads_stay_close_together_and_far_apart_rows_mix() -> None:
-    """In one window of the order of a source, 16 record batches are read whole; the next window takes 16 others."""
+    """In one window of the order of a shard, 16 record batches are read whole; the next window takes 16 others."""
     group, window = 16, 16 * WINDOW_GROUPS
-    stage = make_stage([[group * 333], [1]], weights=[10**6, 1])
-    source, _, _, _, row = first_rows(stage, 4000)
-    row = row[source == 0]
+    stage = stage_of([(group * 333, 1), (1, 1)], weights=[10**6, 1])
+    located = first_rows(stage, 4000)
+    row = located.shard_row[located.source == 0]
     windows = [np.unique(row[start : start + window] // group) for start in range(0, 3 * window, window)]
     assert [batches.size for batches in windows] == [WINDOW_GROUPS] * 3
     assert np.unique(np.concatenate(windows)).size == 3 * WINDOW_GROUPS
     assert np.median(np.abs(np.diff(row[:window]))) > 10 * group  # neighbours in the order are strangers on disk
 
 
-def test_groups_lie_in_one_shard_even_when_shards_end_anywhere() -> None:
+def test_one_shard_after_the_other_in_the_first_epoch_from_the_first_on() -> None:
+    """A running build seals shards in this order, and a stage needs only the first of each source to begin."""
+    stage = stage_of([(1003, 7), (50, 2)], weights=[20, 1])
+    located = first_rows(stage, 1003 * 5)
+    mine = located.source == 0
+    shards = [located.shard[mine & (located.epoch == epoch)] for epoch in range(4)]
+    assert shards[0].tolist() == sorted(shards[0].tolist())
+    begins = [int(each[0]) for each in shards]
+    assert begins[0] == 0
+    assert len(set(begins)) > 1
+    for begin, each in zip(begins, shards, strict=True):  # later epochs begin elsewhere and go round
+        assert ((each - begin) % 7).tolist() == sorted(((each - begin) % 7).tolist())
+
+
+def test_a_record_batch_is_decoded_about_once_wherever_shards_end() -> None:
     group = 16
-    stage = make_stage([[1003, 517, 2, 800]])
-    _, _, shard, shard_row, _ = first_rows(stage, 2322)
+    stage = stage_of([(2322, 4)])
+    located = first_rows(stage, 2322)
     cached: list[tuple[int, int]] = []
     decoded = 0
-    for batch in zip(shard.tolist(), (shard_row // group).tolist(), strict=True):
+    for batch in zip(located.shard.tolist(), (located.shard_row // group).tolist(), strict=True):
         if batch in cached:
             cached.remove(batch)
         else:
             decoded += 1
         cached = [*cached[-2 * WINDOW_GROUPS :], batch]
-    num_batches = -(-1003 // group) - (-517 // group) + 1 + 800 // group
-    assert decoded < 1.25 * num_batches  # each about once; a shuffle of single rows would decode nearly 2,322
+    num_batches = sum(-(-shard.rows // group) for shard in stage.sources[0].shards)
+    assert decoded < 1.25 * num_batches  # a shuffle of single rows would decode nearly 2,322
 
 
 def test_epochs_seeds_and_sources_have_orders_of_their_own() -> None:
-    stage = make_stage([[500], [500]])
-    source, epoch, _, _, row = first_rows(stage, 4000)
-    other = first_rows(make_stage([[500], [500]], seed=2), 4000)[4]
+    stage = stage_of([(500, 1), (500, 1)])
+    other = dataclasses.replace(stage, sources=tuple(dataclasses.replace(s, seed=s.seed + 9) for s in stage.sources))
+    located, again = first_rows(stage, 4000), first_rows(other, 4000)
     orders = [
-        row[(source == 0) & (epoch == 0)],
-        row[(source == 0) & (epoch == 1)],
-        row[(source == 1) & (epoch == 0)],
-        other[:500],
+        rows.shard_row[(rows.source == k) & (rows.epoch == epoch)][:500]
+        for rows in (located, again)
+        for k in (0, 1)
+        for epoch in (0, 1)
     ]
     assert all((a == b).mean() < 0.02 for i, a in enumerate(orders) for b in orders[:i])
 
 
-def test_a_source_that_was_never_built_is_named() -> None:
-    with pytest.raises(ValueError, match="stage 'stage' draws from 's1/all', which has no rows"):
-        Order(make_stage([[10], []])).locate(0)
-    Order(make_stage([[10], []], weights=[1, 0])).locate(0)  # with share 0 nothing is missing
+def test_what_cannot_be_drawn_is_named() -> None:
+    stage = stage_of([(10, 1), (5, 1)])
+    empty = dataclasses.replace(stage.sources[1], rows=0, num_shards=0)
+    with pytest.raises(ValueError, match="draws from 's1/all', which has no rows"):
+        Order(dataclasses.replace(stage, sources=(stage.sources[0], empty))).locate(0)
+    with pytest.raises(ValueError, match="'stage' is open"):
+        Order(dataclasses.replace(stage, sources=(), mixture=()))
+
+
+@pytest.mark.parametrize("rows", [10**9, 10**12 + 7])
+def test_a_source_may_be_as_large_as_it_likes(rows: int) -> None:
+    stage = stage_of([(rows, 10**6), (10**6, 3)], steps=1 << 40, batch=(BatchSegment(0, 1),))
+    order, row = Order(stage), 10**9 + 123
+    located = order.locate(row // BLOCK_ROWS)
+    here = row % BLOCK_ROWS
+    place = (int(located.source[here]), int(located.shard[here]), int(located.shard_row[here]))
+    assert row in order.stage_rows(*place)

@@ -1,7 +1,8 @@
 """A tiny plan over real shards: three stages, two sources, documents of many lengths, one of them with loss spans."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from curriculum.feed import Batch
-from curriculum.plan import BatchSegment, Plan, Shard, Source, Stage
+from curriculum.plan import BatchSegment, Plan, Shard, Stage
 from datapipe.shards import Piece, ShardWriter
+from tests.plans import make_source, make_stage
 from trainer import mcore_compat
 
 if TYPE_CHECKING:
@@ -51,12 +53,15 @@ TRAINING: dict[str, Any] = {
 }
 
 
-def write_shard(root: Path, path: str, *, seq_len: int, rows: int, seed: int) -> Shard:
-    """Rows of a counting language (the next token is the last one plus a step that the document keeps), cut into documents."""
+def write_shard(root: Path, shard: Shard, *, seq_len: int, seed: int, sources: Sequence[str]) -> None:
+    """Rows of a counting language (the next token is the last one plus a step that the document keeps), cut into documents.
+
+    The last document of every fourth row is of the last source.
+    """
     rng = np.random.default_rng(seed)
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    with ShardWriter(str(root / path), seq_len=seq_len, source=path) as writer:
-        for row in range(rows):
+    (root / shard.path).parent.mkdir(parents=True, exist_ok=True)
+    with ShardWriter(str(root / shard.path), seq_len=seq_len, sources=sources) as writer:
+        for row in range(shard.rows):
             tokens, pieces, start = np.zeros(seq_len, np.uint32), [], 0
             end = seq_len - int(rng.integers(0, 5))
             while start < end:
@@ -64,22 +69,21 @@ def write_shard(root: Path, path: str, *, seq_len: int, rows: int, seed: int) ->
                 first, step = rng.integers(0, VOCAB), rng.integers(1, 4)
                 tokens[start : start + length] = (first + step * np.arange(length)) % VOCAB
                 spans = ((start + length // 2, length - length // 2),) if length > 4 and rng.random() < 0.2 else None
-                pieces.append(Piece(f"{seed}-{row}-{start}", start, length, spans))
+                source = len(sources) - 1 if row % 4 == 0 and start + length == end else 0
+                pieces.append(Piece(f"{seed}-{row}-{start}", start, length, spans, source=source))
                 start += length
             writer.add(tokens, pieces)
-    return Shard(path, rows)
 
 
 def stage(root: Path, name: str, *, seq_len: int, steps: int, rows: int, **changes: Any) -> Stage:
-    """A stage over two sources, 3 : 1, with fresh shards below `root`."""
-    shards = [write_shard(root, f"shards/{name}/{n}", seq_len=seq_len, rows=24, seed=n) for n in range(2)]
-    bounds = (3 << 62, 1 << 64)
-    sources = tuple(
-        Source(f"{corpus}/all", corpus, "all", bound, (shard,), 0)
-        for corpus, bound, shard in zip(("web", "code"), bounds, shards, strict=True)
-    )
-    settings: dict[str, Any] = {"rope_base": 10_000.0, "bias_rate": 0.001, "mtp_weight": 0.3, "seed": 5, **changes}
-    return Stage(name, seq_len, "concat", steps, (BatchSegment(0, rows),), sources, **settings)
+    """A stage over two sources, 3 : 1, with fresh shards below `root`; documents of `code` fill gaps of `web`."""
+    sources = [make_source(corpus, 24, 2, folder=f"shards/{name}/{corpus}", seed=3) for corpus in ("web", "code")]
+    for source, known in zip(sources, (["web/all", "code/all"], ["code/all"]), strict=True):
+        for number, shard in enumerate(source.shards):
+            write_shard(root, shard, seq_len=seq_len, seed=10 * len(known) + number, sources=known)
+    shares, batch = (Fraction(3, 4), Fraction(1, 4)), (BatchSegment(0, rows),)
+    settings: dict[str, Any] = {"bias_rate": 0.001, "mtp_weight": 0.3, "seed": 5, **changes}
+    return make_stage(sources, shares, name=name, seq_len=seq_len, steps=steps, batch=batch, **settings)
 
 
 MakePlan = Callable[..., Plan]
@@ -118,9 +122,15 @@ MakeBatch = Callable[..., Batch]
 
 @pytest.fixture
 def make_batch() -> MakeBatch:
-    """A batch from the lengths of the pieces of each row; `silent` pieces (by number) teach nothing."""
+    """A batch from the lengths of the pieces of each row; `silent` pieces (by number) teach nothing. `sources` are of the pieces."""
 
-    def make(*rows: list[int], seed: int = 0, silent: tuple[int, ...] = (), sources: list[int] | None = None) -> Batch:
+    def make(
+        *rows: list[int],
+        seed: int = 0,
+        silent: tuple[int, ...] = (),
+        sources: list[int] | None = None,
+        mtp_depths: int = 1,
+    ) -> Batch:
         rng = np.random.default_rng(seed)
         lengths = np.array([length for row in rows for length in row])
         borders = np.concatenate([[0], np.cumsum(lengths)])
@@ -128,15 +138,16 @@ def make_batch() -> MakeBatch:
         tokens = rng.integers(0, VOCAB, borders[-1]).astype(np.uint32)
         last = np.isin(np.arange(borders[-1]), borders[1:] - 1)
         labels = np.where(last | np.isin(piece, silent), -100, np.roll(tokens.astype(np.int64), -1))
+        deeper = [labels]
+        for _ in range(mtp_depths):
+            deeper.append(np.where(last, -100, np.roll(deeper[-1], -1)))
         shape = (len(rows), sum(rows[0]))
         return Batch(
             tokens=tokens.reshape(shape),
             labels=labels.reshape(shape),
-            loss_weights=(labels != -100).astype(np.float32).reshape(shape),
-            position_ids=(np.arange(borders[-1]) - borders[piece]).reshape(shape),
-            source_ids=np.array(sources or [0] * len(rows), np.int32),
+            mtp_labels=np.array(deeper[1:], np.int64).reshape(mtp_depths, *shape),
+            source_ids=np.array(sources or [0] * lengths.size, np.int32),
             cu_seqlens=borders.astype(np.int32),
-            seconds={},
         )
 
     return make

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from curriculum.feed import Feed
 from curriculum.plan import Plan
 
 MakePlan = Callable[..., Plan]
@@ -28,7 +30,7 @@ def save(root: Path, plan: Plan, done: int, value: float = 0.0) -> None:
 
     model = torch.nn.Linear(1, 1, bias=False)
     model.weight.data.fill_(value)
-    checkpoint.save(root, plan, done, model, Nothing())
+    checkpoint.save(root, Feed(plan, str(root)), done, model, Nothing())
 
 
 def newest(root: Path) -> tuple[int, float]:
@@ -64,7 +66,7 @@ def test_dying_at_any_point_leaves_a_usable_one(
     """Each system call of the third save in turn is the last one the process makes."""
     from trainer import checkpoint
 
-    plan, kept = make_plan(), {4: 4.0, 6: 6.0}
+    plan, kept = make_plan(), {4: 4.0, 5: 5.0}
     for number in range(1, 30):
         root = tmp_path / f"{dies_at}-{number}"
         root.mkdir()
@@ -83,7 +85,7 @@ def test_dying_at_any_point_leaves_a_usable_one(
             original = getattr(owner, dies_at)
             patch.setattr(owner, dies_at, lambda *a, f=original, **k: counted(f, *a, **k))
             try:
-                save(root, plan, 6, value=6.0)
+                save(root, plan, 5, value=5.0)
             except SystemExit:
                 pass
             else:
@@ -91,8 +93,8 @@ def test_dying_at_any_point_leaves_a_usable_one(
                 break
         done, value = newest(root)
         assert value == kept[done]
-        save(root, plan, 8, value=8.0)  # and the next save tidies up
-        assert newest(root) == (8, 8.0)
+        save(root, plan, 6, value=6.0)  # and the next save tidies up
+        assert newest(root) == (6, 6.0)
         assert not [name for name in os.listdir(root / "checkpoints") if name.endswith(".tmp")]
 
 
@@ -105,11 +107,35 @@ def test_the_same_step_is_not_written_twice(tmp_path: Path, make_plan: MakePlan)
 
 def test_the_feed_state_says_what_comes_next(tmp_path: Path, make_plan: MakePlan) -> None:
     plan = make_plan()
-    for done, feed in ((2, (0, 2, 8)), (3, (1, 0, 0)), (6, (2, 0, 0))):
+    for done, feed in ((2, (0, 8)), (3, (1, 0)), (6, (2, 0))):
         save(tmp_path, plan, done)
         state = json.loads((tmp_path / "checkpoints" / f"step-{done:08d}" / "state.json").read_text())
-        assert tuple(state["feed"].values()) == feed
-        assert state["plan"] == plan.digest()
+        assert state["feed"] == dict(zip(("stage", "row", "plan"), (*feed, plan.digest()), strict=True))
+        assert Feed(plan, str(tmp_path)).resume(state["feed"]) == done
+
+
+def test_the_state_is_of_the_plan_beside_it_when_a_running_build_extends_it_meanwhile(
+    tmp_path: Path, make_plan: MakePlan
+) -> None:
+    from trainer import checkpoint
+
+    grown = make_plan()
+    begun = dataclasses.replace(
+        grown, lock="", stages=(grown.stages[0], dataclasses.replace(grown.stages[1], sources=(), mixture=()))
+    )
+
+    class Growing(Feed):
+        seen = 0
+
+        @property
+        def plan(self) -> Plan:
+            self.seen += 1
+            return begun if self.seen < 2 else grown
+
+    checkpoint.save(tmp_path, Growing(begun, str(tmp_path)), 2, torch.nn.Linear(1, 1), Nothing())
+    found = checkpoint.newest(tmp_path)
+    assert found is not None
+    assert found.plan == grown
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path, make_plan: MakePlan) -> None:
@@ -121,6 +147,6 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, make_plan: MakePlan) -> Non
     with pytest.raises(checkpoint.CheckpointError, match=r"of another model: missing \['bias'\]"):
         checkpoint.load(found, torch.nn.Linear(1, 1), Nothing(), torch.device("cpu"))
     state = found.path / "state.json"
-    state.write_text(state.read_text().replace('"format": 1', '"format": 9'))
-    with pytest.raises(checkpoint.CheckpointError, match="has format 9, this version reads 1"):
+    state.write_text(state.read_text().replace('"format": 2', '"format": 9'))
+    with pytest.raises(checkpoint.CheckpointError, match="has format 9, this version reads 2"):
         checkpoint.newest(tmp_path)

@@ -15,7 +15,7 @@ MakeBatch = Callable[..., Batch]
 
 def test_labels_look_one_and_two_tokens_ahead_and_never_over_a_border(make_batch: MakeBatch) -> None:
     batch = make_batch([3, 5], [4, 4])
-    packed = pack(batch, 0, 2, mtp_layers=1)
+    packed = pack(batch, 0, 2)
     tokens = batch.tokens.ravel().astype(np.int64).tolist()
     assert packed.tokens_T.tolist() == tokens
     assert packed.borders_D.tolist() == [0, 3, 8, 12, 16]
@@ -28,18 +28,28 @@ def test_labels_look_one_and_two_tokens_ahead_and_never_over_a_border(make_batch
 
 
 def test_pieces_that_teach_nothing_are_left_out(make_batch: MakeBatch) -> None:
-    batch = make_batch([3, 1, 4], [6, 2], silent=(2,), sources=[1, 0])  # piece 1 is one token, piece 2 is padding
-    packed = pack(batch, 0, 2, mtp_layers=1)
+    batch = make_batch([3, 1, 4], [6, 2], silent=(2,), sources=[1, 0, -1, 0, 2])  # piece 1 is one token, 2 is padding
+    packed = pack(batch, 0, 2)
     assert packed.borders_D.tolist() == [0, 3, 9, 11]
     assert packed.tokens_T.tolist() == [*batch.tokens[0, :3], *batch.tokens[1]]
     assert packed.positions_T.tolist() == [0, 1, 2, *range(6), 0, 1]
-    assert packed.sources_T.tolist() == [1] * 3 + [0] * 8
+    assert packed.sources_T.tolist() == [1] * 3 + [0] * 6 + [2] * 2  # documents of one row may be of several sources
 
 
 def test_rows_without_anything_to_learn_keep_one_piece(make_batch: MakeBatch) -> None:
-    packed = pack(make_batch([3, 5], silent=(0, 1)), 0, 1, mtp_layers=1)
+    packed = pack(make_batch([3, 5], silent=(0, 1)), 0, 1)
     assert packed.borders_D.tolist() == [0, 3]
     assert packed.weight_sums_K.tolist() == [0, 0]
+
+
+def test_later_rows_of_a_batch_are_packed_as_if_alone(make_batch: MakeBatch) -> None:
+    batch = make_batch([3, 5], [2, 6], [8], sources=[0, 1, 2, 3, 4], mtp_depths=2)
+    packed = pack(batch, 1, 3)
+    assert packed.borders_D.tolist() == [0, 2, 8, 16]
+    assert packed.sources_T.tolist() == [2] * 2 + [3] * 6 + [4] * 8
+    depths = [batch.labels[1:].ravel(), *(labels[1:].ravel() for labels in batch.mtp_labels)]
+    assert np.array_equal(packed.labels_KT, depths)
+    assert packed.weight_sums_K.tolist() == [13, 10, 8]
 
 
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
@@ -53,7 +63,7 @@ def test_micro_batches_learn_every_token_once(
         edges = [0, *sorted(cuts), seq_len]
         rows.append([b - a for a, b in itertools.pairwise(edges)])
     batch = make_batch(*rows, seed=seq_len)
-    packs = list(micro_batches(batch, max_tokens=max_tokens, mtp_layers=1))
+    packs = list(micro_batches(batch, max_tokens=max_tokens))
     labels = np.concatenate([packed.labels_KT[0] for packed in packs])
     assert labels[labels != IGNORED].tolist() == batch.labels[batch.labels != IGNORED].tolist()
     for packed in packs:
@@ -62,7 +72,7 @@ def test_micro_batches_learn_every_token_once(
 
 
 def test_what_layers_read_follows_the_borders(make_batch: MakeBatch) -> None:
-    packed = pack(make_batch([3, 5]), 0, 1, mtp_layers=0)
+    packed = pack(make_batch([3, 5], mtp_depths=0), 0, 1)
     layout = documents(packed, rope_base=1e4, rotary_dim=8, device=torch.device("cpu"))
     assert layout.lengths == (3, 5)
     assert layout.ids_T.tolist() == [0] * 3 + [1] * 5

@@ -23,7 +23,7 @@ def build(shape: dict[str, Any]) -> Any:
 def forward(model: Any, batch: Batch, *, labels: bool, rope_base: float = 1e4) -> Any:
     from trainer.documents import documents, pack
 
-    packed = pack(batch, 0, len(batch.tokens), mtp_layers=1)
+    packed = pack(batch, 0, len(batch.tokens))
     layout = documents(packed, rope_base=rope_base, rotary_dim=8, device=torch.device("cpu"))
     learned = {
         "labels": torch.from_numpy(packed.labels_KT),
@@ -78,9 +78,9 @@ def test_packed_documents_equal_documents_alone(shape: dict[str, Any], make_batc
         part = slice(start, start + length)
         alone = Batch(
             *(getattr(batch, name)[:, part] for name in ("tokens", "labels", "loss_weights", "position_ids")),
-            batch.source_ids,
-            np.array([0, length], np.int32),
-            {},
+            mtp_labels=batch.mtp_labels[:, :, part],
+            cu_seqlens=np.array([0, length], np.int32),
+            source_ids=np.zeros(1, np.int32),
         )
         for packed_T, alone_T in zip(together, forward(model, alone, labels=True).tokens_KT, strict=True):
             torch.testing.assert_close(packed_T[part], alone_T, rtol=1e-5, atol=1e-5)

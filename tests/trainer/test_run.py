@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from curriculum.plan import Plan
-from trainer.plan_changes import PlanChanged
-from trainer.run import RootError, train
+from curriculum.plan_changes import PlanChanged
+from trainer.run import RootError, main, train
 
 MakePlan = Callable[..., Plan]
 COMMAND = ["-m", "trainer.run", "--threads", "1"]
@@ -30,7 +30,7 @@ def lines(root: Path) -> list[dict[str, Any]]:
     """metrics.jsonl without what depends on the clock."""
     read = [json.loads(line) for line in (root / "metrics.jsonl").read_text().splitlines()]
     for line in read:
-        assert set(line.pop("seconds")) == {"step", "wait", "fetch", "decode", "collate"}
+        assert set(line.pop("seconds")) == {"step", "wait", "build", "fetch", "decode", "collate"}
     return read
 
 
@@ -185,6 +185,30 @@ def test_a_folder_without_a_plan_and_a_bucket_are_refused(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert "tokenloom build" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("plan.json", '{"format": 1}', "plan.json has format 1"),
+        ("site.toml", "[cache]\nsize = 8", "site.toml: [cache] size = 8"),
+    ],
+)
+def test_a_file_that_cannot_be_used_ends_with_its_message(
+    tmp_path: Path,
+    make_plan: MakePlan,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    file: str,
+    text: str,
+    message: str,
+) -> None:
+    make_plan()
+    (tmp_path / "site.toml").touch()
+    (tmp_path / file).write_text(text)
+    monkeypatch.setattr(sys, "argv", ["run", "--root", str(tmp_path), "--site", str(tmp_path / "site.toml")])
+    assert main() == 1
+    assert message in caplog.messages[-1]
 
 
 def test_stdout_carries_nothing_but_lines_and_losing_the_reader_ends_the_run(

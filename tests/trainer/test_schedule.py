@@ -41,7 +41,7 @@ def test_rate_stays_between_its_ends_and_falls_after_the_warmup(
 
 def test_settings_switch_at_the_border_and_count_tokens_through() -> None:
     def stage(name: str, steps: int, seq_len: int, batch: tuple[BatchSegment, ...], base: float, rate: float) -> Stage:
-        return Stage(name, seq_len, "concat", steps, batch, (), base, rate, 0.3, 1)
+        return Stage(name, seq_len, "concat", steps, batch, (), (), base, rate, 0.3, 1)
 
     first = stage("a", 3, 16, (BatchSegment(0, 2), BatchSegment(2, 4)), 1e4, 1e-3)
     second = stage("b", 2, 64, (BatchSegment(0, 1),), 1e6, 0.0)
