@@ -17,6 +17,8 @@ from datapipe.readers import check_source
 from datapipe.schema import KINDS
 from synth import GENERATORS
 
+TOKEN_FORMATS = ("megatron",)  # of corpora that come as tokens
+
 
 @dataclasses.dataclass(frozen=True)
 class StepSpec:
@@ -31,7 +33,7 @@ class StepSpec:
 class Corpus:
     name: str
     kind: str
-    source: dict[str, Any]  # {reader, paths, ...} or {generator, from, ...}
+    source: dict[str, Any]  # {reader, paths, ...}, {generator, from, ...} or {tokens, paths}
     steps: tuple[StepSpec, ...]
     declared_tokens: int | None  # stands in for measured tokens in a plan made without data
 
@@ -39,6 +41,11 @@ class Corpus:
     def generated_from(self) -> tuple[str, ...]:
         """Names of the corpora that a generator reads; empty for a corpus that is read from files."""
         return tuple(self.source.get("from", ()))
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it comes as tokens instead of text."""
+        return "tokens" in self.source
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -82,6 +89,7 @@ def load_corpora(fields: Fields, path: Path) -> tuple[dict[str, Corpus], dict[st
             continue
         corpora[name] = _load_corpus(name, Fields(files[name]), set(entries))
     _refuse_cycles(corpora, fields.document)
+    _refuse_texts_of_imported(corpora, files)
     return corpora, files
 
 
@@ -97,6 +105,8 @@ def _load_corpus(name: str, fields: Fields, corpora: set[str]) -> Corpus:
         source = {}
     elif "generator" in source:
         source = _check_generator(fields, source, corpora)
+    elif "tokens" in source:
+        _check_imported(fields, source)
     else:
         _check_reader(fields, source)
     steps = fields.get(("steps",)) or []
@@ -116,6 +126,20 @@ def _check_reader(fields: Fields, source: dict[str, Any]) -> None:
         check_source(source)
     except ValueError as error:
         fields.document.problem(("source",), f"{error}")
+
+
+def _check_imported(fields: Fields, source: dict[str, Any]) -> None:
+    fields.keys(("source",), ("tokens", "paths"))
+    fields.choice(("source", "tokens"), TOKEN_FORMATS)
+    paths = source.get("paths")
+    if not isinstance(paths, list) or not paths or not all(isinstance(path, str) and path for path in paths):
+        fields.document.problem(
+            ("source", "paths"), f"{paths!r} is no list of paths.", "Write for instance `paths: [web_text_document]`."
+        )
+    if fields.get(("steps",)):
+        fields.document.problem(
+            ("steps",), "steps judge text, and this corpus comes as tokens.", "Remove them, or read the text."
+        )
 
 
 def _check_generator(fields: Fields, source: dict[str, Any], corpora: set[str]) -> dict[str, Any]:
@@ -229,6 +253,17 @@ def _check_values(fields: Fields, where: Where, params: dict[str, Any], step: An
         check(**{name: value for name, value in params.items() if name in taken})
     except (ValueError, TypeError) as error:
         fields.document.problem(where, f"{error}.")
+
+
+def _refuse_texts_of_imported(corpora: dict[str, Corpus], files: dict[str, Document]) -> None:
+    for name, corpus in corpora.items():
+        for needed in (*corpus.generated_from, *corpus.references):
+            if needed in corpora and corpora[needed].is_imported:
+                files[name].problem(
+                    (),
+                    f"needs the texts of {needed!r}, which comes as tokens.",
+                    "Name a corpus that is read from text.",
+                )
 
 
 def _refuse_cycles(corpora: dict[str, Corpus], document: Document) -> None:

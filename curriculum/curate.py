@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from curriculum import segment
 from curriculum.corpus import Corpus
+from curriculum.imported import find_pairs
 from curriculum.segment import Bound, Emit, Generated
 from curriculum.tally import REJECTS, smallest_ids
 from curriculum.waves import After, Job, Phase
@@ -37,7 +38,7 @@ class Curated:
 
     corpus: Corpus
     key: str
-    parts: list[str]
+    parts: list[Any]  # paths of Parquet files; of an imported corpus, slices of its pairs of files
     source: dict[str, Any]
     steps: list[dict[str, Any]]
     buckets: dict[str, dict[str, int]]  # bucket -> documents, chars
@@ -61,6 +62,8 @@ def folder(root: str, corpus: str, step: str, key: str) -> str:
 
 def curate(corpus: Corpus, root: str, data: str) -> Job:
     """The job of one corpus; returns its `Curated`. `data` is the folder that relative paths of its source start from."""
+    if corpus.is_imported:
+        return _imported(corpus, data)
     start = yield from _generated(corpus, root) if corpus.generated_from else _read(corpus, data)
     run = _Run(corpus, root, start)
     for opening, steps, closing in _segments(corpus):
@@ -75,6 +78,24 @@ class _Start(NamedTuple):
     key: str
     files: int
     size_bytes: int
+
+
+def _imported(corpus: Corpus, data: str) -> Curated:
+    """A corpus that comes as tokens: nothing to do but to name its parts."""
+    pairs = find_pairs(corpus, data)
+    key = key_of("import", FORMAT, pairs.identity)
+    counts = {"documents_in": pairs.documents, "documents_out": pairs.documents, "chars_in": 0, "chars_out": 0}
+    step = {"corpus": corpus.name, "step": "import", "key": key, "kind": "map", **counts, "reasons": {}}
+    return Curated(
+        corpus=corpus,
+        key=key,
+        parts=pairs.parts,
+        source={"files": pairs.num_files, "bytes": pairs.size_bytes, "key": key},
+        steps=[step],
+        buckets={"all": {"documents": pairs.documents, "chars": 0}},
+        languages={},
+        licenses={},
+    )
 
 
 def _read(corpus: Corpus, data: str) -> Job:

@@ -5,21 +5,22 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from curriculum.build import Tokens
     from curriculum.curate import Curated
 from curriculum.manifest import Manifest
 from datapipe import store
 
-FORMAT = 1
+FORMAT = 2
 
 
 def make_lock(
     manifest: Manifest,
     tokenizer: dict[str, Any],
     curated: "dict[str, Curated]",
-    tokens: dict[str, dict[str, Any]],
+    tokens: "dict[str, Tokens]",
     shards: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """The lock of a finished build. `tokens` holds per corpus what tokenising counted: buckets and a histogram of lengths."""
+    """The lock of a finished build: `shards` holds an entry per bucket and packing."""
     corpora = {}
     for name, corpus in curated.items():
         epochs = corpus.corpus.bucket_epochs
@@ -28,12 +29,12 @@ def make_lock(
             "source": corpus.source,
             "steps": corpus.steps,
             "buckets": {
-                bucket: {**counts, "tokens": tokens[name]["buckets"][bucket]["tokens"], "epochs": epochs[bucket]}
+                bucket: {**counts, "tokens": tokens[name].counts[bucket]["tokens"], "epochs": epochs[bucket]}
                 for bucket, counts in corpus.buckets.items()
             },
             "languages": corpus.languages,
             "licenses": corpus.licenses,
-            "length_histogram": tokens[name]["histogram"],
+            "length_histogram": tokens[name].histogram,
         }
     return {
         "format": FORMAT,

@@ -1,18 +1,26 @@
-"""From kept documents to packed rows: what a worker does. Tokenise a part, shuffle its documents into groups, pack a group into a shard.
+"""From kept documents to packed rows: what a worker does, in four steps that each read the one before.
 
-A group is the documents of one bucket that end up in one shard: drawn by a keyed hash of their ids, so that neighbours in a row are
-unrelated and the groups of a bucket look alike. Packing sees one group at a time, which bounds memory whatever the corpus.
+    tokenize_part   a part of a corpus -> its documents as tokens, a slice per bucket; and their lengths beside them
+    lay_out         the lengths of everything that is packed together -> where every piece lies, and how many rows there are
+    scatter_part    the tokens of a part -> a slice per shard
+    pack_shard      the slices of one shard -> the shard
+
+Packing sees all lengths of a bucket at once (20 bytes each in memory, and some 115 while it packs), never the tokens; so the rows of
+every shard are known before the first one is written, and a trainer may start then. Documents come in the order of a keyed hash of their
+ids: neighbours in a row are unrelated and every shard is a random sample of its bucket.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from curriculum import doc_index
 from datapipe import exchange, pack, store
+from datapipe.ragged import expand
 from datapipe.schema import LOSS_SPANS, LOSS_SPANS_TYPE
 from datapipe.shards import Piece, ShardWriter
 from datapipe.tokenize import Tokenizer, train_bpe
@@ -21,10 +29,17 @@ ROWS_PER_CALL = 1_000
 LENGTH_EDGES = [
     2**power for power in range(4, 25)
 ]  # tokens; documents shorter than the first edge fall into the first bin
+PLACED_TOKENS = 1 << 22  # tokens of a shard that are put into rows at once
 
 TOKENS = pa.schema(
-    [("id", pa.string()), ("order", pa.uint64()), ("tokens", pa.large_list(pa.uint32())), (LOSS_SPANS, LOSS_SPANS_TYPE)]
+    [
+        ("id", pa.string()),
+        ("origin", pa.string()),
+        ("tokens", pa.large_list(pa.uint32())),
+        (LOSS_SPANS, LOSS_SPANS_TYPE),
+    ]
 )
+LENGTHS = pa.schema([("order", pa.uint64()), ("related", pa.uint64()), ("length", pa.uint32())])
 
 
 def train_tokenizer(
@@ -51,35 +66,50 @@ def _draw(parts: list[str], budget_chars: int) -> list[str]:
     return texts
 
 
-def tokenize_part(*, output: str, part: str, tokenizer: str, groups: Mapping[str, int], seed: int) -> dict[str, Any]:
-    """Encode one part and write its documents as an exchange, one slice per group (the groups of all buckets in a row)."""
+def lengths_path(tokens: str) -> str:
+    """The lengths beside a file of tokens."""
+    return tokens.removesuffix(".arrow") + ".lengths.arrow"
+
+
+def tokenize_part(*, output: str, part: str, tokenizer: str, buckets: list[str], seed: int) -> dict[str, Any]:
+    """Encode one part. Writes its documents as an exchange with a slice per bucket, and their lengths in the same order."""
     encoder = Tokenizer.open(tokenizer)
-    first_group = dict(zip(groups, np.cumsum([0, *groups.values()]).tolist(), strict=False))
-    tables, slices, lengths = [], [], []
-    counts = {bucket: {"documents": 0, "tokens": 0} for bucket in groups}
+    number = {bucket: index for index, bucket in enumerate(buckets)}
+    tables, slices = [TOKENS.empty_table()], [np.zeros(0, np.int64)]
     with store.open_input(part) as source:
         for batch in pq.ParquetFile(source).iter_batches(ROWS_PER_CALL):
             docs = pa.Table.from_batches([batch])
-            table = _encode(encoder, docs, seed)
-            buckets = docs["bucket"].to_pylist() if "bucket" in docs.column_names else ["all"] * docs.num_rows
-            num_groups = np.array([groups[bucket] for bucket in buckets], dtype=np.uint64)
-            starts = np.array([first_group[bucket] for bucket in buckets], dtype=np.int64)
-            group = ((table["order"].to_numpy() >> np.uint64(32)) * num_groups) >> np.uint64(32)
-            slices.append(starts + group.astype(np.int64))
-            lengths.append(np.diff(_flat(table["tokens"])[1]))
-            tables.append(table)
-            for bucket, length in zip(buckets, lengths[-1].tolist(), strict=True):
-                counts[bucket]["documents"] += 1
-                counts[bucket]["tokens"] += length
-    table = pa.concat_tables(tables) if tables else TOKENS.empty_table()
-    exchange.write_slices(output, table, np.concatenate([np.zeros(0, np.int64), *slices]), sum(groups.values()))
-    histogram, _ = np.histogram(
-        np.clip(np.concatenate([np.zeros(0), *lengths]), LENGTH_EDGES[0], None), [*LENGTH_EDGES, np.inf]
-    )
+            tables.append(_encode(encoder, docs))
+            names = docs["bucket"].to_pylist() if "bucket" in docs.column_names else ["all"] * docs.num_rows
+            slices.append(np.array([number[name] for name in names], np.int64))
+    return write_tokens(output, pa.concat_tables(tables), np.concatenate(slices), buckets, seed)
+
+
+def write_tokens(output: str, table: pa.Table, bucket: np.ndarray, buckets: list[str], seed: int) -> dict[str, Any]:
+    """Write documents (`TOKENS`) with a slice per bucket, and their lengths; returns what the lock says of them."""
+    lengths = np.diff(_flat(table["tokens"])[1])
+    ids, origins = table["id"].to_pylist(), table["origin"].to_pylist()
+    order = np.array([doc_index.document_order(identity, seed) for identity in ids], np.uint64)
+    related = np.array([related_key(origin) for origin in origins], np.uint64)
+    exchange.write_slices(output, table, bucket, len(buckets))
+    measured = pa.table([order, related, lengths.astype(np.uint32)], schema=LENGTHS)
+    exchange.write_slices(lengths_path(output), measured, bucket, len(buckets))
+    histogram, _ = np.histogram(np.maximum(lengths, LENGTH_EDGES[0]), [*LENGTH_EDGES, np.inf])
+    documents = np.bincount(bucket, minlength=len(buckets))
+    tokens = np.bincount(bucket, lengths, len(buckets))
+    counts = {
+        name: {"documents": int(documents[index]), "tokens": int(tokens[index])} for index, name in enumerate(buckets)
+    }
     return {"buckets": counts, "lengths": histogram.tolist()}
 
 
-def _encode(encoder: Tokenizer, docs: pa.Table, seed: int) -> pa.Table:
+def related_key(origin: str) -> int:
+    """A hash that documents of one repository share (`name@version:path`), 0 for a document that stands alone."""
+    place, separator, _ = origin.partition(":")
+    return xxhash.xxh3_64_intdigest(place.encode()) or 1 if separator and "@" in place else 0
+
+
+def _encode(encoder: Tokenizer, docs: pa.Table) -> pa.Table:
     ids, texts, kinds = docs["id"].to_pylist(), docs["text"].to_pylist(), docs["kind"].to_pylist()
     spans = docs[LOSS_SPANS].to_pylist() if LOSS_SPANS in docs.column_names else [None] * len(ids)
     wanted = [None if each is None else [(span["start"], span["length"]) for span in each] for each in spans]
@@ -87,20 +117,16 @@ def _encode(encoder: Tokenizer, docs: pa.Table, seed: int) -> pa.Table:
     return pa.table(
         {
             "id": ids,
-            "order": np.array([xxhash.xxh3_64_intdigest(identity.encode(), seed) for identity in ids], dtype=np.uint64),
+            "origin": docs["origin"].to_pylist(),
             "tokens": _lists([each.tokens for each in encoded]),
-            LOSS_SPANS: pa.array(
-                [
-                    None
-                    if each.loss_spans is None
-                    else [{"start": start, "length": length} for start, length in each.loss_spans]
-                    for each in encoded
-                ],
-                LOSS_SPANS_TYPE,
-            ),
+            LOSS_SPANS: pa.array([_structs(each.loss_spans) for each in encoded], LOSS_SPANS_TYPE),
         },
         schema=TOKENS,
     )
+
+
+def _structs(spans: Sequence[tuple[int, int]] | None) -> list[dict[str, int]] | None:
+    return None if spans is None else [{"start": start, "length": length} for start, length in spans]
 
 
 def _lists(arrays: list[np.ndarray]) -> pa.Array:
@@ -111,29 +137,192 @@ def _lists(arrays: list[np.ndarray]) -> pa.Array:
 def _flat(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     """Values and offsets of a list column."""
     array = column.combine_chunks()
-    return array.values.to_numpy()[array.offsets[0].as_py() :], array.offsets.to_numpy() - array.offsets[0].as_py()
+    offsets = array.offsets.to_numpy()
+    return array.values.to_numpy()[offsets[0] :], offsets - offsets[0]
 
 
-def pack_group(
-    *, output: str, exchanged: list[str], group: int, method: str, seq_len: int, source: str, eos_id: int
+class Member(NamedTuple):
+    """A bucket of a corpus that takes part in a layout."""
+
+    source: str  # "web/high"
+    bucket: int  # its slice of the parts
+    first_part: int  # number of the corpus's first part among those of all corpora in the layout
+    lengths: list[str]  # of every part
+    related: bool  # whether documents of one repository share rows
+    fills: bool  # whether its short documents fill the gaps of the others
+    layout_path: str  # where its pieces are written, a slice per part
+    index_path: str  # the same by document, for `inspect`
+
+
+# One document of a layout; `source` counts the members. Two ints tell where its tokens lie: slice `bucket`, row `place` of file `part`.
+_DOCS = np.dtype(
+    [("order", "u8"), ("related", "u8"), ("length", "u4"), ("part", "u4"), ("place", "u4"), ("source", "u2"), ("bucket", "u2")]
+)  # fmt: skip
+PIECES = pa.schema(
+    [(name, pa.uint16()) for name in ("source", "bucket")]
+    + [(name, pa.uint32()) for name in ("place", "shard", "row", "start", "offset", "length")]
+)
+
+
+def lay_out(
+    *, output: str, members: list[Member], num_parts: int, method: str, seq_len: int, shard_tokens: int
 ) -> dict[str, Any]:
-    """Pack the documents of one group into the rows of one shard; `output` is the shard's prefix."""
-    table = exchange.read_slice(exchanged, group).sort_by([("order", "ascending"), ("id", "ascending")])
-    tokens, offsets = _flat(table["tokens"])
-    packing = pack.PACKERS[method](np.diff(offsets), seq_len)
-    ids, spans = table["id"].to_pylist(), table[LOSS_SPANS].to_pylist()
-    row_tokens = np.full(seq_len, eos_id, np.uint32)
-    with ShardWriter(output, seq_len=seq_len, source=source) as writer:
-        for row in packing.rows():
-            row_tokens[:] = eos_id
-            pieces = []
-            for doc, offset, start, length in row:
-                begin = offsets[doc] + offset
-                row_tokens[start : start + length] = tokens[begin : begin + length]
-                pieces.append(Piece(ids[doc], start, length, _visible(spans[doc], offset, start, length)))
-            writer.add(row_tokens, pieces)
+    """Pack everything that `members` name. Writes for each where its pieces lie, and returns the counts of each.
+
+    Members that fill come last: the documents they gave away are missing in their own rows.
+    """
+    del output  # the first member's layout
+    own = [_read_docs(member, index) for index, member in enumerate(members)]
+    fillers = np.concatenate([np.zeros(0, _DOCS), *(own[i] for i, member in enumerate(members) if member.fills)])
+    fillers = fillers[np.argsort(fillers["order"], kind="stable")]
+    results = []
+    for index, member in enumerate(members):
+        if member.fills:
+            docs = np.concatenate([np.zeros(0, _DOCS), fillers[fillers["source"] == index]])
+            packing = _packed(method, docs, seq_len, member.related, None)
+        else:
+            packing = _packed(method, own[index], seq_len, member.related, fillers)
+            docs = np.concatenate([own[index], fillers])
+            taken = packing.document[packing.document >= own[index].size] - own[index].size
+            fillers = np.delete(fillers, taken)
+        counts = _write_layout(member, members, docs, packing, num_parts, shard_tokens)
+        results.append(counts)
+    return {"members": results}
+
+
+def _read_docs(member: Member, source: int) -> np.ndarray:
+    """The documents of a member in packing order: by hash, those of one repository together and as they stand in it."""
+    parts = []
+    for number, path in enumerate(member.lengths):
+        table = exchange.read_slice([path], member.bucket)
+        docs = np.zeros(table.num_rows, _DOCS)
+        for name in LENGTHS.names:
+            docs[name] = table[name].to_numpy()
+        docs["part"], docs["place"] = member.first_part + number, np.arange(docs.size)
+        docs["source"], docs["bucket"] = source, member.bucket
+        parts.append(docs)
+    docs = np.concatenate([np.zeros(0, _DOCS), *parts])
+    if member.related:
+        return docs[np.argsort(np.where(docs["related"] > 0, docs["related"], docs["order"]), kind="stable")]
+    return docs[np.argsort(docs["order"], kind="stable")]
+
+
+def _packed(method: str, docs: np.ndarray, seq_len: int, related: bool, fillers: np.ndarray | None) -> pack.Packing:
+    if method == "concat":
+        return pack.concat(docs["length"], seq_len)
+    group = None
+    if related:
+        group = np.cumsum(np.diff(docs["related"], prepend=docs["related"][:1]) != 0)
+        group[docs["related"] == 0] = -1
+    return pack.best_fit(docs["length"], seq_len, related=group, fillers=None if fillers is None else fillers["length"])
+
+
+def _write_layout(
+    member: Member, members: list[Member], docs: np.ndarray, packing: pack.Packing, num_parts: int, shard_tokens: int
+) -> dict[str, Any]:
+    num_rows, sources = packing.num_rows, [each.source for each in members]
+    num_shards = min(num_rows, max(1, round(num_rows * packing.seq_len / shard_tokens)))
+    shard = ((packing.row + 1) * num_shards - 1) // max(1, num_rows)
+    of = docs[packing.document]
+    first_part = np.array([each.first_part for each in members])
+    columns: dict[str, np.ndarray] = {name: of[name] for name in ("source", "bucket", "place", "order")}
+    columns |= {"shard": shard, "row": packing.row - shard * num_rows // max(1, num_shards)}
+    columns |= {"start": packing.start, "offset": packing.offset, "length": packing.length}
+    columns["part"] = of["part"] - first_part[of["source"]]
+    exchange.write_slices(member.layout_path, _table(columns, PIECES), of["part"].astype(np.int64), num_parts)
+    doc_index.write_index(member.index_path, _table(columns, doc_index.INDEX), sources)
+    tokens = np.bincount(of["source"], packing.length, len(sources)).astype(np.int64).tolist()
+    return {
+        "rows": num_rows,
+        "num_shards": num_shards,
+        "pieces": packing.document.size,
+        "documents": int(np.unique(packing.document).size),
+        "tokens": sum(tokens),
+        "tokens_by_source": {source: count for source, count in zip(sources, tokens, strict=True) if count},
+        "padding": packing.padding,
+        "cut_documents": packing.cut_documents,
+        "cut_tokens": packing.cut_tokens,
+        "avoidable_cuts": packing.avoidable_cuts,
+    }
+
+
+def _table(columns: Mapping[str, np.ndarray], schema: pa.Schema) -> pa.Table:
+    arrays = [columns[field.name].astype(field.type.to_pandas_dtype(), copy=False) for field in schema]
+    return pa.table(arrays, schema=schema)
+
+
+SCATTERED = pa.schema(
+    [
+        ("id", pa.string()),
+        ("origin", pa.string()),
+        ("source", pa.uint16()),
+        ("row", pa.uint32()),
+        ("start", pa.uint32()),
+        ("offset", pa.uint32()),
+        ("tokens", pa.large_list(pa.uint32())),
+        (LOSS_SPANS, LOSS_SPANS_TYPE),  # in tokens of the document
+    ]
+)
+
+
+def scatter_part(*, output: str, tokens: str, layout: str, part: int, num_shards: int) -> dict[str, Any]:
+    """The pieces of one part, as an exchange with a slice per shard. `tokens` is what `tokenize_part` wrote, `part` its number."""
+    pieces = exchange.read_slice([layout], part)
+    tables, shards = [SCATTERED.empty_table()], [np.zeros(0, np.int64)]
+    for bucket in np.unique(pieces["bucket"].to_numpy()).tolist():
+        mine = pieces.filter(pa.compute.equal(pieces["bucket"], bucket))
+        docs = exchange.read_slice([tokens], bucket)
+        place = mine["place"].to_numpy()
+        values, offsets = _flat(docs["tokens"])
+        begin, length = offsets[place] + mine["offset"].to_numpy(), mine["length"].to_numpy().astype(np.int64)
+        flat = values[expand(begin, length)]
+        columns = docs.select(["id", "origin", LOSS_SPANS]).take(place)
+        tables.append(
+            pa.table(
+                {
+                    **{name: columns[name] for name in columns.column_names},
+                    **{name: mine[name] for name in ("source", "row", "start", "offset")},
+                    "tokens": pa.LargeListArray.from_arrays(np.append(0, np.cumsum(length)), flat),
+                }
+            ).select(SCATTERED.names)
+        )
+        shards.append(mine["shard"].to_numpy().astype(np.int64))
+    counts = exchange.write_slices(output, pa.concat_tables(tables), np.concatenate(shards), num_shards)
+    return {"pieces": sum(counts)}
+
+
+def pack_shard(
+    *, output: str, exchanged: list[str], shard: int, rows: int, seq_len: int, sources: list[str], eos_id: int
+) -> dict[str, Any]:
+    """Write one shard from its slices; `output` is its prefix."""
+    table = exchange.read_slice(exchanged, shard).sort_by([("row", "ascending"), ("start", "ascending")])
+    with ShardWriter(output, seq_len=seq_len, sources=sources) as writer:
+        for tokens, pieces in _rows(table, rows, seq_len, eos_id):
+            writer.add(tokens, pieces)
         info = writer.close()
-    return {**info._asdict(), "documents": len(ids), "cut_documents": packing.cut_documents, "padding": packing.padding}
+    return info._asdict()
+
+
+def _rows(table: pa.Table, num_rows: int, seq_len: int, eos_id: int) -> Iterator[tuple[np.ndarray, list[Piece]]]:
+    """The rows of a shard from its pieces, sorted by row and start."""
+    step = max(1, PLACED_TOKENS // seq_len)
+    row = table["row"].to_numpy()
+    for first in range(0, num_rows, step):
+        end = min(first + step, num_rows)
+        low, high = np.searchsorted(row, [first, end]).tolist()
+        part = table.slice(low, high - low)
+        values, offsets = _flat(part["tokens"])
+        inside, start, length = row[low:high].astype(np.int64) - first, part["start"].to_numpy(), np.diff(offsets)
+        tokens = np.full((end - first) * seq_len, eos_id, np.uint32)
+        tokens[expand(inside * seq_len + start, length)] = values[: offsets[-1]]
+        pieces: list[list[Piece]] = [[] for _ in range(first, end)]
+        names = ("id", "origin", "source", "start", "offset", LOSS_SPANS)
+        columns = (part[name].to_pylist() for name in names)
+        for k, count, *piece in zip(inside.tolist(), length.tolist(), *columns, strict=True):
+            identity, origin, source, begin, offset, spans = piece
+            visible = _visible(spans, offset, begin, count)
+            pieces[k].append(Piece(identity, begin, count, visible, origin, source, offset))
+        yield from zip(tokens.reshape(-1, seq_len), pieces, strict=True)
 
 
 def _visible(

@@ -58,16 +58,19 @@ def run_jobs(jobs: Mapping[str, Job], engine: Engine, observe: Observer) -> dict
 
 
 def _run_wave(wave: Mapping[str, Phase], engine: Engine, observe: Observer) -> dict[str, list[dict[str, Any]]]:
-    tasks = [task for phase in wave.values() for task in phase.tasks]
-    owners = [name for name, phase in wave.items() for _ in phase.tasks]
+    # The first task of every job, then the second of every job: a trainer that follows a build needs the first shard of each source.
+    owners = sorted(
+        ((name, number) for name, phase in wave.items() for number in range(len(phase.tasks))),
+        key=lambda owner: owner[1],
+    )
     done = dict.fromkeys(wave, 0)
 
     def on_done(index: int) -> None:
-        name = owners[index]
+        name, _ = owners[index]
         done[name] += 1
         observe(name, wave[name].label, done[name], len(wave[name].tasks))
 
     for name, phase in wave.items():
         observe(name, phase.label, 0, len(phase.tasks))
-    outcomes = iter(engine.run(tasks, on_done))
-    return {name: [next(outcomes) for _ in phase.tasks] for name, phase in wave.items()}
+    outcomes = dict(zip(owners, engine.run([wave[name].tasks[k] for name, k in owners], on_done), strict=True))
+    return {name: [outcomes[name, k] for k in range(len(phase.tasks))] for name, phase in wave.items()}

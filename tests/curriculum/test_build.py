@@ -15,6 +15,7 @@ from curriculum.document import ManifestError
 from curriculum.feed import Feed
 from curriculum.inspect import inspect_document, inspect_step
 from curriculum.manifest import load_manifest
+from curriculum.plan import Plan, archived
 from curriculum.verify import verify
 from datapipe.engine import InProcess, RayData, Task
 from datapipe.store import StoreError
@@ -59,10 +60,11 @@ def test_every_count_adds_up(built: tuple[Path, Built]) -> None:
         assert kept == corpus["steps"][-1]["documents_out"]
         assert kept == sum(corpus["length_histogram"]["counts"])
     for entry in lock["shards"]:
-        assert entry["rows"] * entry["seq_len"] == entry["tokens"] + entry["padding"]
+        assert entry["rows"] * entry["packing"]["seq_len"] == entry["tokens"] + entry["padding"]
         assert entry["tokens"] == lock["corpora"][entry["corpus"]]["buckets"][entry["bucket"]]["tokens"]
-        if entry["pack"] == "best_fit":
-            assert entry["cut_documents"] == 0
+        assert sum(file["rows"] for file in entry["files"]) == entry["rows"]
+        if entry["packing"]["method"] == "best_fit":
+            assert entry["avoidable_cuts"] == 0
 
 
 def test_planted_copies_are_found(built: tuple[Path, Built]) -> None:
@@ -97,6 +99,25 @@ def test_a_step_is_traced_to_its_sources(built: tuple[Path, Built]) -> None:
             assert document is not None
             assert document["origin"] == piece["origin"]
             assert row["source"].startswith(document["corpus"])
+            here = {"stage": "long", "rows_of": row["source"], "shard": row["shard"], "shard_row": row["shard_row"]}
+            (place,) = [
+                each for each in document["pieces"] if here.items() <= each.items() and each["start"] == piece["start"]
+            ]
+            assert found["step"] in place["steps"]
+    assert inspect_document(str(root), "no such document") is None
+
+
+def test_a_document_is_seen_in_the_steps_that_its_inspection_lists(built: tuple[Path, Built]) -> None:
+    root, made = built
+    steps: dict[str, set[int]] = {}
+    for number in range(made.plan.steps):
+        for row in inspect_step(str(root), number)["rows"]:
+            for piece in row["pieces"]:
+                steps.setdefault(piece["doc"], set()).add(number)
+    for identity in sorted(steps)[::10]:
+        document = inspect_document(str(root), identity)
+        assert document is not None
+        assert {step for piece in document["pieces"] for step in piece["steps"]} == steps[identity]
 
 
 def test_a_batch_decodes_to_the_documents_it_names(built: tuple[Path, Built]) -> None:
@@ -250,3 +271,104 @@ def test_too_many_epochs_are_refused_with_the_measured_size(
     small_manifest.write_text(text)
     with pytest.raises(ManifestError, match=r"small.yaml:10  stages\[0\].mix.code: .*max_epochs allows 0.0001"):
         run(small_manifest, tmp_path / "out", small_data)
+
+
+def conserved(lock: dict[str, Any], seq_len: int) -> None:
+    """Every token of a corpus lies in rows of this length exactly once, in whatever rows."""
+    found: dict[str, int] = {}
+    for entry in lock["shards"]:
+        if entry["packing"]["seq_len"] == seq_len:
+            for source, tokens in entry["tokens_by_source"].items():
+                found[source] = found.get(source, 0) + tokens
+    for source, tokens in found.items():
+        corpus, bucket = source.split("/")
+        assert tokens == lock["corpora"][corpus]["buckets"][bucket]["tokens"]
+
+
+def test_short_documents_fill_the_gaps_of_other_corpora(
+    built: tuple[Path, Built], small_data: Path, small_manifest: Path, tmp_path: Path
+) -> None:
+    text = small_manifest.read_text().replace("mix: {books: 0.5, qa: 0.5},", "mix: {books: 0.5, qa: 0.5}, fill: [qa],")
+    small_manifest.write_text(text)
+    made = run(small_manifest, tmp_path / "out", small_data)
+    conserved(made.lock, 256)
+    (books,) = [e for e in made.lock["shards"] if e["corpus"] == "books" and e["packing"]["seq_len"] == 256]
+    (alone,) = [e for e in built[1].lock["shards"] if e["corpus"] == "books" and e["packing"]["seq_len"] == 256]
+    assert books["rows"] == alone["rows"]
+    assert books["padding"] < alone["padding"]
+    assert set(books["tokens_by_source"]) == {"books/all", "qa/all"}
+    sources = {
+        piece["source"]
+        for row in inspect_step(str(tmp_path / "out"), made.plan.steps - 1)["rows"]
+        for piece in row["pieces"]
+    }
+    assert sources == {"books/all", "qa/all"}
+    assert verify(str(tmp_path / "out")) == []
+
+
+def test_files_of_a_repository_stay_together(small_data: Path, small_manifest: Path, tmp_path: Path) -> None:
+    text = small_manifest.read_text().replace(
+        "mix: {books: 0.5, qa: 0.5},", "mix: {books: 0.5, code: 0.5}, together: [code], max_epochs: {code: 9},"
+    )
+    small_manifest.write_text(text)
+    made = run(small_manifest, tmp_path / "out", small_data)
+    conserved(made.lock, 256)
+    assert [e["packing"]["related"] for e in made.lock["shards"] if e["packing"]["seq_len"] == 256] == [False, True]
+
+
+def test_a_corpus_may_come_as_tokens(
+    built: tuple[Path, Built], small_data: Path, small_manifest: Path, tmp_path: Path
+) -> None:
+    """Exported for Megatron and imported again: the same tokens, now in rows of another length."""
+    from curriculum.export import export_megatron
+    from curriculum.imported import write_corpus
+
+    root, made = built
+    export_megatron(str(root), str(tmp_path / "tokens"), stage="long")
+    (pair,) = (tmp_path / "tokens").rglob("books/**/*.idx")
+    corpus = Path(write_corpus(str(pair), str(small_manifest.parent), kind="book"))
+    tokenizer = root / made.lock["tokenizer"]["path"]
+    text = small_manifest.read_text()
+    text = text.replace("train: {vocab_size: 1024, sample_bytes: 300_000}", f"path: {tokenizer}")
+    text = text.replace("qa: qa.yaml", f"tokens: {corpus.name}").replace("qa: 0.5", "tokens: 0.5")
+    small_manifest.write_text(text.replace("seq_len: 256", "seq_len: 512"))
+    again = run(small_manifest, tmp_path / "out", small_data)
+    entry = next(e for e in made.lock["shards"] if e["corpus"] == "books" and e["packing"]["seq_len"] == 256)
+    assert again.lock["corpora"]["tokens"]["buckets"]["all"]["tokens"] == entry["rows"] * 256
+    conserved(again.lock, 512)
+    steps = [inspect_step(str(tmp_path / "out"), step) for step in range(again.plan.steps)]
+    pieces = [
+        piece for step in steps for row in step["rows"] for piece in row["pieces"] if row["source"] == "tokens/all"
+    ]
+    assert pieces
+    assert all(".bin#" in piece["origin"] for piece in pieces)
+    assert inspect_document(str(tmp_path / "out"), pieces[0]["doc"]) is not None
+    text = small_manifest.read_text().replace(f"path: {tokenizer}", "train: {vocab_size: 1024, sample_bytes: 300_000}")
+    small_manifest.write_text(text)
+    with pytest.raises(
+        ManifestError, match=r"(?s)corpora.tokens: comes as tokens, .*Name the tokenizer that made them"
+    ):
+        run(small_manifest, tmp_path / "out", small_data)
+
+
+def test_a_plan_is_there_before_the_shards(
+    built: tuple[Path, Built], small_data: Path, small_manifest: Path, tmp_path: Path
+) -> None:
+    """Stage by stage, live, each the beginning of the finished plan; packing starts only then."""
+    root, plans = tmp_path / "out", []
+
+    class Watches(InProcess):
+        def run(self, tasks: Any, on_done: Callable[[int], None]) -> list[dict[str, Any]]:
+            path = root / "plan.json"
+            if any("pack_shard" in task.function.__name__ for task in tasks):
+                plans.append(Plan.from_json(path.read_text()))
+                assert not list(root.rglob("shard-*.tokens.arrow"))
+            return super().run(tasks, on_done)
+
+    made = run(small_manifest, root, small_data, Watches())
+    (live,) = plans
+    assert live.is_live
+    assert not made.plan.is_live
+    assert live.stages == made.plan.stages
+    assert live.digest() == made.plan.digest()
+    assert (root / archived(made.plan.digest())).exists()

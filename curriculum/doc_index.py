@@ -1,0 +1,57 @@
+"""Which rows hold a document: an index beside the shards of a set, ordered by a keyed hash of the document's id.
+
+It is an exchange (`datapipe.exchange`) whose slices are equal ranges of the hash, so the slice of a document is computed and one
+record batch of about 65,536 pieces is read, whatever the size of the set. Some 20 bytes per piece.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from datapipe import exchange, store
+
+FILE = "index.arrow"
+SLICE_PIECES = 65_536
+INDEX = pa.schema(
+    [("order", pa.uint64()), ("source", pa.uint16())]
+    + [(name, pa.uint32()) for name in ("part", "shard", "row", "start", "offset", "length")]
+)
+
+
+def document_order(identity: str, seed: int) -> int:
+    """Where a document stands among the others: a keyed hash of its id. `seed` is the plan's."""
+    return xxhash.xxh3_64_intdigest(identity.encode(), seed)
+
+
+class Found(NamedTuple):
+    """A piece of a document."""
+
+    source: str  # of the document: not that of the set where it fills a gap
+    part: int  # of its corpus
+    shard: int
+    row: int  # of the shard
+    start: int  # in tokens of the row
+    offset: int  # in tokens of the document
+    length: int
+
+
+def write_index(path: str, pieces: pa.Table, sources: Sequence[str]) -> None:
+    """Write the pieces (`INDEX`) of a set; `source` counts `sources`."""
+    num_slices = max(1, pieces.num_rows // SLICE_PIECES)
+    named = pieces.replace_schema_metadata({"sources": json.dumps(sources)})
+    exchange.write_slices(path, named, exchange.receiver_of(pieces["order"].to_numpy(), num_slices), num_slices)
+
+
+def find(folder: str, order: int) -> list[Found]:
+    """The pieces with this order in the set whose shards lie in `folder`."""
+    with store.open_input(store.join(folder, FILE)) as file, pa.ipc.open_file(file) as reader:
+        number = int(exchange.receiver_of(np.array([order], np.uint64), reader.num_record_batches)[0])
+        pieces, sources = reader.get_batch(number), json.loads(reader.schema.metadata[b"sources"])
+    mine = pieces.filter(pc.equal(pieces["order"], pa.scalar(order, pa.uint64())))
+    columns = [name for name in Found._fields if name != "source"]
+    return [Found(sources[row["source"]], *(row[name] for name in columns)) for row in mine.to_pylist()]
