@@ -25,6 +25,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+exports = typer.Typer(help="Hand packed rows to other trainers.", no_args_is_help=True)
+imports = typer.Typer(help="Take data that other tools have tokenised.", no_args_is_help=True)
+app.add_typer(exports, name="export")
+app.add_typer(imports, name="import")
 stdout = Console(width=None if sys.stdout.isatty() else 140)
 stderr = Console(stderr=True)
 
@@ -43,6 +47,12 @@ InProcessOption = Annotated[
     bool, typer.Option("--in-process", help="Run without Ray, one task after the other (for debugging).")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+SiteOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A TOML file about this machine: folder and size of the cache for shards on S3. Default: $TOKENLOOM_SITE."
+    ),
+]
 
 
 @app.command()
@@ -125,14 +135,15 @@ def train(
     stop_after: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many global steps; a later call continues.")
     ] = None,
+    site: SiteOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the stages of a build's plan from its newest checkpoint.
+    """Run the stages of a build's plan from its newest checkpoint. The build may still be running: what is not sealed yet is waited for.
 
     Example: tokenloom train out
     On many GPUs: torchrun --nproc-per-node 8 -m trainer.run --root out
     """
-    steps = _train(out, threads=threads, stop_after=stop_after, shards=shards)
+    steps = _train(out, threads=threads, stop_after=stop_after, shards=shards, site=site)
     if as_json:
         print(json.dumps(steps[-1]))
     else:
@@ -161,12 +172,13 @@ def inspect(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Trace a training step to its documents, or a document to its source. Computed from the plan; nothing needs to have been logged.
+    """Trace a training step to its documents, or a document to its source and to the steps that learn it. Computed, nothing was logged.
 
     Example: tokenloom inspect out --step 12
+    Example: tokenloom inspect out --document 0f3a...
     """
     from curriculum import inspect as tracing
-    from curriculum.show import show_step
+    from curriculum.show import show_document, show_step
 
     if (step is None) == (document is None):
         raise typer.BadParameter("give --step N or --document ID")
@@ -182,9 +194,13 @@ def inspect(
     row = tracing.inspect_document(out, str(document))
     if row is None:
         _fail(
-            f"no corpus of {out} kept a document {document}. It may have been dropped: see the rejects in the report."
+            f"no shard of {out} holds a document {document}. It may have been dropped: see the rejects in the report."
         )
-    print(json.dumps(row, indent=None if as_json else 1))
+        return
+    if as_json:
+        print(json.dumps(row))
+    else:
+        show_document(stdout, row)
 
 
 @app.command()
@@ -195,13 +211,16 @@ def verify(out: OutArgument, as_json: JsonOption = False) -> None:
     """
     from curriculum import verify as checking
 
-    with stderr.status("verifying") as status:
-        problems = checking.verify(out, on_file=lambda path: status.update(f"verifying {path}"))
+    with checking.VerifyProgress(stderr) as progress:
+        problems = checking.verify(out, observe=progress.observe)
+    leftovers = checking.leftovers(out)
     if as_json:
-        print(json.dumps({"problems": problems, **checking.summary(out)}))
+        print(json.dumps({"problems": problems, "leftovers": leftovers, **checking.summary(out)}))
     else:
         for problem in problems:
-            stdout.print(problem, style="red", highlight=False)
+            stdout.print(problem, style="red", highlight=False, markup=False, soft_wrap=True)
+        for leftover in leftovers:
+            stderr.print(leftover, highlight=False, markup=False, soft_wrap=True)
         if not problems:
             stdout.print("{shards} shards, {bytes:,} bytes: all as the lock says".format(**checking.summary(out)))
     if problems:
@@ -234,6 +253,56 @@ def run(
         return
     _show_trained(steps)
     stdout.print(f"report: {page}", soft_wrap=True, highlight=False)
+
+
+@exports.command("megatron")
+def export_to_megatron(
+    out: OutArgument,
+    dest: Annotated[
+        str, typer.Argument(help="Folder for the .bin/.idx pairs and blend.json: local or s3://bucket/prefix.")
+    ],
+    stage: Annotated[str | None, typer.Option(help="Only this stage's sources; all by default.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write packed rows as Megatron's .bin/.idx, one document of exactly seq_len tokens per row: stock GPTDataset keeps them aligned.
+
+    Example: tokenloom export megatron out megatron --stage general
+    """
+    from curriculum.export import export_megatron
+
+    with stderr.status("exporting") as status:
+        blend = export_megatron(
+            out, dest, stage=stage, on_shard=lambda path, done, total: status.update(f"{done}/{total} {path}")
+        )
+    if as_json:
+        print(json.dumps(blend))
+        return
+    for each in blend["stages"]:
+        stdout.print(f"[bold]{each['name']}[/]\n--data-path {each['data_path']} {each['arguments']}", soft_wrap=True)
+    for note in blend["notes"]:
+        stderr.print(f"note: {note}", highlight=False)
+
+
+@imports.command("megatron")
+def import_from_megatron(
+    prefixes: Annotated[list[str], typer.Argument(help="Prefixes of .bin/.idx pairs, with or without suffix.")],
+    to: Annotated[str, typer.Option(help="Folder for the corpus files: that of your manifest's corpora.")] = ".",
+    kind: Annotated[str, typer.Option(help="What the documents are: web, code, book, ...")] = "web",
+) -> None:
+    """Make corpora of data that Megatron's tools have tokenised: checks the indices and writes a corpus file for each pair.
+
+    Example: tokenloom import megatron tokens/web_text_document --to manifests/corpora
+    """
+    from curriculum.imported import write_corpus
+    from datapipe.schema import KINDS
+
+    if kind not in KINDS:
+        raise typer.BadParameter(f"--kind {kind!r}: write one of {', '.join(KINDS)}")
+    for prefix in prefixes:
+        stdout.print(write_corpus(prefix, to, kind=kind), soft_wrap=True, highlight=False)
+    stderr.print(
+        "Name them under `corpora` in a manifest, with `tokenizer: {path: ...}` of the tokenizer that made them."
+    )
 
 
 def _build(manifest: str, out: str, data: str, cpus: int | None, in_process: bool) -> "Built":
@@ -303,10 +372,15 @@ def main() -> None:
 def _foreseen() -> tuple[type[Exception], ...]:
     """Errors with a message for the user; evaluated, and so imported, only when there is an error."""
     from curriculum.curate import BuildError
+    from curriculum.export import ExportError
+    from curriculum.plan import PlanError
     from curriculum.report import ReportError
     from curriculum.training import TrainingError
+    from datapipe.megatron_file import MegatronFileError
     from datapipe.sample import SampleError
     from datapipe.shards import ShardError
+    from datapipe.site import SiteError
     from datapipe.store import StoreError
 
-    return ManifestError, BuildError, ReportError, SampleError, ShardError, StoreError, TrainingError
+    foreign = (ExportError, MegatronFileError, SampleError, ShardError, SiteError, StoreError)
+    return ManifestError, BuildError, PlanError, ReportError, TrainingError, *foreign

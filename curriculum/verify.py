@@ -1,88 +1,148 @@
-"""Does a build still say what it is? Checks files against the lock, and the plan against the lock; never writes."""
+"""Does a build still say what it is? Every file against the lock (`file_check`), the plan against the lock (`plan_check`); never writes.
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator
-from typing import Any
+Not covered: the corpora and what lies between them and the shards, of which the lock holds no hash. An index beside the shards is not
+checked either, only known.
+"""
 
-import numpy as np
+import os
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
 
+import pyarrow as pa
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from curriculum.file_check import File, Observer, check_files
 from curriculum.lock import read_lock
-from curriculum.plan import Plan, Stage
+from curriculum.plan import PLAN, Plan
+from curriculum.plan_check import AGAIN, plan_problems
+from curriculum.units import size
 from datapipe import store
-from datapipe.shards import ShardError, ShardReader
+from datapipe.shards import DOCS, TOKENS, docs_path, tokens_path
 
-CHUNK_BYTES = 8 * 2**20
-
-
-def verify(root: str, on_file: Callable[[str], None] = lambda path: None) -> list[str]:
-    """Problems found, in words; empty when every file is what the lock says. StoreError when there is no build at `root`."""
-    lock, lock_sha256 = read_lock(root)
-    problems = list(_tokenizer(root, lock))
-    for entry in lock["shards"]:
-        for file in entry["files"]:
-            on_file(file["path"])
-            problems += _shard(root, file, entry["seq_len"])
-    if not store.exists(store.join(root, "plan.json")):
-        return [*problems, "plan.json: is missing. Run `tokenloom build` again."]
-    plan = Plan.from_json(store.read_bytes(store.join(root, "plan.json")).decode())
-    if plan.lock != lock_sha256:
-        problems.append("plan.json: was made from another lock. Run `tokenloom build` again.")
-    for stage in plan.stages:
-        problems += _stage(stage, lock)
-    return problems
+S3_THREADS = 16  # a request waits longer than its bytes take to hash
+QUIET_SECONDS = 2.0  # without a terminal, at most one line in so many seconds
 
 
-def _tokenizer(root: str, lock: dict[str, Any]) -> Iterator[str]:
-    path = store.join(root, lock["tokenizer"]["path"])
-    if not store.exists(path):
-        yield f"{lock['tokenizer']['path']}: is missing."
-    elif _sha256(path) != lock["tokenizer"]["sha256"]:
-        yield f"{lock['tokenizer']['path']}: is not the tokenizer of the lock (sha256 differs)."
+def verify(root: str, *, observe: Observer = lambda done, total: None, threads: int | None = None) -> list[str]:
+    """Problems found, in words and in the order of the lock; empty when every file is what the lock says.
+
+    threads  that hash at once: the cores of this machine, for a build on S3 16
+
+    StoreError when there is no finished build at `root`, or its store refuses to be read.
+    """
+    lock, lock_sha256 = _read_lock(root)
+    if threads is None:
+        threads = S3_THREADS if store.is_s3(root) else os.cpu_count() or 1
+    found = check_files(_files(root, lock), observe, threads)
+    return [*(problem for problem in found if problem), *_plan_problems(root, lock, lock_sha256)]
 
 
-def _shard(root: str, file: dict[str, Any], seq_len: int) -> Iterator[str]:
-    for suffix in ("tokens", "docs"):
-        name = f"{file['path']}.{suffix}.arrow"
-        if not store.exists(store.join(root, name)):
-            yield f"{name}: is missing."
-            return
-        if (found := _sha256(store.join(root, name))) != file[f"sha256_{suffix}"]:
-            yield f"{name}: sha256 is {found[:12]}, the lock says {file[f'sha256_{suffix}'][:12]}. Delete it and build again."
-            return
-    try:
-        reader = ShardReader(store.join(root, file["path"]))
-        if (reader.rows, reader.seq_len) != (file["rows"], seq_len):
-            yield f"{file['path']}: holds {reader.rows} rows of {reader.seq_len}, the lock says {file['rows']} of {seq_len}."
-        for start in range(0, reader.rows, 1024):
-            rows = np.arange(start, min(start + 1024, reader.rows))
-            reader.read(rows)
-            reader.layout(rows)
-    except ShardError as error:
-        yield str(error)
-
-
-def _stage(stage: Stage, lock: dict[str, Any]) -> Iterator[str]:
-    known = {file["path"]: file["rows"] for entry in lock["shards"] for file in entry["files"]}
-    for source in stage.sources:
-        for shard in source.shards:
-            if known.get(shard.path) != shard.rows:
-                yield f"plan.json: stage {stage.name} reads {shard.path} with {shard.rows} rows, the lock has {known.get(shard.path)}."
-    planned = sum(source.rows_planned for source in stage.sources)
-    if planned != stage.rows:
-        yield f"plan.json: stage {stage.name} has {stage.rows} rows, its sources {planned}."
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with store.open_input(path) as source:
-        while chunk := source.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+def leftovers(root: str) -> list[str]:
+    """Folders below shards/ with files that the lock does not name, in words: nothing reads them, they only take space."""
+    lock, _ = _read_lock(root)
+    known = {entry["folder"]: {file["path"] for file in entry["files"]} for entry in lock["shards"]}
+    left: dict[str, list[int]] = {}
+    for path, size_bytes in _sizes(root).items():
+        name = path.removeprefix(store.join(root, ""))
+        folder, _, file = name.rpartition("/")
+        is_shard = folder not in known or file.startswith("shard-")  # an index beside the shards is no leftover
+        if is_shard and store.join(folder, file.partition(".")[0]) not in known.get(folder, ()):
+            left.setdefault(folder, []).append(size_bytes)
+    reason = "that the lock does not name, of another manifest or an unfinished build"
+    return [
+        f"{folder}: {len(sizes)} file{'s' if len(sizes) > 1 else ''} ({size(sum(sizes))}) {reason}. "
+        "Delete what no build of this folder needs."
+        for folder, sizes in sorted(left.items())
+    ]
 
 
 def summary(root: str) -> dict[str, int]:
     """What there is to verify: shards and bytes."""
-    lock = json.loads(store.read_bytes(store.join(root, "lock.json")))
+    lock, _ = _read_lock(root)
     files = [file for entry in lock["shards"] for file in entry["files"]]
     return {"shards": len(files), "bytes": sum(file["bytes"] for file in files)}
+
+
+class VerifyProgress:
+    """A bar in bytes on stderr, plain lines when that is no terminal; pass `observe` to `verify`."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bar = Progress(
+            TextColumn("verifying"),
+            BarColumn(24),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=None)
+        self._said = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def observe(self, done: int, total: int) -> None:
+        """So many bytes of all are hashed."""
+        self._bar.update(self._task, completed=done, total=total)
+        if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
+            self._said = time.monotonic()
+            self.console.print(f"verified {size(done)} of {size(total)}", highlight=False)
+
+
+def _read_lock(root: str) -> tuple[dict[str, Any], str]:
+    try:
+        return read_lock(root)
+    except ValueError as error:
+        raise store.StoreError(store.join(root, "lock.json"), f"is damaged ({error})", AGAIN) from error
+
+
+def _sizes(root: str) -> dict[str, int]:
+    """Every file below shards/ with its size: one listing, where asking for each would be a request each on S3."""
+    return {info.path: info.size_bytes for info in store.glob(store.join(root, "shards"))}
+
+
+def _files(root: str, lock: dict[str, Any]) -> list[File]:
+    sizes = _sizes(root)
+
+    def file(name: str, sha256: str, schema: pa.Schema | None) -> File:
+        path = store.join(root, name)
+        size_bytes = sizes.get(path)
+        if size_bytes is None and store.exists(path):  # not below shards/, or behind a link to a folder
+            size_bytes = store.stat(path).size_bytes
+        return File(name, path, sha256, size_bytes, schema)
+
+    files = [file(lock["tokenizer"]["path"], lock["tokenizer"]["sha256"], None)]
+    for shard in (shard for entry in lock["shards"] for shard in entry["files"]):
+        files.append(file(tokens_path(shard["path"]), shard["sha256_tokens"], TOKENS))
+        files.append(file(docs_path(shard["path"]), shard["sha256_docs"], DOCS))
+    return files
+
+
+def _plan_problems(root: str, lock: dict[str, Any], lock_sha256: str) -> Iterator[str]:
+    path = store.join(root, PLAN)
+    if not store.exists(path):
+        yield f"{PLAN}: is missing. {AGAIN}"
+        return
+    try:
+        plan = Plan.from_json(store.read_bytes(path).decode())
+    except (ValueError, KeyError, TypeError) as error:
+        yield f"{PLAN}: cannot be read ({error}). {AGAIN}"
+        return
+    if plan.is_live:
+        yield f"{PLAN}: its build has not ended: wait for it, or start it again."
+        return
+    if plan.lock != lock_sha256:
+        yield f"{PLAN}: was made from another lock. {AGAIN}"
+    yield from plan_problems(plan, lock)

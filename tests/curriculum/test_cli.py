@@ -101,7 +101,7 @@ def test_a_build_can_be_planned_inspected_and_verified(tokenloom: Call, built: P
     assert "?" not in out
     step = json.loads(tokenloom("inspect", built, "--step", 0, "--json")[1])
     document = step["rows"][0]["pieces"][0]["doc"]
-    assert json.loads(tokenloom("inspect", built, "--document", document)[1])["id"] == document
+    assert json.loads(tokenloom("inspect", built, "--document", document, "--json")[1])["id"] == document
     assert "origin" in tokenloom("inspect", built, "--step", 0)[1]
     assert tokenloom("inspect", built, "--document", "0" * 32)[0] == 1
     assert tokenloom("inspect", built, "--step", 10**6)[0] == 1
