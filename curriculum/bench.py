@@ -1,115 +1,156 @@
-"""What packing and feeding cost on this machine, beside its limits: `python -m curriculum.bench [--tokens 50e6] [--docs 1e6]`.
+"""What packing and feeding cost on this machine, beside its limits and beside others.
 
-Figures are per CPU second of this process, the best of three passes; on a busy machine they still come out low. The yardsticks are a
-gather of shuffled rows from a memory-mapped file of int32 (it decodes, checks and labels nothing), and reading the same tokens from zstd
-Parquet, row group by row group in file order. The tokens are phrases of Zipf-distributed ids from a bank of phrases: they compress to
-1.0 byte per token (text: 0.7 to 0.9) and have the entropy of text (9.3 bits). About two minutes and 0.5 GB of temporary files.
+    python -m curriculum.bench                           all of it, with megatron-core; about five minutes, 2 GB of temporary files
+    python -m curriculum.bench pack loaders --peers PY   also TRL, mosaicml-streaming and LitData; PY is an interpreter that has them
+
+Parts: pack (documents to rows), loaders (the same rows of 4,096 through every loader), feed (other shapes), growth (plans of 10^6 to 10^12
+tokens), text (bytes per token). Figures are per CPU second of the process that works, children included, the best of three passes; on
+a busy machine they still come out low. The limit is a gather of shuffled rows from a memory-mapped file of int32: it decodes, checks and
+labels nothing. Tokens are the Python sources of this installation through a byte-level BPE trained on them.
 """
 
 import argparse
+import dataclasses
 import os
+import resource
+import sys
 import tempfile
 import time
-from collections.abc import Callable
-from fractions import Fraction
+from collections.abc import Callable, Iterator
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from curriculum.bench_data import Sources, one_stage, text_tokens, three_sources, web_lengths, write_shards
+from curriculum.bench_peers import Data, measure_loader, run_packer, run_peer, write_source
 from curriculum.feed import Feed
-from curriculum.mixture import bounds
-from curriculum.plan import BatchSegment, Plan, Shard, Source, Stage
+from curriculum.order import BLOCK_ROWS, Order
+from curriculum.plan import Plan, Source
 from datapipe import pack
-from datapipe.shards import BATCH_TOKENS, Piece, ShardWriter, tokens_path
+from datapipe.shards import docs_path, tokens_path
 
-VOCABULARY = 151_552  # GLM-4.5's
-SHARES = {"web": Fraction(60, 100), "code": Fraction(28, 100), "math": Fraction(12, 100)}
-SHARDS_PER_SOURCE = 3
+PARTS = ("pack", "loaders", "feed", "growth", "text")
 SHAPES = ((256, 8), (4096, 8), (4096, 64), (32_768, 8))  # (seq_len, rows of a batch)
 ROW_LENGTHS = (4096, 32_768, 131_072)
 FEED_CACHE_BYTES = 64 << 20  # less than the data: no pass is fed from memory
+PLANNED = (10**6, 10**9, 10**12)  # tokens
+LINEAGE_ROWS = 4096  # of a global batch of 16 Mi tokens
 PASSES = 3
 
 
-def web_lengths(count: int, seed: int = 0) -> np.ndarray:
-    """Tokens per document: three log-normals (short web, web, long tail; mean 1,919, median 666), at least 16."""
-    rng = np.random.default_rng(seed)
-    kind = rng.choice(3, count, p=[0.7, 0.2, 0.1])
-    lengths = rng.lognormal(np.array([6.3, 6.6, 8.5])[kind], np.array([1.1, 1.4, 1.2])[kind])
-    return np.maximum(lengths.astype(np.int64), 16)
-
-
-def phrases(count: int, seed: int = 0, *, bank: int = 300_000, mean_length: int = 6) -> np.ndarray:
-    """uint32 (count,) tokens that repeat themselves about as text does."""
-    rng = np.random.default_rng(seed)
-    lengths = rng.geometric(1 / mean_length, bank)
-    tokens = _zipf(rng, int(lengths.sum()), VOCABULARY, 1.1).astype(np.uint32)  # frequent ids are small, as in BPE
-    drawn = _zipf(rng, 2 * count // mean_length, bank, 1.0001)
-    begin, length = (np.cumsum(lengths) - lengths)[drawn], lengths[drawn]
-    place = np.repeat(begin - (np.cumsum(length) - length), length) + np.arange(length.sum())
-    return tokens[place[:count]]
-
-
-def _zipf(rng: np.random.Generator, count: int, size: int, exponent: float) -> np.ndarray:
-    """Draws of 0..size-1 with a density that falls as rank ** -exponent, by inversion."""
-    power = 1 - exponent
-    drawn = (1 + rng.random(count) * ((size + 1) ** power - 1)) ** (1 / power) - 1
-    return np.minimum(drawn.astype(np.int64), size - 1)
-
-
-def write_shards(root: Path, tokens: np.ndarray, seq_len: int, batch_rows: int) -> Plan:
-    """Cut the tokens into documents, pack them (concat), and plan one stage that is about one epoch of them."""
-    sources, rest = [], tokens
-    for (name, share), bound in zip(SHARES.items(), bounds(list(SHARES.values())), strict=True):
-        mine, rest = np.split(rest, [int(tokens.size * share)])
-        parts = [(f"{name}-{number}", part) for number, part in enumerate(np.array_split(mine, SHARDS_PER_SOURCE))]
-        shards = tuple(Shard(path, _write_shard(str(root / path), part, seq_len)) for path, part in parts)
-        sources.append(Source(name, name, "all", bound, shards, 0))
-    steps = sum(source.rows_built for source in sources) // batch_rows
-    stage = Stage("bench", seq_len, "concat", steps, (BatchSegment(0, batch_rows),), tuple(sources), 1e4, 0.0, 0.0, 1)
-    return Plan("bench", "1", 1, "", "", {}, {}, {}, (stage,))
-
-
-def _write_shard(prefix: str, tokens: np.ndarray, seq_len: int) -> int:
-    """Write the tokens as documents of web lengths; returns the number of rows."""
-    lengths = web_lengths(tokens.size // 500)
-    lengths = lengths[np.cumsum(lengths) <= tokens.size]
-    packing = pack.concat(lengths, seq_len)
-    stream = np.zeros(packing.num_rows * seq_len, np.uint32)
-    stream[: lengths.sum()] = tokens[: lengths.sum()]
-    with ShardWriter(prefix, seq_len=seq_len, source="bench/all") as writer:
-        for row_tokens, row in zip(stream.reshape(-1, seq_len), packing.rows(), strict=True):
-            writer.add(row_tokens, [Piece(f"{document:032x}", start, length) for document, _, start, length in row])
-    return packing.num_rows
-
-
-def tokens_per_second(num_tokens: int, run: Callable[[], object]) -> float:
-    """The best of some passes, per CPU second."""
+def cpu_seconds(run: Callable[[], object]) -> float:
+    """CPU seconds of one call, the least of some."""
     seconds = []
     for _ in range(PASSES):
         started = time.process_time()
         run()
         seconds.append(time.process_time() - started)
-    return num_tokens / min(seconds)
+    return min(seconds)
 
 
-def gather_memmap(path: Path, seq_len: int, batch_rows: int) -> None:
-    """The limit: rows in shuffled order from a memory-mapped file, as int64 with one token of overlap."""
-    tokens = np.memmap(path, np.int32, "r")
-    order = np.random.default_rng(1).permutation(tokens.size // seq_len - 1)
-    for step in range(order.size // batch_rows):
-        batch = np.empty((batch_rows, seq_len + 1), np.int64)
-        for k, row in enumerate(order[step * batch_rows : (step + 1) * batch_rows].tolist()):
-            batch[k] = tokens[row * seq_len : (row + 1) * seq_len + 1]
+def bench_pack(num_docs: int, peers: str | None) -> None:
+    print(f"packing {num_docs:,} documents of web lengths")
+    print(f"{'':26}{'row':>8}{'k docs/s':>10}{'rows':>10}{'over bound':>12}{'cut though they fit':>21}")
+    lengths = web_lengths(num_docs)
+    for method, packer in pack.PACKERS.items():
+        for seq_len in ROW_LENGTHS:
+            started = time.process_time()
+            packing = packer(lengths, seq_len)
+            speed = num_docs / (time.process_time() - started) / 1e3
+            over = packing.num_rows - -(-int(lengths.sum()) // seq_len)
+            cut = f"{packing.avoidable_cuts / num_docs:.1%}"
+            print(f"{method:26}{seq_len:8,}{speed:10,.0f}{packing.num_rows:10,}{over:12,}{cut:>21}")
+    for peer in ("trl", "trl-1000") if peers else ():
+        found = run_packer(str(peers), peer, lengths, 32_768)
+        if isinstance(found, str):
+            print(found)
+        else:
+            name, speed = f"{peer}, {found['documents']:,} docs", found["documents_per_cpu_s"] / 1e3
+            print(f"{name:26}{32_768:8,}{speed:10,.0f}{found['rows']:10,}{found['rows_over_bound']:12,}")
 
 
-def read_parquet(path: Path) -> None:
-    file = pq.ParquetFile(path)
-    for group in range(file.num_row_groups):
-        file.read_row_group(group, use_threads=False)["tokens"].to_numpy().astype(np.int64)
+class Ours:
+    """The feed as the peers' harness drives a loader."""
+
+    def __init__(self, data: Data, sources: Sources) -> None:
+        self.data, self.sources = data, sources
+
+    def write(self) -> None:
+        self.plan = write_shards(
+            self.data.work, self.sources, seq_len=self.data.seq_len, batch_rows=self.data.batch, shard_tokens=1 << 25
+        )
+
+    def open(self, state: int | None) -> Iterator[Any]:
+        feed = Feed(self.plan, str(self.data.work), cache_bytes=FEED_CACHE_BYTES)
+        for step in range(state or 0, self.plan.steps):
+            yield feed.batch(0, step)
+
+    def state(self, opened: Iterator[Any], step: int) -> int:
+        return step
+
+    def tokens(self, batch: Any) -> np.ndarray:
+        return batch.tokens
+
+
+def bench_loaders(sources: Sources, folder: Path, peers: str | None) -> None:
+    """The same tokens, rows of 4,096 in batches of 8, through every loader, each in processes of its own."""
+    total = sum(tokens.size for tokens, _ in sources.values())
+    print(f"\nloading {total:,} tokens, rows of 4,096 in batches of 8; first batches in CPU ms")
+    head = ("", "M tokens/CPU s", "first batch", "after resume", "state, bytes", "bytes/token")
+    print("".join(f"{name:>{width}}" for name, width in zip(head, (10, 16, 13, 14, 14, 13), strict=True)))
+    raw = folder / "raw"
+    raw.mkdir()
+    for name, (tokens, lengths) in sources.items():
+        write_source(raw, name, tokens, lengths)
+    (folder / "ours").mkdir()
+    data = Data(raw, folder / "ours", 4096, 8)
+    _show_loader("ours", measure_loader(Ours(data, sources), data, 5.0), total)
+    for peer, python in (
+        ("memmap", sys.executable),
+        ("megatron", sys.executable),
+        ("mosaic", peers),
+        ("litdata", peers),
+    ):
+        if python:
+            _show_loader(peer, run_peer(python, peer, raw, seq_len=4096), total)
+
+
+def _show_loader(name: str, found: dict[str, Any] | str, total: int) -> None:
+    if isinstance(found, str):
+        print(f"{found}")
+        return
+    columns = (
+        f"{found['tokens_per_cpu_s'] / 1e6:.1f}",
+        f"{found['first_batch_cpu_ms']:.1f}",
+        f"{found['resume_first_batch_cpu_ms']:.1f}",
+        f"{found['resume_state_bytes']:,}",
+        f"{found['bytes_on_disk'] / total:.2f}",
+    )
+    note = found.get("note", "zstd, checked at every read; labels, positions, borders, weights")
+    print(
+        f"{name:>10}" + "".join(f"{c:>{w}}" for c, w in zip(columns, (16, 13, 14, 14, 13), strict=True)) + f"  {note}"
+    )
+
+
+def bench_feed(sources: Sources, folder: Path) -> None:
+    total = sum(tokens.size for tokens, _ in sources.values())
+    print(f"\nfeeding {total:,} tokens in other shapes")
+    head = ("row", "rows", "M tokens/CPU s", "first batch, CPU ms", "lineage of 4,096 rows, s", "MB beyond the cache")
+    print("".join(f"{name:>{width}}" for name, width in zip(head, (8, 6, 16, 21, 26, 21), strict=True)))
+    for seq_len, batch_rows in SHAPES:
+        plan = write_shards(folder, sources, seq_len=seq_len, batch_rows=batch_rows)
+        first = cpu_seconds(lambda plan=plan: Feed(plan, str(folder)).batch(0, plan.steps // 2))  # type: ignore[misc]
+        speed = plan.stages[0].tokens / cpu_seconds(partial(run_feed, plan, folder)) / 1e6
+        large = one_stage(
+            list(plan.stages[0].sources), seq_len=seq_len, batch_rows=min(LINEAGE_ROWS, plan.stages[0].rows)
+        )
+        lineage = cpu_seconds(lambda large=large: Feed(large, str(folder)).lineage(0, 0))  # type: ignore[misc]
+        with get_context("spawn").Pool(1) as pool:
+            memory = pool.apply(memory_mb, (plan, folder))
+        print(f"{seq_len:8,}{batch_rows:6}{speed:16.1f}{first * 1e3:21.1f}{lineage:26.2f}{memory:21.0f}")
 
 
 def run_feed(plan: Plan, root: Path) -> None:
@@ -118,58 +159,92 @@ def run_feed(plan: Plan, root: Path) -> None:
         feed.batch(0, step)
 
 
-def bench_pack(num_docs: int) -> None:
-    print(f"packing {num_docs:,} documents of web lengths")
-    print(f"{'':10}{'row':>8}{'M docs/s':>10}{'rows':>10}{'over bound':>12}{'cut though they fit':>21}")
-    lengths = web_lengths(num_docs)
-    for method, packer in pack.PACKERS.items():
-        for seq_len in ROW_LENGTHS:
-            started = time.process_time()
-            packing = packer(lengths, seq_len)
-            speed = num_docs / (time.process_time() - started) / 1e6
-            bound, cut = -(-int(lengths.sum()) // seq_len), packing.cut_documents / num_docs
-            print(
-                f"{method:10}{seq_len:8,}{speed:10.2f}{packing.num_rows:10,}{packing.num_rows - bound:12,}{cut:21.1%}"
-            )
+def memory_mb(plan: Plan, root: Path) -> float:
+    """How far the peak memory of this process grows while it feeds the plan, without the cache it gives the feed."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run_feed(plan, root)
+    return ((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 - FEED_CACHE_BYTES) / 1e6
 
 
-def bench_feed(num_tokens: int, folder: Path) -> None:
-    tokens = phrases(num_tokens)
-    raw, parquet = folder / "tokens.int32", folder / "tokens.parquet"
-    tokens.astype(np.int32).tofile(raw)
-    table = pa.table({"tokens": tokens.astype(np.int32)})
-    pq.write_table(table, parquet, row_group_size=16 * BATCH_TOKENS, use_dictionary=False, compression="zstd")
-    speed = tokens_per_second(num_tokens, partial(read_parquet, parquet)) / 1e6
-    print(f"\nfeeding {num_tokens:,} tokens, M tokens per CPU second; Parquet row groups in file order: {speed:.0f}")
+def bench_growth(text: np.ndarray, folder: Path) -> None:
+    """Start and resume of plans of any size: every shard that a batch needs is a link to one real shard."""
+    real = write_shards(folder, three_sources(text, 4 << 20), seq_len=4096, batch_rows=8, shard_tokens=1 << 40).stages[
+        0
+    ]
+    print("\ngrowth: CPU ms from plan.json to the first batch of 8 rows of 4,096")
     print(
-        f"{'row':>8}{'rows':>6}{'feed':>8}{'memmap':>8}{'feed/memmap':>13}{'bytes/token':>13}{'first batch, CPU ms':>21}"
+        f"{'planned tokens':>20}{'shards':>12}{'plan.json, bytes':>18}{'at the start':>14}{'in the middle':>15}{'at the end':>12}"
     )
-    for seq_len, batch_rows in SHAPES:
-        root = folder / f"{seq_len}-{batch_rows}"
-        root.mkdir()
-        plan = write_shards(root, tokens, seq_len, batch_rows)
-        size = sum(
-            os.path.getsize(tokens_path(str(root / s.path))) for each in plan.stages[0].sources for s in each.shards
-        )
-        started = time.process_time()
-        Feed(plan, str(root)).batch(0, plan.steps // 2)
-        first_ms = (time.process_time() - started) * 1e3
-        planned = plan.stages[0].tokens
-        fed = tokens_per_second(planned, partial(run_feed, plan, root)) / 1e6
-        limit = tokens_per_second(num_tokens, partial(gather_memmap, raw, seq_len, batch_rows)) / 1e6
+    for planned in PLANNED:
+        factor = max(1, planned // real.tokens)
+        sources = [
+            dataclasses.replace(s, folder=f"{planned}/{s.name}", rows=s.rows * factor, num_shards=factor)
+            for s in real.sources
+        ]
+        plan = one_stage(sources, seq_len=4096, batch_rows=8)
+        steps = (0, plan.steps // 2, plan.steps - 1)
+        for step in steps:
+            link_shards(plan, real.sources, folder, step)
+        times = [1e3 * cpu_seconds(partial(first_batch, plan.to_json(), folder, step)) for step in steps]
+        shards = sum(source.num_shards for source in sources)
         print(
-            f"{seq_len:8,}{batch_rows:6}{fed:8.1f}{limit:8.0f}{fed / limit:13.2f}{size / planned:13.3f}{first_ms:21.1f}"
+            f"{plan.stages[0].tokens:20,}{shards:12,}{len(plan.to_json()):18,}{times[0]:14.1f}{times[1]:15.1f}{times[2]:12.1f}"
         )
+
+
+def first_batch(text: str, root: Path, step: int) -> None:
+    Feed(Plan.from_json(text), str(root)).batch(0, step)
+
+
+def link_shards(plan: Plan, real: tuple[Source, ...], root: Path, step: int) -> None:
+    """Links for the shards of the blocks of rows around a step."""
+    order, block = Order(plan.stages[0]), plan.stages[0].rows_before(step) // BLOCK_ROWS
+    for number in (max(0, block - 1), block, block + 1):
+        located = order.locate(number)
+        for source, shard in set(zip(located.source.tolist(), located.shard.tolist(), strict=True)):
+            link = root / plan.stages[0].sources[source].shard(shard).path
+            link.parent.mkdir(parents=True, exist_ok=True)
+            for name in (tokens_path, docs_path):
+                if not (place := Path(name(str(link)))).exists():
+                    place.symlink_to(root / name(real[source].shard(0).path))
+
+
+def bench_text(tokens: np.ndarray, lengths: np.ndarray, chars_per_token: float, folder: Path) -> None:
+    plan = write_shards(folder, {"text": (tokens, lengths)}, seq_len=4096, batch_rows=8)
+    shards = [str(folder / shard.path) for shard in plan.stages[0].sources[0].shards]
+    sizes = [sum(os.path.getsize(name(shard)) for shard in shards) / tokens.size for name in (tokens_path, docs_path)]
+    print(
+        f"\ntext: {tokens.size:,} tokens of {chars_per_token:.2f} characters, documents of {lengths.mean():,.0f} tokens: "
+        f"{sum(sizes):.3f} bytes per token, of which {sizes[1]:.3f} say which documents they are of"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m curriculum.bench", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--tokens", type=float, default=50e6, help="tokens to feed (default: 50e6)")
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument("--tokens", type=float, default=100e6, help="tokens to feed (default: 100e6)")
     parser.add_argument("--docs", type=float, default=1e6, help="documents to pack (default: 1e6)")
+    parser.add_argument("--peers", metavar="PYTHON", help="interpreter with mosaicml-streaming, litdata and trl")
     arguments = parser.parse_args()
-    bench_pack(int(arguments.docs))
-    with tempfile.TemporaryDirectory(prefix="tokenloom-bench-") as folder:
-        bench_feed(int(arguments.tokens), Path(folder))
+    if unknown := set(arguments.parts) - set(PARTS):
+        parser.error(f"there is no part {min(unknown)!r}; there are {', '.join(PARTS)}")
+    parts = arguments.parts or PARTS
+    if "pack" in parts:
+        bench_pack(int(arguments.docs), arguments.peers)
+    if not set(parts) - {"pack"}:
+        return
+    text, lengths, chars_per_token = text_tokens()
+    with tempfile.TemporaryDirectory(prefix="tokenloom-bench-") as name:
+        folder = Path(name)
+        sources = three_sources(text, int(arguments.tokens))
+        if "loaders" in parts:
+            bench_loaders(sources, folder, arguments.peers)
+        if "feed" in parts:
+            bench_feed(sources, folder)
+        if "growth" in parts:
+            bench_growth(text, folder)
+        if "text" in parts:
+            bench_text(text, lengths, chars_per_token, folder)
 
 
 if __name__ == "__main__":
