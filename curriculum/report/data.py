@@ -7,12 +7,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from curriculum.plan import Plan
+from curriculum.lock import FORMAT
+from curriculum.plan import PLAN, Plan, PlanError
 from datapipe import store
-
-LOCK_FORMAT = 1
 
 
 class ReportError(Exception):
@@ -95,24 +95,42 @@ class Corpus:
 
 @dataclass(frozen=True)
 class ShardSet:
-    """The packed rows of one bucket for one row length; `tokens` does not count `padding`."""
+    """The packed rows of one bucket in one packing; `tokens` does not count `padding`."""
 
     corpus: str
     bucket: str
-    pack: str
+    method: str
     seq_len: int
+    related: bool  # whether related documents (the files of a repository) share rows
+    fill: tuple[str, ...]  # corpora whose short documents fill gaps of the rows they are packed with
+    folder: str
     rows: int
     tokens: int
+    tokens_by_source: Mapping[str, int]  # its own and those of fillers
     padding: int
     documents: int
     pieces: int
     cut_documents: int
+    cut_tokens: int  # all tokens of the documents that are cut
+    avoidable_cuts: int  # documents that are cut though a row would have held them
     num_files: int
     size_bytes: int
 
     @property
     def source(self) -> str:
         return f"{self.corpus}/{self.bucket}"
+
+    @property
+    def filled(self) -> int:
+        """Tokens of other sources in its rows."""
+        return self.tokens - self.tokens_by_source.get(self.source, 0)
+
+    @property
+    def packing(self) -> str:
+        """How it is packed, in words: `best_fit, together, gaps filled by qa`."""
+        filled = f"gaps filled by {' and '.join(self.fill)}" if self.fill and self.corpus not in self.fill else ""
+        fills = "fills gaps of others" if self.corpus in self.fill else ""
+        return ", ".join(filter(None, (self.method, "together" if self.related else "", filled, fills)))
 
 
 @dataclass(frozen=True)
@@ -126,6 +144,11 @@ class Lock:
     corpora: tuple[Corpus, ...]
     shards: tuple[ShardSet, ...]
 
+    @cached_property
+    def shards_in(self) -> Mapping[str, ShardSet]:
+        """The shard sets by their folder, which a source of the plan names."""
+        return {shards.folder: shards for shards in self.shards}
+
 
 def read_lock(root: str) -> Lock | None:
     """The lock of the build at `root`, or None while there is none. Raises ReportError for another format."""
@@ -134,10 +157,8 @@ def read_lock(root: str) -> Lock | None:
         return None
     raw = store.read_bytes(path)
     data = json.loads(raw)
-    if data["format"] != LOCK_FORMAT:
-        raise ReportError(
-            f"{path}: format {data['format']}, this version reads {LOCK_FORMAT}: run `tokenloom build` again"
-        )
+    if data["format"] != FORMAT:
+        raise ReportError(f"{path}: format {data['format']}, this version reads {FORMAT}: run `tokenloom build` again")
     return Lock(
         name=data["name"],
         version=str(data["version"]),
@@ -151,9 +172,14 @@ def read_lock(root: str) -> Lock | None:
 
 
 def read_plan(root: str) -> Plan | None:
-    """The plan of the build at `root`, or None while there is none."""
-    path = store.join(root, "plan.json")
-    return Plan.from_json(store.read_bytes(path).decode()) if store.exists(path) else None
+    """The plan of the build at `root`, or None while there is none. Raises ReportError for another format."""
+    path = store.join(root, PLAN)
+    if not store.exists(path):
+        return None
+    try:
+        return Plan.from_json(store.read_bytes(path).decode())
+    except PlanError as error:
+        raise ReportError(f"{path}: {error}") from error
 
 
 def corpus_names(lock: Lock | None, plan: Plan | None) -> list[str]:
@@ -164,10 +190,11 @@ def corpus_names(lock: Lock | None, plan: Plan | None) -> list[str]:
 
 
 def bucket_order(lock: Lock | None, sources: Iterable[str]) -> list[str]:
-    """Source names ("corpus/bucket") in the order of the lock; the ones it does not know come last, sorted."""
+    """Source names ("corpus/bucket") in the order of the lock; those that it does not know come last, as they are given."""
     known = [f"{corpus.name}/{bucket.name}" for corpus in (lock.corpora if lock else ()) for bucket in corpus.buckets]
-    rank = {name: position for position, name in enumerate(known)}
-    return sorted(set(sources), key=lambda name: (rank.get(name, len(rank)), name))
+    given = list(dict.fromkeys(sources))
+    rank = {name: position for position, name in enumerate(dict.fromkeys([*known, *given]))}
+    return sorted(given, key=lambda name: rank[name])
 
 
 def _corpus(name: str, data: dict[str, Any]) -> Corpus:
@@ -193,6 +220,15 @@ def _step(data: dict[str, Any]) -> StepCount:
 
 
 def _shard_set(data: dict[str, Any]) -> ShardSet:
-    names = ("corpus", "bucket", "pack", "seq_len", "rows", "tokens", "padding", "documents", "pieces", "cut_documents")
-    size_bytes = sum(file["bytes"] for file in data["files"])
-    return ShardSet(**{name: data[name] for name in names}, num_files=len(data["files"]), size_bytes=size_bytes)
+    names = ("corpus", "bucket", "folder", "rows", "tokens", "tokens_by_source", "padding", "documents", "pieces")
+    cuts = ("cut_documents", "cut_tokens", "avoidable_cuts")
+    packing = data["packing"]
+    return ShardSet(
+        method=packing["method"],
+        seq_len=packing["seq_len"],
+        related=packing["related"],
+        fill=tuple(packing["fill"]),
+        num_files=len(data["files"]),
+        size_bytes=sum(file["bytes"] for file in data["files"]),
+        **{name: data[name] for name in (*names, *cuts)},
+    )

@@ -25,8 +25,8 @@ def notes(lock: Lock | None, plan: Plan | None, run: Run | None, repeats: list[R
     found: list[Note] = []
     if lock:
         found += [*_corpora(lock), *_packing(lock)]
-    if lock and plan:
-        found += _stale_plan(lock, plan)
+    if plan:
+        found += _unfinished(lock, plan) if plan.is_live else _stale_plan(lock, plan)
     found += _epochs(repeats)
     if run:
         found += _training(run)
@@ -51,13 +51,18 @@ def _packing(lock: Lock) -> Iterator[Note]:
         room = shards.rows * shards.seq_len
         if room and shards.padding > MUCH_PADDING * room:
             share = percent(shards.padding / room)
-            yield Note(
-                shards.source, f"{share} of its {compact(shards.seq_len)}-token rows is padding ({shards.pack})."
-            )
+            text = f"{share} of its {compact(shards.seq_len)}-token rows is padding ({shards.packing})."
+            yield Note(shards.source, text)
 
 
-def _stale_plan(lock: Lock, plan: Plan) -> Iterator[Note]:
-    if plan.lock != lock.sha256:
+def _unfinished(lock: Lock | None, plan: Plan) -> Iterator[Note]:
+    waiting = " and ".join(stage.name for stage in plan.stages if stage.is_open)
+    text = f"{waiting} still being built" if waiting else "all stages are laid out, shards are still being written"
+    yield Note("build", f"still running: {text}{'; lock.json is of an earlier build' if lock else ''}.")
+
+
+def _stale_plan(lock: Lock | None, plan: Plan) -> Iterator[Note]:
+    if lock and plan.lock != lock.sha256:
         text = f"made from lock {short(plan.lock)}, but the lock here is {short(lock.sha256)}: run `tokenloom build` again."
         yield Note("plan.json", text)
 
@@ -79,4 +84,6 @@ def _training(run: Run) -> Iterator[Note]:
     waited = sum(stage.seconds["wait"] for stage in run.stages.values())
     total = sum(stage.seconds["step"] for stage in run.stages.values())
     if total and waited > MUCH_WAITING * total:
-        yield Note("training", f"{percent(waited / total)} of the time was spent waiting for data.")
+        building = sum(stage.seconds["build"] for stage in run.stages.values())
+        why = ", mostly because the build was still running" if building > waited / 2 else ""
+        yield Note("training", f"{percent(waited / total)} of the time was spent waiting for data{why}.")

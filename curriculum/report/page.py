@@ -18,6 +18,7 @@ from markupsafe import Markup
 from curriculum.model_shape import ModelShape
 from curriculum.plan import Plan
 from curriculum.report import formatting
+from curriculum.report.areas import mixture_chart
 from curriculum.report.bars import Bar, stacked
 from curriculum.report.corpora import corpus_view
 from curriculum.report.data import Lock, ReportError, ShardSet, read_lock, read_plan
@@ -26,7 +27,7 @@ from curriculum.report.mixture import MANY_EPOCHS, SourceMix, StageMix, mixture,
 from curriculum.report.notes import notes
 from curriculum.report.palette import Palette, palette
 from curriculum.report.rejects import Reject, read_rejects
-from curriculum.report.timeline import timeline
+from curriculum.report.timeline import timeline, token_spans
 from curriculum.report.training import (
     load_chart,
     loss_chart,
@@ -46,7 +47,7 @@ FOLDER = Path(__file__).parent
 class Fill:
     """Shard sets that are packed alike, together."""
 
-    pack: str
+    packing: str
     seq_len: int
     sets: tuple[ShardSet, ...]
 
@@ -100,6 +101,7 @@ def render(lock: Lock | None, plan: Plan | None, run: Run | None, rejects: list[
         many_epochs=MANY_EPOCHS,
         fills=_fills(lock) if lock else [],
         stages=[(span.number, span.name) for span in spans] or [(mix.number, mix.stage.name) for mix in mixes],
+        shares=mixture_chart(plan, lock, run, colours, token_spans(plan)) if plan else None,
         timeline=timeline(plan, run) if plan else [],
         loss=loss_chart(run, spans) if run else None,
         losses=source_charts(run, spans, colours) if run else [],
@@ -119,32 +121,39 @@ def fill(tokens: int, padding: int) -> float | None:
 
 
 def _bars(mix: StageMix, colours: Palette) -> list[Bar]:
-    """Planned, built and consumed, each filling the width."""
+    """Planned (also at both ends, where the shares change on the way), built and consumed, each filling the width."""
 
-    def bar(label: str, note: str, kind: str) -> Bar:
-        return stacked(label, note, [_part(source, kind, colours) for source in mix.sources])
+    def bar(kind: str, note: str) -> Bar:
+        return stacked(kind, note, [_part(source, kind, colours) for source in mix.sources])
 
+    if mix.stage.is_open:
+        return []
     total = formatting.compact
-    bars = [
-        bar("planned", f"{total(mix.planned)} tokens", "planned"),
-        bar("built", f"{total(mix.built)} tokens", "built"),
-    ]
+    bars = [bar("planned", f"{total(mix.planned)} tokens")]
+    if mix.changes:
+        bars += [bar("begin", "share of tokens"), bar("end", "share of tokens")]
+    if mix.built is not None:
+        bars.append(bar("built", f"{total(mix.built)} tokens"))
     if mix.started:
-        bars.append(bar("consumed", f"{total(mix.consumed)} learned", "consumed"))
+        bars.append(bar("consumed", f"{total(mix.consumed)} learned"))
     return bars
 
 
 def _part(source: SourceMix, kind: str, colours: Palette) -> tuple[str, str, float, str]:
-    amount, share = getattr(source, kind), getattr(source, f"{kind}_share")
-    tip = f"{source.name}: {formatting.compact(amount)} tokens {kind}, {formatting.percent(share)}"
+    share = getattr(source, f"{kind}_share")
+    if kind in ("begin", "end"):
+        amount, tip = share, f"{source.name}: {formatting.percent(share)} at the {kind}"
+    else:
+        amount = getattr(source, kind)
+        tip = f"{source.name}: {formatting.compact(amount)} tokens {kind}, {formatting.percent(share)}"
     return source.name, colours.source(source.name), amount, tip
 
 
 def _fills(lock: Lock) -> list[Fill]:
-    kinds = sorted({(shards.seq_len, shards.pack) for shards in lock.shards})
+    kinds = sorted({(shards.seq_len, shards.packing) for shards in lock.shards})
     return [
-        Fill(pack, seq_len, tuple(s for s in lock.shards if (s.seq_len, s.pack) == (seq_len, pack)))
-        for seq_len, pack in kinds
+        Fill(packing, seq_len, tuple(s for s in lock.shards if (s.seq_len, s.packing) == (seq_len, packing)))
+        for seq_len, packing in kinds
     ]
 
 

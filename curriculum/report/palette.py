@@ -34,10 +34,9 @@ class Palette:
 
 
 def palette(lock: Lock | None, plan: Plan | None, logged: Sequence[str]) -> Palette:
-    """Colours for all sources of lock, plan and log, in the order of the lock."""
-    names = list(logged)
-    names += [f"{corpus.name}/{bucket.name}" for corpus in (lock.corpora if lock else ()) for bucket in corpus.buckets]
+    """Colours for all sources of lock, plan and log, in this order."""
+    names = [f"{corpus.name}/{bucket.name}" for corpus in (lock.corpora if lock else ()) for bucket in corpus.buckets]
     names += [source.name for stage in (plan.stages if plan else ()) for source in stage.sources]
-    sources = bucket_order(lock, names)
+    sources = bucket_order(lock, [*names, *logged])
     corpora = corpus_names(lock, plan) + [name.partition("/")[0] for name in sources]
     return Palette(list(dict.fromkeys(corpora)), sources)

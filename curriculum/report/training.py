@@ -119,7 +119,7 @@ def stage_times(run: Run) -> list[StageTime]:
             seconds_per_step=_ratio(stage.seconds["step"], stage.steps),
             shares={
                 part: _ratio(stage.seconds[part], stage.seconds["step"])
-                for part in ("wait", "fetch", "decode", "collate")
+                for part in ("wait", "build", "fetch", "decode", "collate")
             },
             max_violation=stage.max_violation,
         )

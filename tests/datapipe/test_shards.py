@@ -155,7 +155,7 @@ def test_each_batch_is_decoded_once_while_it_is_cached(tmp_path: Path, monkeypat
         for rows in np.split(everything, 12):
             reader.read(rows)
             reader.layout(rows)
-    assert sorted(decoded) == sorted((path(prefix), i) for path in (tokens_path, docs_path) for i in range(6))
+    assert sorted(decoded) == sorted([(tokens_path(prefix), i) for i in range(6)] + [(docs_path(prefix), 0)])
 
     small = BatchCache(3 * 4 * BATCH_TOKENS)
     reader = ShardReader(prefix, cache=small)
@@ -284,17 +284,15 @@ def test_a_shard_in_s3(s3: str) -> None:
 
 
 def test_the_ranges_of_rows_are_those_of_the_record_batches_they_lie_in(tmp_path: Path) -> None:
-    prefix = write(tmp_path / "shard", random_rows(30_000, 9), 30_000)
-    reader = ShardReader(prefix)
-    rows = np.array([8, 1])  # tokens 240,000 to 269,999 and 30,000 to 59,999: record batches 3, 4 and 0
-    ranges = list(reader.byte_ranges(rows))
-    assert [path for path, _, _ in ranges] == [tokens_path(prefix)] * 3 + [docs_path(prefix)] * 2
+    """Rows of 30,000 tokens: 34 of them share a record batch of docs."""
+    reader = ShardReader(prefix := write(tmp_path / "shard", random_rows(30_000, 36), 30_000))
+    ranges = list(reader.byte_ranges(np.array([35, 1])))  # tokens from 1,050,000 and 30,000 on: record batches 16 and 0
+    assert [path for path, _, _ in ranges] == [tokens_path(prefix)] * 2 + [docs_path(prefix)] * 2
     for path, start, stop in ranges:
         assert 0 < start < stop < Path(path).stat().st_size
-    assert len({(path, start) for path, start, _ in ranges}) == 5
-    everything = list(reader.byte_ranges(np.arange(9)))
+    everything = list(reader.byte_ranges(np.arange(36)))
     assert set(ranges) < set(everything)
-    assert len(everything) == 5 + 5
+    assert len(everything) == len({(path, start) for path, start, _ in everything}) == 17 + 2
 
 
 def test_sources_are_numbered_as_the_caller_knows_them(tmp_path: Path) -> None:

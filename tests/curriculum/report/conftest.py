@@ -1,11 +1,13 @@
 """A build folder as `tokenloom build` and `train` leave it, with numbers of plausible size, written without running either."""
 
+import dataclasses
 import hashlib
 import io
 import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +18,10 @@ import pytest
 from lxml import html
 from lxml.html import HtmlElement
 
+from curriculum import mixture
+from curriculum.lock import FORMAT
 from curriculum.model_shape import ModelShape
-from curriculum.plan import BatchSegment, Plan, Shard, Source, Stage
+from curriculum.plan import BatchSegment, MixtureSegment, Plan, Source, Stage
 from curriculum.report import write_report
 
 if TYPE_CHECKING:
@@ -63,14 +67,17 @@ CORPORA: dict[str, tuple[str, int, int, list[str], list[tuple[str, dict[str, flo
     "agent": ("agent", 480, 21_000, ["all"], [("read", {}), ("filter.length", {"too_long": 0.01})]),
 }  # fmt: skip
 
-# name, seq_len, pack, [(steps, rows per batch)], rope base, share per corpus
-STAGES: list[tuple[str, int, str, list[tuple[int, int]], float, dict[str, float]]] = [
-    ("general", 256, "concat", [(40, 32), (120, 64)], 1e4, {"web": 0.72, "books": 0.08, "code": 0.12, "math": 0.08}),
-    ("code_reasoning", 256, "concat", [(90, 64)], 1e4, {"web": 0.35, "code": 0.4, "math": 0.25}),
-    ("repo_code", 1024, "best_fit", [(40, 16)], 1e6, {"repos": 0.7, "code": 0.15, "web": 0.15}),
-    ("synthetic_reasoning", 1024, "best_fit", [(40, 16)], 1e6, {"qa": 0.8, "math": 0.2}),
-    ("long_context_agent", 4096, "best_fit", [(20, 4)], 1e6, {"agent": 0.45, "books": 0.35, "repos": 0.2}),
-]
+# name, seq_len, pack, [(steps, rows per batch)], rope base, share per corpus, and what it ends with where that is not the same
+STAGES: list[tuple[str, int, str, list[tuple[int, int]], float, dict[str, float], dict[str, float]]] = [
+    ("general", 256, "concat", [(40, 32), (120, 64)], 1e4, {"web": 0.72, "books": 0.08, "code": 0.12, "math": 0.08}, {}),
+    ("code_reasoning", 256, "concat", [(90, 64)], 1e4, {"web": 0.6, "code": 0.25, "math": 0.15}, {"web": 0.2, "code": 0.5, "math": 0.3}),
+    ("repo_code", 1024, "best_fit", [(40, 16)], 1e6, {"repos": 0.7, "code": 0.15, "web": 0.15}, {}),
+    ("synthetic_reasoning", 1024, "best_fit", [(40, 16)], 1e6, {"qa": 0.8, "math": 0.2}, {}),
+    ("long_context_agent", 4096, "best_fit", [(20, 4)], 1e6, {"agent": 0.45, "books": 0.35, "repos": 0.2}, {}),
+]  # fmt: skip
+STAIRS = 8  # of a ramp of shares
+TOGETHER = "repos"
+FILLS = "qa"  # in the gaps of math: both are in one stage with rows of 1,024
 
 REJECTED = [
     "Home\nAbout\nContact\nLogin\nSearch\nPrivacy policy\nCookie settings\n© 2024 All rights reserved",
@@ -143,47 +150,50 @@ def corpus_lock(name: str) -> dict[str, Any]:
 
 
 def shard_sets(corpora: dict[str, Any]) -> list[dict[str, Any]]:
-    wanted = sorted({(seq_len, pack, corpus) for _, seq_len, pack, _, _, mix in STAGES for corpus in mix})
+    wanted = sorted({(seq_len, pack, corpus) for _, seq_len, pack, _, _, mix, _ in STAGES for corpus in mix})
     sets = []
     for seq_len, pack, corpus in wanted:
+        joint = ["math", FILLS] if seq_len == 1024 and corpus in ("math", FILLS) else []
+        packing = {"method": pack, "seq_len": seq_len, "related": corpus == TOGETHER, "joint": joint, "together": []}
         for bucket, counts in corpora[corpus]["buckets"].items():
             fill = 0.999 if pack == "concat" else 0.965
             rows = max(1, math.ceil(counts["tokens"] / seq_len / fill))
-            tokens = min(counts["tokens"], rows * seq_len)
-            path = f"shards/{corpus}/{bucket}/{pack}-{seq_len}-0123456789ab/shard-00000"
-            files = [
-                {
-                    "path": path,
-                    "rows": rows,
-                    "tokens": tokens,
-                    "bytes": tokens * 6 // 7,
-                    "sha256_tokens": "a" * 64,
-                    "sha256_docs": "b" * 64,
-                }
-            ]
+            tokens = {f"{corpus}/{bucket}": min(counts["tokens"], rows * seq_len)}
+            if joint and corpus != FILLS:
+                tokens[f"{FILLS}/all"] = (rows * seq_len - sum(tokens.values())) // 2
+            folder, num_tokens = f"shards/{corpus}/{bucket}/{pack}-{seq_len}-0123456789ab", sum(tokens.values())
             sets.append(
                 {
                     "corpus": corpus,
                     "bucket": bucket,
-                    "pack": pack,
-                    "seq_len": seq_len,
+                    "packing": {**packing, "fill": [FILLS] if joint else []},
                     "key": "0123456789ab",
+                    "folder": folder,
                     "rows": rows,
-                    "tokens": tokens,
-                    "padding": rows * seq_len - tokens,
+                    "num_shards": 1,
+                    "tokens": num_tokens,
+                    "tokens_by_source": tokens,
+                    "padding": rows * seq_len - num_tokens,
                     "documents": counts["documents"],
                     "pieces": counts["documents"] + (rows if pack == "concat" else 0),
                     "cut_documents": counts["documents"] * (6 if pack == "concat" else 1) // 9,
-                    "files": files,
+                    "cut_tokens": num_tokens // 2,
+                    "avoidable_cuts": counts["documents"] // 4 if pack == "concat" else 0,
+                    "files": [_file(folder, rows, num_tokens)],
                 }
             )
-    return sets  # fmt: skip
+    return sets
+
+
+def _file(folder: str, rows: int, tokens: int) -> dict[str, Any]:
+    sums = {"sha256_tokens": "a" * 64, "sha256_docs": "b" * 64}
+    return {"path": f"{folder}/shard-00000", "rows": rows, "tokens": tokens, "bytes": tokens * 6 // 7, **sums}
 
 
 def make_lock() -> dict[str, Any]:
     corpora = {name: corpus_lock(name) for name in CORPORA}
     return {
-        "format": 1,
+        "format": FORMAT,
         "name": "quickstart",
         "version": "2026.11",
         "seed": SEED,
@@ -196,19 +206,19 @@ def make_lock() -> dict[str, Any]:
 
 def make_plan(lock: dict[str, Any], lock_bytes: bytes) -> Plan:
     stages = []
-    for name, seq_len, pack, batches, rope, mix in STAGES:
+    for name, seq_len, pack, batches, rope, mix, mix_end in STAGES:
         starts = np.cumsum([0, *(steps for steps, _ in batches)])
-        segments = tuple(BatchSegment(int(first), rows) for first, (_, rows) in zip(starts, batches, strict=False))
         total = sum(steps * rows for steps, rows in batches)
-        sources = tuple(_sources(lock, seq_len, pack, mix, total))
+        sources, segments = _mixture(lock, seq_len, pack, (mix, mix_end or mix), total)
         stages.append(
             Stage(
                 name=name,
                 seq_len=seq_len,
                 pack=pack,
                 steps=int(starts[-1]),
-                batch=segments,
+                batch=tuple(BatchSegment(int(first), rows) for first, (_, rows) in zip(starts, batches, strict=False)),
                 sources=sources,
+                mixture=segments,
                 rope_base=rope,
                 bias_rate=1e-3,
                 mtp_weight=0.3,
@@ -233,30 +243,36 @@ def make_plan(lock: dict[str, Any], lock_bytes: bytes) -> Plan:
     )
 
 
-def _sources(lock: dict[str, Any], seq_len: int, pack: str, mix: dict[str, float], rows: int) -> list[Source]:
-    sets = [s for s in lock["shards"] if (s["seq_len"], s["pack"]) == (seq_len, pack) and s["corpus"] in mix]
-    weights = {}
-    for corpus, share in mix.items():
-        own = [s for s in sets if s["corpus"] == corpus]
-        mass = sum(s["tokens"] * EPOCHS.get(s["bucket"], 1.0) for s in own)
-        weights |= {(corpus, s["bucket"]): share * s["tokens"] * EPOCHS.get(s["bucket"], 1.0) / mass for s in own}
-    planned = {key: math.floor(rows * weight) for key, weight in weights.items()}
-    planned[max(planned, key=lambda key: planned[key])] += rows - sum(planned.values())
-    sources, reached = [], 0.0
-    for s in sets:
-        key = (s["corpus"], s["bucket"])
-        reached += weights[key]
-        shard = Shard(s["files"][0]["path"], s["rows"])
-        sources.append(
-            Source(
-                f"{key[0]}/{key[1]}",
-                *key,
-                bound=min(2**64, int(reached * 2**64)),
-                shards=(shard,),
-                rows_planned=planned[key],
-            )
-        )
-    return sources  # fmt: skip
+def _mixture(
+    lock: dict[str, Any], seq_len: int, pack: str, ends: tuple[dict[str, float], dict[str, float]], rows: int
+) -> tuple[tuple[Source, ...], tuple[MixtureSegment, ...]]:
+    """Sources and segments of a stage whose shares go from ends[0] to ends[1]."""
+    packed_so = [s for s in lock["shards"] if (s["packing"]["seq_len"], s["packing"]["method"]) == (seq_len, pack)]
+    sets = [s for s in packed_so if s["corpus"] in ends[0]]
+    stairs, taken, segments = 1 if ends[0] == ends[1] else STAIRS, [0] * len(sets), []
+    for stair in range(stairs):
+        first, end = (rows * number // stairs for number in (stair, stair + 1))
+        way = (2 * stair + 1) / (2 * stairs)
+        here = {name: share + (ends[1][name] - share) * way for name, share in ends[0].items()}
+        weights = [_weight(s, sets, here) for s in sets]
+        counts = mixture.apportion(end - first, [weight / sum(weights) for weight in weights])
+        bounds = mixture.exact_bounds(first, end, counts, mixture.offset(SEED))
+        segments.append(MixtureSegment(first, tuple(bounds), tuple(taken)))
+        taken = [before + count for before, count in zip(taken, counts, strict=True)]
+    sources = []
+    for s, drawn in zip(sets, taken, strict=True):
+        name = f"{s['corpus']}/{s['bucket']}"
+        parts = [n * host["tokens_by_source"].get(name, 0) / host["rows"] for host, n in zip(sets, taken, strict=True)]
+        there = {"folder": s["folder"], "rows": s["rows"], "num_shards": 1, "seed": SEED, "first_rank": 0}
+        planned = {"rows_planned": drawn, "tokens_planned": round(sum(parts))}
+        sources.append(Source(name, s["corpus"], s["bucket"], **there, **planned))
+    return tuple(sources), tuple(segments)
+
+
+def _weight(s: dict[str, Any], sets: list[dict[str, Any]], mix: dict[str, float]) -> Fraction:
+    """Of the rows of a stage: the corpus's share, split over its buckets as they ask to be repeated."""
+    masses = {id(o): o["rows"] * EPOCHS.get(o["bucket"], 1.0) for o in sets if o["corpus"] == s["corpus"]}
+    return Fraction(mix[s["corpus"]]) * Fraction(masses[id(s)]) / Fraction(sum(masses.values()))
 
 
 def make_metrics(plan: Plan, steps: int) -> list[dict[str, Any]]:
@@ -279,7 +295,8 @@ def make_metrics(plan: Plan, steps: int) -> list[dict[str, Any]]:
         loss = sum(losses[name] * count for name, count in learned.items()) / sum(learned.values())
         progress = tokens / total
         warm = min(1.0, tokens / 200_000)
-        seconds = {"step": 0.4 + stage.seq_len / 8192, "wait": 0.004, "fetch": 0.002, "decode": 0.005, "collate": 0.003}
+        seconds = {"step": 0.4 + stage.seq_len / 8192, "wait": 0.004, "build": 0.001}
+        seconds |= {"fetch": 0.002, "decode": 0.005, "collate": 0.003}
         if stage_step == 0:
             seconds |= {"wait": 0.03}
         lines.append(
@@ -368,6 +385,14 @@ def full_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def live_plan(full_build: Path) -> Plan:
+    """The plan of `full_build` while it was still running: the last two stages are not laid out."""
+    plan = Plan.from_json((full_build / "plan.json").read_text())
+    still_open = tuple(dataclasses.replace(stage, sources=(), mixture=()) for stage in plan.stages[3:])
+    return dataclasses.replace(plan, lock="", stages=plan.stages[:3] + still_open)
+
+
+@pytest.fixture(scope="session")
 def report_file(full_build: Path) -> Path:
     """The report on `full_build`."""
     return Path(write_report(str(full_build)))
@@ -395,5 +420,6 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator["WebDriver"]:
     options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     session = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    session.get("about:blank")  # in place of the page for new tabs, which asks for a hundred files of its own
     yield session
     session.quit()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from curriculum.lock import FORMAT
 from curriculum.report.data import ReportError, bucket_order, corpus_names, read_lock, read_plan
 
 
@@ -25,7 +26,8 @@ def test_buckets_stand_by_how_often_they_are_repeated(full_build: Path) -> None:
     assert lock is not None
     web = next(corpus for corpus in lock.corpora if corpus.name == "web")
     assert [bucket.name for bucket in web.buckets] == ["high", "medium_high", "medium", "medium_low", "low"]
-    assert bucket_order(lock, ["web/low", "new/x", "web/high"]) == ["web/high", "web/low", "new/x"]
+    assert bucket_order(lock, ["web/low", "new/x", "web/high", "new/a"]) == ["web/high", "web/low", "new/x", "new/a"]
+    assert bucket_order(None, ["web/medium", "web/low", "web/medium"]) == ["web/medium", "web/low"]
 
 
 def test_a_generator_adds_documents(full_build: Path) -> None:
@@ -45,6 +47,24 @@ def test_what_is_not_there_is_none(tmp_path: Path) -> None:
 def test_a_lock_of_another_format_is_refused(build: Callable[..., Path], tmp_path: Path) -> None:
     build(tmp_path, steps=0, plan=False, rejects=False)
     path = tmp_path / "lock.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 9'))
-    with pytest.raises(ReportError, match=r"lock\.json: format 9, this version reads 1"):
+    path.write_text(path.read_text().replace(f'"format": {FORMAT}', '"format": 9'))
+    with pytest.raises(ReportError, match=r"lock\.json: format 9, this version reads 2"):
         read_lock(str(tmp_path))
+
+
+def test_a_plan_of_another_format_is_refused(build: Callable[..., Path], tmp_path: Path) -> None:
+    build(tmp_path, steps=0, lock=False, rejects=False)
+    (tmp_path / "plan.json").write_text('{"format": 1}')
+    with pytest.raises(ReportError, match=r"plan\.json: plan\.json has format 1, .* run `tokenloom build` again"):
+        read_plan(str(tmp_path))
+
+
+def test_packing_is_told_in_words(full_build: Path) -> None:
+    lock = read_lock(str(full_build))
+    assert lock is not None
+    words = {(s.corpus, s.seq_len): s.packing for s in lock.shards}
+    assert words["web", 256] == "concat"
+    assert words["repos", 1024] == "best_fit, together"
+    assert words["math", 1024] == "best_fit, gaps filled by qa"
+    assert words["qa", 1024] == "best_fit, fills gaps of others"
+    assert [s.filled > 0 for s in lock.shards] == [(s.corpus, s.seq_len) == ("math", 1024) for s in lock.shards]

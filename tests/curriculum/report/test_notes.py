@@ -3,6 +3,7 @@ import json
 import math
 from pathlib import Path
 
+from curriculum.plan import Plan
 from curriculum.report.data import Lock, read_lock, read_plan
 from curriculum.report.metrics import Run
 from curriculum.report.mixture import mixture, repeats
@@ -22,7 +23,7 @@ def test_what_is_odd_about_a_build_is_said(full_build: Path) -> None:
     said = [f"{note.where} {note.text}" for note in found]
     assert len(said) == 2
     assert said[0].startswith("books filter.gopher_repetition drops 93.3% of its documents, mostly for duplicate_lines")
-    assert said[1].startswith("math/high is seen 7.16 times over the plan (limit 4)")
+    assert said[1].startswith("math/high is seen 6.78 times over the plan (limit 4)")
 
 
 def test_a_plan_of_another_lock_is_said(full_build: Path) -> None:
@@ -32,6 +33,15 @@ def test_a_plan_of_another_lock_is_said(full_build: Path) -> None:
     assert any(note.where == "plan.json" and "made from lock ffffffffffff" in note.text for note in found)
 
 
+def test_a_build_that_is_still_running_is_said(live_plan: Plan, full_build: Path) -> None:
+    said = "still running: synthetic_reasoning and long_context_agent still being built"
+    assert [note.text for note in notes(None, live_plan, None, [])] == [f"{said}."]
+    with_lock = [note.text for note in notes(lock_of(full_build), live_plan, None, [])]
+    assert f"{said}; lock.json is of an earlier build." in with_lock
+    laid_out = dataclasses.replace(live_plan, stages=live_plan.stages[:3])
+    assert notes(None, laid_out, None, [])[0].text.endswith("all stages are laid out, shards are still being written.")
+
+
 def test_an_empty_corpus_and_much_padding_are_said(full_build: Path) -> None:
     lock = lock_of(full_build)
     empty = dataclasses.replace(lock.corpora[0], buckets=())
@@ -39,17 +49,18 @@ def test_an_empty_corpus_and_much_padding_are_said(full_build: Path) -> None:
     found = notes(dataclasses.replace(lock, corpora=(empty,), shards=(shards,)), None, None, [])
     assert [note.text for note in found] == [
         "no document of this corpus was kept.",
-        f"40% of its 100-token rows is padding ({shards.pack}).",
+        "40% of its 100-token rows is padding (concat).",
     ]
 
 
 def test_waiting_and_a_loss_that_is_not_a_number_are_said(full_build: Path) -> None:
     line = json.loads((full_build / "metrics.jsonl").read_text().partition("\n")[0])
-    line["seconds"] = {"step": 10.0, "wait": 1.0}
-    run = Run()
-    for step in range(2):
-        run.add({**line, "step": step, "loss": math.nan})
-    assert [note.text for note in notes(None, None, run, [])] == [
-        "the loss is not a number at step 0.",
-        "10% of the time was spent waiting for data.",
-    ]
+    for build, why in ((0.2, ""), (0.9, ", mostly because the build was still running")):
+        line["seconds"] = {"step": 10.0, "wait": 1.0, "build": build}
+        run = Run()
+        for step in range(2):
+            run.add({**line, "step": step, "loss": math.nan})
+        assert [note.text for note in notes(None, None, run, [])] == [
+            "the loss is not a number at step 0.",
+            f"10% of the time was spent waiting for data{why}.",
+        ]

@@ -10,6 +10,7 @@ import pytest
 from lxml import html
 from lxml.html import HtmlElement
 
+from curriculum.plan import Plan
 from curriculum.report import ReportError, write_report
 from curriculum.report.data import read_plan
 from curriculum.report.formatting import compact
@@ -77,7 +78,7 @@ def test_buckets_languages_and_licences_are_the_lock(page: HtmlElement, lock: di
     assert shown == {"Apache-2.0": licenses["Apache-2.0"], "MIT": licenses["MIT"], "unknown": licenses[""]}
 
 
-def test_the_mixture_is_plan_shards_and_log(page: HtmlElement, full_build: Path) -> None:
+def test_the_mixture_is_plan_shards_and_log(page: HtmlElement, lock: dict[str, Any], full_build: Path) -> None:
     plan = read_plan(str(full_build))
     assert plan is not None
     lines = [json.loads(line) for line in (full_build / "metrics.jsonl").read_text().splitlines()]
@@ -85,9 +86,13 @@ def test_the_mixture_is_plan_shards_and_log(page: HtmlElement, full_build: Path)
         learned = [line["tokens_by_source"] for line in lines if line["stage"] == stage.name]
         rows = table(page, f"{stage.name}: buckets")
         assert set(rows) == {source.name for source in stage.sources}
+        sets = [s for s in lock["shards"] if s["folder"] in {source.folder for source in stage.sources}]
+        there = {name: sum(s["tokens_by_source"].get(name, 0) for s in sets) for name in rows}
+        extra = {"code_reasoning": 2, "synthetic_reasoning": 1}.get(stage.name, 0)  # a ramp; fillers
         for source in stage.sources:
-            planned, _, built, _, *consumed = values(rows[source.name])
-            assert (planned, built) == (source.rows_planned * stage.seq_len, source.rows_built * stage.seq_len)
+            planned, _, *others = values(rows[source.name])
+            built, _, *consumed = others[extra:]
+            assert (planned, built) == (source.tokens_planned, there[source.name])
             assert consumed[:1] == ([sum(counts.get(source.name, 0) for counts in learned)] if learned else [])
 
 
@@ -98,10 +103,20 @@ def test_more_than_four_epochs_are_marked(page: HtmlElement) -> None:
 
 def test_packing_is_the_lock(page: HtmlElement, lock: dict[str, Any]) -> None:
     rows = page.xpath("//table[@class='shards']/tbody/tr")
-    shown = sorted((row.xpath("string(th)"), *values(row)[:4:3], values(row)[4], values(row)[5]) for row in rows)
-    assert shown == sorted(
-        (f"{s['corpus']}/{s['bucket']}", s["rows"], s["padding"], s["documents"], s["cut_documents"])
+    shown = sorted(
+        (row.xpath("string(th)"), *(values(row)[column] for column in (0, 1, 4, 5, 6, 8, 9))) for row in rows
+    )
+    columns = ("rows", "tokens", "padding", "documents", "cut_documents", "cut_tokens", "avoidable_cuts")
+    assert shown == sorted((f"{s['corpus']}/{s['bucket']}", *(s[column] for column in columns)) for s in lock["shards"])
+    filled = {row.xpath("string(th)"): values(row)[2] for row in rows if values(row)[2]}
+    assert filled == {
+        f"math/{s['bucket']}": s["tokens_by_source"]["qa/all"]
         for s in lock["shards"]
+        if s["corpus"] == "math" and s["packing"]["fill"]
+    }
+    kinds = [row.xpath("string(th)").split(maxsplit=1)[1] for row in page.xpath("//table[@class='packing']/tbody/tr")]
+    assert {"concat", "best_fit, together", "best_fit, gaps filled by qa", "best_fit, fills gaps of others"} <= set(
+        kinds
     )
 
 
@@ -157,6 +172,23 @@ def test_a_missing_part_is_said_and_the_rest_is_shown(build: Callable[..., Path]
     page = html.document_fromstring(Path(write_report(str(build(tmp_path, **left)))).read_text())
     assert text in page.text_content()
     assert len(page.xpath("//main/section")) == 8
+
+
+def test_a_running_build_is_reported_as_far_as_it_is_known(live_plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(live_plan.to_json())
+    page = html.document_fromstring(Path(write_report(str(tmp_path))).read_text())
+    assert "still running" in page.xpath("string(//header)")
+    articles = page.xpath("//article[@class='stage']")
+    said = ["Still being built" in article.text_content() for article in articles]
+    assert said == [False, False, False, True, True]
+    assert [len(article.xpath(".//div[@class='stack']")) for article in articles] == [
+        1,
+        3,
+        1,
+        0,
+        0,
+    ]  # planned, begin, end
+    assert set(table(page, "repo_code: buckets")) == {source.name for source in live_plan.stages[2].sources}
 
 
 def test_nothing_at_all_is_an_error_that_says_what_to_run(tmp_path: Path) -> None:
