@@ -131,7 +131,8 @@ def test_with_eod_mask_loss_megatron_learns_what_the_feed_learns(built: tuple[Pl
     for shard in shards:
         reader = ShardReader(store.join(root, shard.path))
         all_rows = np.arange(reader.rows)
-        batch = collate(reader.read(all_rows), reader.layout(all_rows))
+        tokens = reader.read(all_rows).view(np.int32)
+        batch = collate(np.stack([tokens, tokens]), reader.layout(all_rows))  # the second is room for the labels
         ours |= {row.astype(np.int64).tobytes(): labels for row, labels in zip(batch.tokens, batch.labels, strict=True)}
     foreign = 0
     dataset = gpt_dataset(blend["stages"][0])

@@ -77,7 +77,7 @@ def test_packed_documents_equal_documents_alone(shape: dict[str, Any], make_batc
     for length in (20, 9, 3):
         part = slice(start, start + length)
         alone = Batch(
-            *(getattr(batch, name)[:, part] for name in ("tokens", "labels", "loss_weights", "position_ids")),
+            *(getattr(batch, name)[:, part] for name in ("tokens", "labels")),
             mtp_labels=batch.mtp_labels[:, :, part],
             cu_seqlens=np.array([0, length], np.int32),
             source_ids=np.zeros(1, np.int32),
