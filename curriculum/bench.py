@@ -3,7 +3,7 @@
     python -m curriculum.bench                           all of it, with megatron-core; about five minutes, 2 GB of temporary files
     python -m curriculum.bench pack loaders --peers PY   also TRL, mosaicml-streaming and LitData; PY is an interpreter that has them
 
-Parts: pack (documents to rows), loaders (the same rows of 4,096 through every loader), feed (other shapes), growth (plans of 10^6 to 10^12
+Parts: pack (documents to rows), loaders (the same rows of 4,096 through every loader), feed (other shapes), growth (plans of 10^6 to 10^13
 tokens), text (bytes per token). Figures are per CPU second of the process that works, children included, the best of three passes; on
 a busy machine they still come out low. The limit is a gather of shuffled rows from a memory-mapped file of int32: it decodes, checks and
 labels nothing. Tokens are the Python sources of this installation through a byte-level BPE trained on them.
@@ -36,7 +36,7 @@ PARTS = ("pack", "loaders", "feed", "growth", "text")
 SHAPES = ((256, 8), (4096, 8), (4096, 64), (32_768, 8))  # (seq_len, rows of a batch)
 ROW_LENGTHS = (4096, 32_768, 131_072)
 FEED_CACHE_BYTES = 64 << 20  # less than the data: no pass is fed from memory
-PLANNED = (10**6, 10**9, 10**12)  # tokens
+PLANNED = (10**6, 10**9, 10**12, 10**13)  # tokens; at the end of the last, row 2.4 * 10^9
 LINEAGE_ROWS = 4096  # of a global batch of 16 Mi tokens
 PASSES = 3
 

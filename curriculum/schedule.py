@@ -25,7 +25,8 @@ from curriculum.holdings import Holding
 from curriculum.plan import MixtureSegment
 from curriculum.stages import StageSpec
 
-MIX_STAIRS = 32  # stairs of a ramp of shares; of fewer rows each row is one
+MIX_STAIRS = 32  # stairs of a ramp of shares
+STAIR_ROWS = 16  # a stair has at least so many rows, or whole rows would not follow its shares
 
 
 class Stair(NamedTuple):
@@ -55,7 +56,7 @@ def stairs(spec: StageSpec, rows: int) -> list[Stair]:
         reached += phase.tokens
         end = reached // spec.seq_len
         shares = {name: Fraction(str(phase.shares.get(name, 0))) for name in spec.shared}
-        count = min(MIX_STAIRS, end - begin) if phase.ramp else 1
+        count = max(1, min(MIX_STAIRS, (end - begin) // STAIR_ROWS)) if phase.ramp else 1
         borders = [begin + (end - begin) * stair // count for stair in range(count + 1)]
         for first, stop in pairwise(borders):
             way = Fraction(first + stop - 2 * begin, 2 * (end - begin)) if phase.ramp else Fraction(1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from curriculum import mixture
 from curriculum.holdings import Bucket, Holding
-from curriculum.schedule import MIX_STAIRS, StageMix, stairs, whole_rows
+from curriculum.schedule import MIX_STAIRS, STAIR_ROWS, StageMix, stairs, whole_rows
 from curriculum.stages import MixPhase, StageSpec
 
 SEQ_LEN = 100
@@ -124,12 +124,14 @@ def test_a_ramp_is_linear_in_tokens() -> None:
     assert learned == 6_400 * Fraction(3, 10)  # the mean of 0.1 and 0.5
 
 
-def test_a_short_ramp_has_a_stair_per_row() -> None:
-    spec = spec_of(MixPhase(500, {"a": 1}), MixPhase(300, {"b": 1}, ramp=True), MixPhase(200, {"b": 1}))
-    parts = stairs(spec, 10)
+def test_a_short_ramp_has_fewer_stairs() -> None:
+    spec = spec_of(MixPhase(500, {"a": 1}), MixPhase(4_800, {"b": 1}, ramp=True), MixPhase(200, {"b": 1}))
+    parts = stairs(spec, 55)
     assert [(part.first_row, part.shares["b"]) for part in parts] == [
-        (0, 0), (5, Fraction(1, 6)), (6, Fraction(1, 2)), (7, Fraction(5, 6)), (8, 1),
+        (0, 0), (5, Fraction(1, 6)), (21, Fraction(1, 2)), (37, Fraction(5, 6)), (53, 1),
     ]  # fmt: skip
+    spec = spec_of(MixPhase(500, {"a": 1}), MixPhase(300, {"b": 1}, ramp=True))
+    assert [part.shares["b"] for part in stairs(spec, 8)] == [0, Fraction(1, 2)]
 
 
 def test_phases_behind_the_last_step_are_cut() -> None:
@@ -188,7 +190,7 @@ def test_the_future_of_a_running_stage_can_be_written_differently() -> None:
         spec = spec_of(*start, *end)
         holdings = {name: holding(spec, name, (1, 400, 90), (2, 30, 80)) for name in "ab"}
         for rows in (spec.tokens // SEQ_LEN, spec.tokens // SEQ_LEN - 7):
-            segments.append(StageMix(spec, rows, holdings).segments(3)[0][: 2 + MIX_STAIRS])
+            segments.append(StageMix(spec, rows, holdings).segments(3)[0][: 2 + 200 // STAIR_ROWS])
     assert all(each == segments[0] for each in segments)
 
 
