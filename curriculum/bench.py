@@ -12,7 +12,6 @@ labels nothing. Tokens are the Python sources of this installation through a byt
 import argparse
 import dataclasses
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -161,9 +160,15 @@ def run_feed(plan: Plan, root: Path) -> None:
 
 def memory_mb(plan: Plan, root: Path) -> float:
     """How far the peak memory of this process grows while it feeds the plan, without the cache it gives the feed."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_bytes()
     run_feed(plan, root)
-    return ((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 - FEED_CACHE_BYTES) / 1e6
+    return (peak_bytes() - before - FEED_CACHE_BYTES) / 1e6
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held (Linux); `ru_maxrss` would be that of the process it was forked from."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
 
 
 def bench_growth(text: np.ndarray, folder: Path) -> None:
