@@ -72,10 +72,10 @@ def bench_pack(num_docs: int, peers: str | None) -> None:
 
 
 class Ours:
-    """The feed as the peers' harness drives a loader."""
+    """The feed as the peers' harness drives a loader; `asks_for_all`: positions and loss weights too, which are made on demand."""
 
-    def __init__(self, data: Data, sources: Sources) -> None:
-        self.data, self.sources = data, sources
+    def __init__(self, data: Data, sources: Sources, asks_for_all: bool) -> None:
+        self.data, self.sources, self.asks_for_all = data, sources, asks_for_all
 
     def write(self) -> None:
         self.plan = write_shards(
@@ -85,7 +85,10 @@ class Ours:
     def open(self, state: int | None) -> Iterator[Any]:
         feed = Feed(self.plan, str(self.data.work), cache_bytes=FEED_CACHE_BYTES)
         for step in range(state or 0, self.plan.steps):
-            yield feed.batch(0, step)
+            batch = feed.batch(0, step)
+            if self.asks_for_all:
+                batch.position_ids, batch.loss_weights  # noqa: B018 (asking makes them)
+            yield batch
 
     def state(self, opened: Iterator[Any], step: int) -> int:
         return step
@@ -106,7 +109,9 @@ def bench_loaders(sources: Sources, folder: Path, peers: str | None) -> None:
         write_source(raw, name, tokens, lengths)
     (folder / "ours").mkdir()
     data = Data(raw, folder / "ours", 4096, 8)
-    _show_loader("ours", measure_loader(Ours(data, sources), data, 5.0), total)
+    for asks_for_all, name in ((False, "ours"), (True, "ours, all")):
+        found = measure_loader(Ours(data, sources, asks_for_all), data, 5.0)
+        _show_loader(name, found | ({"note": "and positions and loss weights"} if asks_for_all else {}), total)
     for peer, python in (
         ("memmap", sys.executable),
         ("megatron", sys.executable),
@@ -128,7 +133,7 @@ def _show_loader(name: str, found: dict[str, Any] | str, total: int) -> None:
         f"{found['resume_state_bytes']:,}",
         f"{found['bytes_on_disk'] / total:.2f}",
     )
-    note = found.get("note", "zstd, checked at every read; labels, positions, borders, weights")
+    note = found.get("note", "zstd, checked at every read; labels, borders, sources")
     print(
         f"{name:>10}" + "".join(f"{c:>{w}}" for c, w in zip(columns, (16, 13, 14, 14, 13), strict=True)) + f"  {note}"
     )

@@ -80,7 +80,7 @@ def collate(memory: np.ndarray, layout: Layout) -> Batch:
 def _positions(borders: np.ndarray) -> np.ndarray:
     """Counts from 0 between each two borders: int32 (borders[-1],)."""
     positions = np.ones(borders[-1], np.int32)  # steps of one, and at each border a step back to 0
-    positions[0] = 0
+    positions[:1] = 0
     positions[borders[1:-1]] -= np.diff(borders)[:-1].astype(np.int32)
     return np.cumsum(positions, dtype=np.int32, out=positions)
 

@@ -18,7 +18,7 @@ import numpy as np
 from curriculum.plan import PLAN, Plan, Source, Stage
 from datapipe import store
 from datapipe.megatron_file import MegatronFile, MegatronFileError, idx_path, megatron_output, token_dtype
-from datapipe.shards import ShardError, ShardReader
+from datapipe.shards import ShardReader
 
 BLEND = "blend.json"
 CHUNK_TOKENS = 1 << 20
@@ -97,11 +97,7 @@ def _write_pair(root: str, prefix: str, source: Source, seq_len: int, vocab_size
     with megatron_output(prefix, vocab_size=vocab_size) as output:
         for shard in source.shards:
             reader = ShardReader(store.join(root, shard.path))
-            if (reader.rows, reader.seq_len) != (shard.rows, seq_len):
-                raise ShardError(
-                    f"{reader.prefix}: {reader.rows} rows of {reader.seq_len} tokens, where the plan expects {shard.rows} of {seq_len}: "
-                    "shards and plan.json are of different builds; run `tokenloom build`"
-                )
+            reader.expect(shard.rows, seq_len)
             step = max(1, CHUNK_TOKENS // seq_len)
             for first in range(0, shard.rows, step):
                 rows = np.arange(first, min(first + step, shard.rows))

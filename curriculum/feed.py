@@ -15,10 +15,10 @@ resume 10 to 40 ms, at any row; decoded record batches up to `cache_bytes`, of w
 whole record batches for the few rows it needs of each.
 """
 
+import contextlib
 import logging
 import threading
 import time
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,7 +31,7 @@ from curriculum import plan_changes
 from curriculum.collate import IGNORED, Batch, FlatBatch, collate, context_part, flatten, split
 from curriculum.follow import Follower
 from curriculum.order import BLOCK_ROWS, Located, Order
-from curriculum.plan import Plan, PlanError, Source, archived
+from curriculum.plan import Plan, PlanError, Stage, archived
 from datapipe import store
 from datapipe.block_cache import BlockCache
 from datapipe.ragged import by_value
@@ -48,6 +48,7 @@ AHEAD_TOKENS = 1 << 25  # of the stage's next rows whose blocks are fetched from
 CACHE_BYTES = 256 << 20
 OPEN_SHARDS = 256
 PATIENCE_SECONDS = 3600.0
+UNLISTED = -1  # a source that a shard names and the stage does not: a bucket without documents, or a mistake
 
 
 class Feed:
@@ -74,7 +75,7 @@ class Feed:
         self._block = lru_cache(maxsize=8)(lambda stage, block: self._order(stage).locate(block))
         self._reader = lru_cache(maxsize=OPEN_SHARDS)(self._open)
         self._ready: dict[tuple[Any, ...], Batch] = {}
-        self._fetched_rows: dict[int, int] = {}  # per stage: where fetching ahead has come to
+        self._fetched: dict[tuple[int, int, int], int] = {}  # step before which all is fetched: by stage, rank, world
 
     @property
     def plan(self) -> Plan:
@@ -82,27 +83,29 @@ class Feed:
         return self._follower.plan
 
     def refresh(self, done: int) -> Plan:
-        """Read the plan of a running build again; raises PlanChanged when it contradicts the first `done` steps of the one known."""
+        """Read the plan of a running build again, before the first batch is made; raises PlanChanged when it contradicts the first
+        `done` steps of the one known."""
         return self._follower.refresh(done)
 
     def state(self, step: int) -> dict[str, Any]:
         """What a checkpoint keeps to go on with global step `step`: the stage, its next row, and the plan's digest."""
-        if step == self.plan.steps:
-            return {"stage": len(self.plan.stages), "row": 0, "plan": self.plan.digest()}
-        stage, stage_step = self.plan.locate(step)
-        return {"stage": stage, "row": self.plan.stages[stage].rows_before(stage_step), "plan": self.plan.digest()}
+        plan = self.plan
+        if step == plan.steps:
+            return {"stage": len(plan.stages), "row": 0, "plan": plan.digest()}
+        stage, stage_step = plan.locate(step)
+        return {"stage": stage, "row": plan.stages[stage].rows_before(stage_step), "plan": plan.digest()}
 
     def resume(self, state: dict[str, Any]) -> int:
         """The global step to go on with after `state`; edits of the plan's future since then are logged.
 
         Raises PlanChanged when the plan rewrites what was learned before, PlanError for a state that is not of this plan.
         """
-        old = self.plan if state["plan"] == self.plan.digest() else self._archived(state["plan"])
-        stage, row = state["stage"], state["row"]
+        plan, (stage, row) = self.plan, (state["stage"], state["row"])
+        old = plan if state["plan"] == plan.digest() else self._archived(state["plan"])
         done = old.first_step(stage) + (old.stages[stage].step_of_row(row) if row else 0)
-        if old is not self.plan:
+        if old is not plan:
             where = store.join(self.root, archived(state["plan"]))
-            for edit in plan_changes.check(old, self.plan, done, where=where):
+            for edit in plan_changes.check(old, plan, done, where=where):
                 log.warning("plan.json was edited behind the state that was saved, accepted: %s", edit)
         return done
 
@@ -149,7 +152,8 @@ class Feed:
         """(stage, step of the stage, batch) from a global step to the end of the plan; a thread works up to `depth` batches ahead.
 
         `share` is what `batch` takes. `seconds["wait"]` is how long the caller was kept waiting. What goes wrong in the thread is raised
-        here, at the batch it concerns or one made together with it. Closing the iterator stops the thread.
+        here, at the batch it concerns or one made together with it. Closing the iterator stops the thread, and ends every
+        waiting for a build in this feed.
         """
         steps = range(start_step, self.plan.steps)
         ahead: deque[tuple[int, int, Future[Batch]]] = deque()
@@ -230,17 +234,14 @@ class Feed:
                 f"stage {plan.name!r}, step {step}: rank {rank} of {world} has no share of {rows} rows; "
                 f"ranks count from 0, and at most {rows} can share this batch"
             )
-        low, high = rank * rows // world, (rank + 1) * rows // world
-        begins = [segment.first_step for segment in plan.batch]
-        segment = bisect_right(begins, step) - 1
-        num_steps = max(1, WINDOW_TOKENS // ((high - low) * plan.seq_len))
-        first = step - (step - begins[segment]) % num_steps
-        steps = range(first, min(first + num_steps, *begins[segment + 1 :], plan.steps))
-        first_rows = plan.rows_before(first) + np.arange(len(steps)) * rows
+        num_rows = (rank + 1) * rows // world - rank * rows // world
+        num_steps, alike = max(1, WINDOW_TOKENS // (num_rows * plan.seq_len)), plan.steps_alike(step)
+        first = step - (step - alike.start) % num_steps
+        steps = range(first, min(first + num_steps, alike.stop))
         meter, started = self._meter, time.perf_counter()
         fetched, decoded, built = meter.fetch, meter.decode, self._follower.seconds
-        window = self._gather(stage, (first_rows[:, None] + np.arange(low, high)).ravel(), mtp_depths)
-        self._fetch_ahead(stage, int(first_rows[-1]) + rows)
+        window = self._gather(stage, _rows(plan, steps, rank, world), mtp_depths)
+        self._fetch_ahead(stage, steps.stop, rank, world)
         ready: dict[Any, Batch] = {
             (stage, k, rank, world, mtp_depths): part for k, part in zip(steps, split(window, len(steps)), strict=True)
         }
@@ -261,9 +262,17 @@ class Feed:
         # One large allocation is used again by the next batch; several smaller ones go back to the system: 3 ns per token measured.
         memory = np.empty((2 + mtp_depths, rows.size, readers[0].seq_len), np.int32)
         read_tokens(readers, reader, located.shard_row, memory[0].view(np.uint32))
-        numbers = {source.name: index for index, source in enumerate(self.plan.stages[stage].sources)}
-        source_ids = [np.array([numbers.get(name, -1) for name in each.sources], np.int32) for each in readers]
+        plan = self.plan.stages[stage]
+        numbers = {source.name: index for index, source in enumerate(plan.sources)}
+        source_ids = [np.array([numbers.get(name, UNLISTED) for name in each.sources], np.int32) for each in readers]
         layout = read_layout(readers, reader, located.shard_row, source_ids)
+        if layout.source.min(initial=0) == UNLISTED:
+            row = np.repeat(np.arange(rows.size), layout.pieces.counts)[layout.source.argmin()]
+            unlisted = ", ".join(sorted({*readers[reader[row]].sources} - {*numbers}))
+            raise ShardError(
+                f"{readers[reader[row]].prefix}: row {located.shard_row[row]} holds tokens of {unlisted}, which stage {plan.name!r} "
+                "does not list: shards and plan.json are of different builds; run `tokenloom build`"
+            )
         return collate(memory, layout)
 
     def _locate(self, stage: int, rows: np.ndarray) -> Located:
@@ -279,31 +288,37 @@ class Feed:
                 column[where] = values[inside[where]]
         return found
 
-    def _fetch_ahead(self, stage: int, row: int) -> None:
-        """Let the cache fetch what the rows behind `row` need of shards that are sealed."""
+    def _fetch_ahead(self, stage: int, step: int, rank: int, world: int) -> None:
+        """Let the cache fetch what the rank needs of the steps from `step` on, of shards that are sealed: one step at least."""
         plan = self.plan.stages[stage]
-        begin = max(row, self._fetched_rows.get(stage, 0))
-        end = min(plan.rows, row + AHEAD_TOKENS // plan.seq_len)
-        if self._files is None or begin >= end:
+        if self._files is None or step == plan.steps:
             return
-        self._fetched_rows[stage] = end
-        located = self._locate(stage, np.arange(begin, end))
+        num_steps = max(1, AHEAD_TOKENS // (plan.batch_rows(step) * plan.seq_len))
+        begin = max(step, self._fetched.get((stage, rank, world), 0))
+        steps = range(begin, min(step + num_steps, plan.steps_alike(step).stop))
+        if not steps:
+            return
+        self._fetched[stage, rank, world] = steps.stop
+        located = self._locate(stage, _rows(plan, steps, rank, world))
         for key, where in by_value((located.source.astype(np.int64) << 32) | located.shard):
             source, shard = divmod(key, 1 << 32)
-            if self._follower.is_sealed(plan.sources[source].shard(shard).path):
-                for path, start, stop in self._reader(stage, source, shard).byte_ranges(located.shard_row[where]):
-                    self._files.prefetch(path, start, stop)
+            with contextlib.suppress(*READ_ERRORS):  # the batch that needs this shard meets it
+                if self._follower.is_sealed(plan.sources[source].shard(shard).path):
+                    for path, start, stop in self._reader(stage, source, shard).byte_ranges(located.shard_row[where]):
+                        self._files.prefetch(path, start, stop)
 
     def _open(self, stage: int, source: int, shard: int) -> ShardReader:
         plan = self.plan.stages[stage]
-        drawn: Source = plan.sources[source]
-        planned = drawn.shard(shard)
+        planned = plan.sources[source].shard(shard)
         self._follower.wait_until_sealed(planned.path)
         prefix = store.join(self.root, planned.path)
         reader = ShardReader(prefix, cache=self._cache, meter=self._meter, files=self._files)
-        if (reader.rows, reader.seq_len) != (planned.rows, plan.seq_len):
-            raise ShardError(
-                f"{prefix}: {reader.rows} rows of {reader.seq_len} tokens, where the plan expects {planned.rows} of {plan.seq_len}: "
-                "shards and plan.json are of different builds; run `tokenloom build`"
-            )
+        reader.expect(planned.rows, plan.seq_len)
         return reader
+
+
+def _rows(stage: Stage, steps: range, rank: int, world: int) -> np.ndarray:
+    """The rows of a rank in steps whose global batches have as many rows: int64 (n,)."""
+    rows = stage.batch_rows(steps.start)
+    share = np.arange(rank * rows // world, (rank + 1) * rows // world)
+    return (stage.rows_before(steps.start) + np.arange(len(steps))[:, None] * rows + share).ravel()

@@ -1,8 +1,11 @@
 """Following a build that is still running: its plan grows, its shards are sealed one after the other.
 
 A shard is sealed when its mark `<shard>.json` is there, which is written after its two files are whole. The plan of a finished build has
-a lock, and then nothing is waited for: what is missing is an error. Polling costs one look at one file, on S3 one request, and only
+a lock, and then nothing is waited for: what is missing is an error. Polling costs one look at one file, on S3 two requests, and only
 while something is not there yet.
+
+While a plan is followed it may only grow: whoever learns from it has its steps, batches and schedules already. What a build that was
+started again with an edited manifest changes is judged when the run is started again (`plan_changes.check`).
 """
 
 import contextlib
@@ -20,6 +23,7 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 TELL_SECONDS = 30.0
+SEALED_KEPT = 1 << 16  # names of shards known to be sealed, some 100 bytes each
 
 
 class BuildStalled(ShardError):
@@ -41,9 +45,7 @@ class Follower:
 
     def closed_stage(self, index: int) -> Stage:
         """Stage `index`, waited for until the build knows what it learns from."""
-        name = self.plan.stages[index].name
-        done = self.plan.first_step(index)
-        self._wait(f"stage {name!r}", lambda: not self.plan.stages[index].is_open or not self._is_open(index, done))
+        self._wait(f"stage {self.plan.stages[index].name!r}", lambda: self._is_closed(index))
         return self.plan.stages[index]
 
     def is_sealed(self, path: str) -> bool:
@@ -51,6 +53,8 @@ class Follower:
         if self.plan.is_live and path not in self._sealed:
             if not store.exists(store.join(self.root, path + ".json")):
                 return False
+            if len(self._sealed) >= SEALED_KEPT:
+                self._sealed.clear()
             self._sealed.add(path)
         return True
 
@@ -68,14 +72,30 @@ class Follower:
 
     def refresh(self, done: int) -> Plan:
         """Read the plan of the build again; raises PlanChanged when it contradicts the first `done` steps of the one known."""
-        path = store.join(self.root, PLAN)
-        plan = Plan.from_json(store.read_bytes(path).decode())
+        plan = self._read()
         plan_changes.check(self.plan, plan, done, where="this process")
         self.plan = plan
         return plan
 
-    def _is_open(self, index: int, done: int) -> bool:
-        return self.refresh(done).stages[index].is_open
+    def _read(self) -> Plan:
+        return Plan.from_json(store.read_bytes(store.join(self.root, PLAN)).decode())
+
+    def _is_closed(self, index: int) -> bool:
+        """Whether stage `index` is laid out; the plan that says so is taken when it differs in nothing else."""
+        if not self.plan.stages[index].is_open:
+            return True
+        plan = self._read()
+        if index < len(plan.stages) and plan.stages[index].is_open:
+            return False  # of a build that was started again, even stages before it may be open for a while
+        changes = plan_changes.compare(self.plan, plan, self.plan.steps)
+        if edits := [*changes.past, *changes.future]:
+            listed = "\n    ".join(edits)
+            raise plan_changes.PlanChanged(
+                f"the build in {self.root} was started again with another plan, while it was followed:\n    {listed}\n"
+                "Start the training again: from its checkpoint on, edits of what is not learned yet are accepted."
+            )
+        self.plan = plan
+        return True
 
     def _wait(self, what: str, is_there: Callable[[], bool]) -> None:
         if is_there():

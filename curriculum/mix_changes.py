@@ -100,7 +100,7 @@ def _moved(
     ranks, new_ranks = _ranks(old, before, first), _ranks(new, after, first)
     if owners == new_owners and all(ranks[name] == new_ranks[name] for name in owners):
         return 0, []
-    counts = _counts(first, end, ends, mixture.offset(old.seed))
+    counts = mixture.counts_between(first, end, ends, mixture.offset(old.seed))
     moved = sum(count for count, name, new_name in zip(counts, owners, new_owners, strict=True) if name != new_name)
     drawn = sorted({name for count, name in zip(counts, owners, strict=True) if count})
     return moved, [] if moved else [name for name in drawn if ranks[name] != new_ranks[name]]
@@ -108,19 +108,10 @@ def _moved(
 
 def _ranks(stage: Stage, segment: MixtureSegment, row: int) -> dict[str, int]:
     """Rows that each source has given before `row`, which lies in `segment` or ends it."""
-    if row == segment.first_row:
-        counts = [0] * len(segment.bounds)
-    else:
-        counts = _counts(segment.first_row, row, segment.bounds, mixture.offset(stage.seed))
+    counts = mixture.counts_between(segment.first_row, row, segment.bounds, mixture.offset(stage.seed))
     return {
         source.name: taken + count for source, taken, count in zip(stage.sources, segment.taken, counts, strict=True)
     }
-
-
-def _counts(first: int, end: int, ends: Sequence[int], start: int) -> list[int]:
-    """Rows in [first, end) whose position lies in each of the intervals that `ends` close."""
-    before, after = (mixture.rank_before(row, ends, start) for row in (first, end))
-    return [high - low for low, high in zip(before, after, strict=True)]
 
 
 def _widths(stage: Stage, segment: MixtureSegment) -> dict[str, int]:

@@ -47,9 +47,7 @@ class Source:
     seed: int  # of the order of the rows; stages that share the shards share it
     first_rank: int  # rows that earlier stages have drawn from the same shards: this stage goes on behind them
     rows_planned: int  # rows of the stage that come from here, exactly
-    tokens_planned: (
-        int  # tokens of this source in the stage, those in rows of other sources (fillers) included, padding not
-    )
+    tokens_planned: int  # of this source in the stage, also those in rows of other sources (fillers), without padding
 
     @property
     def shards(self) -> tuple[Shard, ...]:
@@ -121,9 +119,18 @@ class Stage:
 
     def batch_rows(self, step: int) -> int:
         """Rows in the global batch of step `step`."""
+        return self.batch[self._segment(step)].rows
+
+    def steps_alike(self, step: int) -> range:
+        """The steps around `step` whose global batches have as many rows."""
+        index = self._segment(step)
+        end = self.batch[index + 1].first_step if index + 1 < len(self.batch) else self.steps
+        return range(self.batch[index].first_step, min(end, self.steps))
+
+    def _segment(self, step: int) -> int:
         if not 0 <= step < self.steps:
             raise ValueError(f"stage {self.name!r} has steps 0..{self.steps - 1}, not {step}")
-        return self.batch[bisect_right(self.batch, step, key=lambda segment: segment.first_step) - 1].rows
+        return bisect_right(self.batch, step, key=lambda segment: segment.first_step) - 1
 
     def step_of_row(self, row: int) -> int:
         """The step of the stage whose global batch holds row `row` (0 <= row < rows)."""
@@ -192,13 +199,15 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":
-        data = json.loads(text)
-        if (found := data.pop("format")) != FORMAT:
-            raise PlanError(
-                f"plan.json has format {found}, this version of tokenloom reads {FORMAT}: run `tokenloom build` again"
-            )
-        stages = tuple(_stage(stage) for stage in data.pop("stages"))
-        return cls(stages=stages, **data)
+        try:
+            data = dict(json.loads(text))
+            if (found := data.pop("format")) == FORMAT:
+                return cls(stages=tuple(_stage(stage) for stage in data.pop("stages")), **data)
+        except (ValueError, KeyError, TypeError) as error:
+            raise PlanError(f"plan.json is damaged ({error}): run `tokenloom build` again") from error
+        raise PlanError(
+            f"plan.json has format {found}, this version of tokenloom reads {FORMAT}: run `tokenloom build` again"
+        )
 
 
 def archived(digest: str) -> str:

@@ -39,9 +39,8 @@ class FeedDataset(IterableDataset[dict[str, Any]]):
     ) -> None:
         self.root, self.shards, self.start_step = root, shards, start_step
         self.share = {"rank": rank, "world": world, **layout}
-        self._opened: tuple[int, Feed] | None = (
-            None  # and the process that did: a fork needs its own, with its own files
-        )
+        # With the process that opened it: a fork needs a feed of its own, with its own files.
+        self._opened: tuple[int, Feed] | None = None
         # Of this worker: one step behind the last that it made, and how many steps from there on are for other workers.
         self._done, self._skip = start_step, 0
         self._loaded: dict[str, Any] | None = None  # what the next iteration begins with

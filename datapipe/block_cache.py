@@ -16,6 +16,7 @@ import io
 import os
 import queue
 import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Self, cast
 
@@ -80,7 +81,7 @@ class BlockCache:
         self._folder = BlockFolder(folder, limit_bytes)
         self._block_bytes = block_bytes
         self._patience = patience
-        self._files: dict[str, _File] = {}
+        self._files: weakref.WeakValueDictionary[str, _File] = weakref.WeakValueDictionary()  # those with a stream
         self._jobs: queue.Queue[tuple[_File, range] | None] = queue.Queue(QUEUED_REQUESTS)
         self._concurrency = concurrency
         self._lock = threading.Lock()  # of the three below
@@ -97,11 +98,12 @@ class BlockCache:
         """A seekable stream, unbuffered: of a local file as it is, of an object through the cache. Costs one request then."""
         if not store.is_s3(path):
             return cast(BinaryIO, cast(io.BufferedReader, store.open_input(path)).detach())
-        file = self._files[path] = _File(s3_reads.stat(path, patience=self._patience), self._block_bytes)
+        file = _File(s3_reads.stat(path, patience=self._patience), self._block_bytes)
+        self._files[path] = file
         return cast(BinaryIO, RangeStream(file.info.size_bytes, functools.partial(self._read, file)))
 
     def prefetch(self, path: str, start: int, stop: int) -> None:
-        """Fetch in the background what is not here of bytes [start, stop) of a file that was opened. Returns at once, and never
+        """Fetch in the background what is not here of bytes [start, stop) of a file that is open. Returns at once, and never
         fails: what cannot be had is told by the read that needs it."""
         if not (file := self._files.get(path)):
             return
@@ -117,7 +119,7 @@ class BlockCache:
                     self._start()
 
     def forget(self, path: str, start: int, stop: int) -> bool:
-        """Drop what is here of bytes [start, stop): it is damaged. False for a file that does not come through the cache."""
+        """Drop what is here of bytes [start, stop): it is damaged. False for a file that is not open through the cache."""
         if not (file := self._files.get(path)):
             return False
         self._folder.remove([file.name(index) for index in file.blocks(start, stop)])

@@ -131,7 +131,7 @@ class BlockFolder:
         for _, size, path in blocks:
             if left <= allowed:
                 break
-            os.unlink(path)
+            Path(path).unlink(missing_ok=True)
             left -= size
         return left
 

@@ -43,9 +43,7 @@ __all__ = [
 ]
 
 BATCH_TOKENS = 65_536
-DOCS_TOKENS = (
-    16 * BATCH_TOKENS
-)  # a record batch of docs is for the rows of many of tokens: it is small, and costs mostly the call
+DOCS_TOKENS = 16 * BATCH_TOKENS  # of the rows of one record batch of docs, which is small and costs mostly the call
 MAX_TOKEN = (1 << 24) - 1
 CACHE_BYTES = 64 << 20
 # Level 3 is 5 % smaller than level 1 on code and decodes as fast; level 6 saves 10 % more and encodes at half the speed. The few and small
@@ -291,6 +289,14 @@ class ShardReader:
         last = self._tokens.num_batches - 1
         return (last * BATCH_TOKENS + self.token_batch(last).size) // self.seq_len if last >= 0 else 0
 
+    def expect(self, rows: int, seq_len: int) -> None:
+        """Raises ShardError unless these are the shard's rows, as a plan has it."""
+        if (self.rows, self.seq_len) != (rows, seq_len):
+            raise ShardError(
+                f"{self.prefix}: {self.rows} rows of {self.seq_len} tokens, where the plan expects {rows} of {seq_len}: "
+                "shards and plan.json are of different builds; run `tokenloom build`"
+            )
+
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Tokens of these rows, in any order: uint32 (n, seq_len)."""
         rows = self._checked(rows)
@@ -352,7 +358,7 @@ class ShardReader:
             started = time.perf_counter()
             layout = _layout(docs, index * self._rows_per_batch, self._rows_per_batch)
             self.meter.decode += time.perf_counter() - started
-            return layout, 16 * self._rows_per_batch + 44 * docs.num_rows
+            return layout, 16 * self._rows_per_batch + 20 * docs.num_rows + 16 * layout.learned.begin.size
 
         return cast(Layout, self._cache.get((self._docs.path, index, "layout"), decode))
 
@@ -443,9 +449,8 @@ def _layout(docs: pa.RecordBatch, first_row: int, num_rows: int) -> Layout:
     spans = docs.column("loss_spans")
     has_spans = spans.is_valid().to_numpy(zero_copy_only=False)
     if not has_spans.any():
-        return Layout(
-            pieces, Ranges(pieces.counts, begin, end - 1), source
-        )  # the last token of a piece has no next one
+        learned = Ranges(pieces.counts, begin, end - 1)  # the last token of a piece has no next one
+        return Layout(pieces, learned, source)
     spans_of_piece = pc.fill_null(pc.list_value_length(spans), 1).to_numpy()  # without spans, a piece is one
     piece = np.repeat(np.arange(row.size), spans_of_piece)
     span_begin, span_end = begin[piece], end[piece]

@@ -55,9 +55,8 @@ class Documents:
     last_T: torch.Tensor  # bool, the last token of a document
     cos_TR: torch.Tensor  # float32
     sin_TR: torch.Tensor
-    qkv_format: str = (
-        "sbhd"  # read by megatron's attention: tensors stay [T, 1, heads, dim], its packed path is not taken
-    )
+    # Read by megatron's attention: tensors stay [T, 1, heads, dim], its packed path is not taken.
+    qkv_format: str = "sbhd"
 
 
 def micro_batches(batch: "Batch", *, max_tokens: int) -> Iterator[Packed]:

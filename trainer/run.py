@@ -4,7 +4,8 @@ Reads OUT/plan.json and the shards it names; writes OUT/metrics.jsonl and OUT/ch
 after the newest checkpoint. Importing this module costs nothing; torch and megatron come with `train`.
 
 A build that is still running is followed: the feed waits for what is not there yet, and order, losses and checkpoints
-are those of a run on the finished build. The number of steps is that of the first plan read.
+are those of a run on the finished build. Its plan may only grow meanwhile: an edited one ends the run, and is judged when
+the run is started again.
 """
 
 import argparse

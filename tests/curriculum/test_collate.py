@@ -111,6 +111,12 @@ def test_a_flat_batch_holds_the_same_documents_padded(drawn: tuple[int, list[lis
         assert flat.position_ids[0, low:high].tolist() == list(range(high - low))
 
 
+def test_rows_without_documents_flatten_to_nothing() -> None:
+    flat = flatten(batch_of(8, [[], []], mtp_depths=1), multiple=4)
+    assert flat.tokens.shape == flat.labels.shape == flat.position_ids.shape == (1, 0)
+    assert (flat.cu_seqlens.tolist(), flat.cu_seqlens_padded.tolist()) == ([0], [0])
+
+
 @settings(deadline=None, max_examples=40)
 @given(rows_of_pieces(), st.sampled_from([1, 2, 4]), st.integers(1, 2))
 def test_context_parallel_ranks_hold_every_position_once(

@@ -5,9 +5,7 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,63 +16,12 @@ from hypothesis import strategies as st
 from curriculum.collate import IGNORED, PADDING, context_part, flatten
 from curriculum.feed import Batch, Feed
 from curriculum.follow import BuildStalled
-from curriculum.plan import BatchSegment, Plan, PlanError, Source, Stage, archived
+from curriculum.plan import BatchSegment, Plan, PlanError, Source, archived
 from curriculum.plan_changes import PlanChanged
 from datapipe import store
-from datapipe.block_cache import BlockCache
-from datapipe.s3_reads import Patience
 from datapipe.shards import ChecksumError, Piece, ShardError, ShardWriter, tokens_path
-from datapipe.site import Site
-from tests.faulty_proxy import Fault, FaultyProxy
 from tests.plans import make_source, make_stage
-
-EOS = 7
-SIZES = {"web": (103, 2), "code": (50, 1), "math": (15, 3)}  # rows, shards
-SHARES = (Fraction(6, 10), Fraction(3, 10), Fraction(1, 10))
-FIELDS = ("tokens", "labels", "loss_weights", "position_ids", "mtp_labels", "source_ids", "cu_seqlens")
-Rows = dict[tuple[str, int], tuple[np.ndarray, list[Piece]]]  # (shard, row) -> what was written
-
-
-def write_shard(root: object, path: str, count: int, seq_len: int, sources: list[str], rows: Rows) -> None:
-    """Random rows; some pieces have loss spans, and some are of the other sources."""
-    rng = np.random.default_rng([sum(map(ord, path)), seq_len])
-    with ShardWriter(store.join(str(root), path), seq_len=seq_len, sources=sources) as writer:
-        for row in range(count):
-            cuts = np.unique(np.append(0, rng.integers(1, seq_len + 1, rng.integers(1, 4)))).tolist()
-            pieces = []
-            for start, end in pairwise(cuts):
-                spans = [None, None, (), ((start + (end - start) // 2, end - start - (end - start) // 2),)]
-                doc, given_spans = f"{path}/{row}/{start}", spans[rng.integers(4)]
-                source = int(rng.integers(len(sources))) if start else 0
-                pieces.append(Piece(doc, start, end - start, given_spans, f"from {doc}", source, 3 * start))
-            tokens = rng.integers(8, 2**20, seq_len).astype(np.uint32)
-            tokens[cuts[-1] :] = EOS
-            writer.add(tokens, pieces)
-            rows[path, row] = tokens, pieces
-
-
-def write_stage(name: str, root: object, rows: Rows, *, seq_len: int, steps: int, batch: list[BatchSegment]) -> Stage:
-    sources = []
-    for corpus, (count, num_shards) in SIZES.items():
-        source = make_source(corpus, count, num_shards, folder=f"shards/{name}/{corpus}")
-        known = [f"{corpus}/all", "code/all"] if corpus == "web" else [f"{corpus}/all"]
-        for shard in source.shards:
-            write_shard(root, shard.path, shard.rows, seq_len, known, rows)
-        sources.append(source)
-    return make_stage(sources, SHARES, name=name, seq_len=seq_len, steps=steps, batch=batch, seed=len(rows))
-
-
-def plan_of(*stages: Stage, **changes: object) -> Plan:
-    settings = {
-        "version": "1",
-        "seed": 1,
-        "manifest": "",
-        "lock": "l",
-        "tokenizer": {},
-        "model": {},
-        "training": {"optimizer": "muon"},
-    }
-    return Plan(name="test", stages=stages, **{**settings, **changes})  # type: ignore[arg-type]
+from tests.written_stages import FIELDS, Rows, plan_of, same, write_shard, write_stage
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +35,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, str, Rows]:
     )
     (root / "plan.json").write_text(plan.to_json())
     return plan, str(root), rows
-
-
-def same(a: Batch, b: Batch) -> bool:
-    return all(
-        np.array_equal(getattr(a, name), getattr(b, name)) and getattr(a, name).dtype == getattr(b, name).dtype
-        for name in FIELDS
-    )
 
 
 def joined(parts: list[Batch]) -> Batch:
@@ -271,6 +211,21 @@ def test_an_edited_plan_may_change_the_future_only(
         Feed(plan, str(tmp_path)).resume({**state, "plan": "0" * 64})
 
 
+def test_states_of_a_running_and_of_a_finished_build(built: tuple[Plan, str, Rows], tmp_path: Path) -> None:
+    """Behind a stage either resumes the other; inside a stage that the running build does not know yet there is nothing to compare."""
+    finished, _, _ = built
+    first, second = finished.stages
+    live = dataclasses.replace(finished, lock="", stages=(first, dataclasses.replace(second, sources=(), mixture=())))
+    (tmp_path / "plans").mkdir()
+    for plan in (finished, live):
+        (tmp_path / archived(plan.digest())).write_text(plan.to_json())
+    for step in (0, 7, 40):
+        for old, new in ((live, finished), (finished, live)):
+            assert Feed(new, str(tmp_path)).resume(Feed(old, str(tmp_path)).state(step)) == step
+    with pytest.raises(PlanChanged, match="the build that wrote this plan does not know them yet"):
+        Feed(live, str(tmp_path)).resume(Feed(finished, str(tmp_path)).state(41))
+
+
 def test_what_is_not_there_is_named(built: tuple[Plan, str, Rows]) -> None:
     plan, root, _ = built
     feed = Feed(plan, root)
@@ -304,6 +259,42 @@ def test_shards_of_another_build_are_refused(tmp_path: Path) -> None:
     write_shard(tmp_path, "shards/short/web/shard-00000", 52, 64, ["web/all"], {})
     with pytest.raises(ShardError, match="52 rows of 64 tokens, where the plan expects 51 of 64"):
         Feed(plan_of(stage), str(tmp_path)).batch(0, 0)
+
+
+def test_tokens_of_a_source_that_the_stage_does_not_list_are_refused(tmp_path: Path) -> None:
+    """A source that is named in the shard and gives nothing is a bucket without documents."""
+    stage = make_stage([make_source("web", 6)], [Fraction(1)], seq_len=8, steps=3, batch=[BatchSegment(0, 2)])
+    prefix = store.join(str(tmp_path), "shards/web/shard-00000")
+    for source, names in ((0, ["web/all", "books/low"]), (1, ["web/all", "books/all"])):
+        with ShardWriter(prefix, seq_len=8, sources=names) as writer:
+            for row in range(6):
+                writer.add(
+                    np.arange(8, dtype=np.uint32),
+                    [Piece("a", 0, 3), Piece("b", 3, 4, None, source=source * (row == 4))],
+                )
+        feed = Feed(plan_of(stage), str(tmp_path))
+        if source == 0:
+            assert feed.batch(0, 0).source_ids.tolist() == [0, 0, PADDING] * 2
+        else:
+            with pytest.raises(
+                ShardError, match=r"web/shard-00000: row 4 holds tokens of books/all, which stage 'stage' does not list"
+            ):
+                feed.batch(0, 0)
+
+
+def test_a_stage_of_one_row(tmp_path: Path) -> None:
+    """Of a source of one row, in a row length that is no power of two; and two stages of two epochs each of it."""
+    source = make_source("web", 1)
+    write_shard(tmp_path, source.shard(0).path, 1, 37, ["web/all"], rows := {})
+    once = make_stage([source], [Fraction(1)], seq_len=37, steps=1, batch=[BatchSegment(0, 1)])
+    twice = make_stage([source], [Fraction(1)], seq_len=37, steps=1, batch=[BatchSegment(0, 2)])
+    feed = Feed(plan_of(once, twice), str(tmp_path))
+    tokens, _ = rows[source.shard(0).path, 0]
+    assert [batch.tokens.tolist() for *_, batch in feed.stream(mtp_depths=3)] == [
+        [tokens.tolist()],
+        [tokens.tolist()] * 2,
+    ]
+    assert feed.steps_with(1, 0, 0, 0) == [1, 1]
 
 
 def test_the_stream_stops_its_thread(built: tuple[Plan, str, Rows]) -> None:
@@ -345,91 +336,3 @@ def test_waiting_for_the_build_is_metered(tmp_path: Path) -> None:
     batch = Feed(plan_of(stage, lock=""), str(tmp_path)).batch(0, 0)
     assert batch.seconds["build"] > 0.2
     assert same(batch, Feed(plan_of(stage), str(tmp_path)).batch(0, 0))
-
-
-def test_a_feed_from_s3(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same rows in a bucket and in a folder give the same batches; blocks come from the cache the second time."""
-    batch = [BatchSegment(0, 8)]
-    stages = [write_stage("short", root, {}, seq_len=64, steps=5, batch=batch) for root in (tmp_path, f"{s3}/feed")]
-    assert stages[0] == stages[1]
-    monkeypatch.setenv("TOKENLOOM_SITE", str(tmp_path / "site.toml"))
-    (tmp_path / "site.toml").write_text(f'[cache]\nfolder = "{tmp_path}/cache"\nsize = "64Mi"\n')
-    plan = plan_of(stages[0])
-    local, remote = Feed(plan, str(tmp_path)), Feed(plan, f"{s3}/feed")
-    assert all(same(local.batch(0, step), remote.batch(0, step)) for step in (4, 0, 2))
-    assert remote.lineage(0, 3) == local.lineage(0, 3)
-    remote.close()
-    assert list((tmp_path / "cache").rglob("*"))
-
-
-@pytest.fixture
-def remote(
-    faulty_s3: FaultyProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Feed, Feed, FaultyProxy]]:
-    """The same rows through a store with faults and a cache of its own, and from a folder."""
-    batch = [BatchSegment(0, 8)]
-    for root in (tmp_path, faulty_s3.base):
-        stage = write_stage("short", root, {}, seq_len=64, steps=20, batch=batch)
-    hasty = Patience(attempts=4, read_seconds=0.4, first_pause_seconds=0.01, longest_pause_seconds=0.02)
-    monkeypatch.setattr(
-        BlockCache, "of_site", lambda site: BlockCache(site.cache_folder, site.cache_bytes, patience=hasty)
-    )
-    feed = Feed(plan_of(stage), faulty_s3.base, site=Site(cache_folder=str(tmp_path / "cache")))
-    yield feed, Feed(plan_of(stage), str(tmp_path)), faulty_s3
-    feed.close()
-
-
-@pytest.mark.parametrize("fault", ["slow_down", "internal_error", "hang", "cut", "short", "reset"])
-def test_what_passes_does_not_stop_a_feed(remote: tuple[Feed, Feed, FaultyProxy], fault: Fault) -> None:
-    feed, local, store_with_faults = remote
-    store_with_faults.fail("tokens.arrow", fault, times=2)
-    store_with_faults.fail("docs.arrow", fault, times=1)
-    assert all(same(feed.batch(0, step), local.batch(0, step)) for step in range(5))
-
-
-def test_what_does_not_pass_names_the_shard(remote: tuple[Feed, Feed, FaultyProxy]) -> None:
-    feed, _, store_with_faults = remote
-    store_with_faults.fail("web/shard-00000.tokens.arrow", "slow_down", times=1000)
-    with pytest.raises(store.StoreError, match=r"web/shard-00000\.tokens\.arrow: .* in 4 attempts .*SlowDown"):
-        feed.batch(0, 0)
-
-
-def blocks_in(cache: Path) -> list[Path]:
-    blocks = [path for path in cache.rglob("*") if path.is_file() and path.stat().st_size > 1000]
-    assert blocks
-    return blocks
-
-
-def test_a_vanished_shard_is_told_at_once(remote: tuple[Feed, Feed, FaultyProxy]) -> None:
-    feed, _, store_with_faults = remote
-    store.remove_tree(f"{store_with_faults.base}/shards/short/code/shard-00000.docs.arrow")
-    with pytest.raises(store.StoreError, match=r"code/shard-00000\.docs\.arrow: NoSuchKey"):
-        list(feed.stream())
-
-
-def test_a_damaged_block_of_the_cache_is_fetched_again(remote: tuple[Feed, Feed, FaultyProxy], tmp_path: Path) -> None:
-    feed, local, store_with_faults = remote
-    assert same(feed.batch(0, 0), local.batch(0, 0))
-    for block in blocks_in(tmp_path / "cache"):
-        data = bytearray(block.read_bytes())
-        data[len(data) // 3] ^= 1
-        block.write_bytes(data)
-    fresh = Feed(feed.plan, store_with_faults.base, site=Site(cache_folder=str(tmp_path / "cache")))
-    assert all(same(fresh.batch(0, step), local.batch(0, step)) for step in range(5))
-
-
-def test_what_the_next_rows_need_is_fetched_ahead(
-    remote: tuple[Feed, Feed, FaultyProxy], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After the first batch the cache fetches what the rest of the stage needs, and later batches ask the store for nothing."""
-    monkeypatch.setattr("curriculum.feed.WINDOW_TOKENS", 1)
-    feed, local, store_with_faults = remote
-    needed = {row["shard"] for step in range(20) for row in local.lineage(0, step)}
-    assert needed > {row["shard"] for row in local.lineage(0, 0)}
-    assert same(feed.batch(0, 0), local.batch(0, 0))
-    for path in needed:
-        store_with_faults.wait_for_gets(1, f"{path}.tokens.arrow")
-        store_with_faults.wait_for_gets(1, f"{path}.docs.arrow")
-    asked = len(store_with_faults.gets())
-    assert all(same(feed.batch(0, step), local.batch(0, step)) for step in range(1, 20))
-    assert len(store_with_faults.gets()) == asked

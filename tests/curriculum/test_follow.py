@@ -7,7 +7,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +20,10 @@ from curriculum.collate import Batch
 from curriculum.feed import Feed
 from curriculum.follow import Follower
 from curriculum.manifest import load_manifest
-from curriculum.plan import Plan
+from curriculum.plan import BatchSegment, Plan
 from curriculum.plan_changes import PlanChanged
 from datapipe.engine import InProcess
+from tests.plans import make_source, make_stage
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SLOW_BUILD = Path(__file__).with_name("slow_build.py")
@@ -138,6 +141,51 @@ def test_a_build_started_again_with_another_manifest_is_refused(
     (tmp_path / "plan.json").write_text(other.to_json())
     with pytest.raises(PlanChanged, match=r"stages\[0\]\.rope_base: 10000\.0 -> 500000\.0"):
         Follower(live, str(tmp_path), patience=1).closed_stage(1)
+
+
+def three_stages(*, known: int) -> Plan:
+    """The plan of a running build that has laid out so many of its stages."""
+    stages = [
+        make_stage([make_source("web", 40)], [Fraction(1)], name=name, steps=2, batch=[BatchSegment(0, 8)])
+        for name in ("one", "two", "three")
+    ]
+    stages[known:] = [dataclasses.replace(stage, sources=(), mixture=()) for stage in stages[known:]]
+    return Plan("p", "1", 1, "m", "", {}, {}, {"optimizer": "muon", "lr": 1e-3}, tuple(stages))
+
+
+def test_a_build_that_was_started_again_may_know_less_for_a_while(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(three_stages(known=1).to_json())
+    following = Follower(three_stages(known=2), str(tmp_path), patience=20)
+    threading.Timer(0.1, lambda: path.write_text(three_stages(known=3).to_json())).start()
+    assert following.closed_stage(2).name == "three"
+    assert following.plan == three_stages(known=3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"training": {"optimizer": "muon", "lr": 1e-4}}, r"training\.lr: 0\.001 -> 0\.0001"),
+        ({"stages": three_stages(known=3).stages[:2]}, r"stages\[2\]\.name: 'three' -> None"),
+        ({"stages": (*three_stages(known=3).stages[:2], dataclasses.replace(three_stages(known=3).stages[2], steps=9))},
+         r"stages\[2\]\.steps: 2 -> 9"),
+    ],
+)  # fmt: skip
+def test_a_plan_that_is_followed_may_only_grow(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    """Even what is still ahead: steps that are made, schedules and batches already follow from it."""
+    (tmp_path / "plan.json").write_text(dataclasses.replace(three_stages(known=3), **changes).to_json())
+    with pytest.raises(PlanChanged, match=rf"(?s)started again with another plan.*{told}.*Start the training again"):
+        Follower(three_stages(known=2), str(tmp_path), patience=1).closed_stage(2)
+
+
+def test_what_is_known_of_shards_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "SEALED_KEPT", 3)
+    following = Follower(three_stages(known=3), str(tmp_path), patience=1)
+    for number in range(10):
+        (tmp_path / f"{number}.json").write_text("{}")
+        assert following.is_sealed(str(number))
+        assert len(following._sealed) <= 3
+    assert following.is_sealed("0")
 
 
 def test_a_shard_without_its_mark_is_not_there(finished: tuple[Path, Plan, Path], tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_prefetching_leaves_out_what_others_fetch(
 ) -> None:
     stream = cache.open(path)
     other = open_cache(tmp_path)
-    other.open(path)
+    held = other.open(path)
     faulty_s3.delay_seconds = 0.3
     other.prefetch(path, 2 * BLOCK, 3 * BLOCK)
     faulty_s3.wait_for_gets(1)
@@ -172,6 +172,18 @@ def test_prefetching_leaves_out_what_others_fetch(
     stream.seek(BLOCK)
     assert stream.read(3 * BLOCK) == CONTENT[BLOCK : 4 * BLOCK]
     assert sorted(faulty_s3.gets()) == blocks((1, 2), (2, 3), (3, 4))
+    held.close()
+
+
+def test_a_file_is_known_while_it_is_open(cache: BlockCache, path: str, faulty_s3: FaultyProxy) -> None:
+    """So that what the cache remembers does not grow with the number of shards."""
+    stream = cache.open(path)
+    assert cache.forget(path, 0, 1)
+    del stream
+    assert not cache.forget(path, 0, 1)
+    cache.prefetch(path, 0, len(CONTENT))
+    assert cache.open(path).read(9) == CONTENT[:9]
+    assert faulty_s3.gets() == blocks((0, 1))
 
 
 def test_prefetching_is_bounded(cache: BlockCache, path: str, faulty_s3: FaultyProxy, tmp_path: Path) -> None:
