@@ -40,8 +40,9 @@ def build(manifest: Manifest, root: str, data: str, engine: Engine, observe: Obs
     """Bring `root` up to date with the manifest. Relative paths of sources start from the folder `data`.
 
     Raises BuildError when a corpus comes out empty, StoreError when a file or bucket cannot be reached, ManifestError when the plan is
-    infeasible with what was measured.
+    infeasible: at once where the manifest alone says so, else when everything that a stage learns from is measured.
     """
+    make_plan(manifest, None, num_stages=0)
     jobs: dict[str, Job] = {name: curate(manifest.corpora[name], root, data) for name in _needed(manifest)}
     jobs["tokenizer"] = _tokenizer(manifest, list(jobs), root, data)
     learned = [name for name in manifest.corpora if any(name in stage.corpora for stage in manifest.stages)]

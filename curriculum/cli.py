@@ -133,7 +133,7 @@ def train(
     ] = None,
     threads: ThreadsOption = None,
     stop_after: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many global steps; a later call continues.")
+        int | None, typer.Option(min=1, help="Stop after so many more steps; a later call continues.")
     ] = None,
     site: SiteOption = None,
     as_json: JsonOption = False,
@@ -168,7 +168,7 @@ def inspect(
         int | None, typer.Option(min=0, help="A global training step: which rows and documents were in it.")
     ] = None,
     document: Annotated[
-        str | None, typer.Option(help="A document by its id: where it came from and what was found about it.")
+        str | None, typer.Option(help="A document by its whole id: where it came from, and the steps that learn it.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -194,7 +194,8 @@ def inspect(
     row = tracing.inspect_document(out, str(document))
     if row is None:
         _fail(
-            f"no shard of {out} holds a document {document}. It may have been dropped: see the rejects in the report."
+            f"no shard of {out} holds a document {document!r}: it was dropped (see the rejects in the report), or this is not the "
+            "whole id, 32 digits."
         )
         return
     if as_json:
@@ -278,30 +279,40 @@ def export_to_megatron(
         print(json.dumps(blend))
         return
     for each in blend["stages"]:
-        stdout.print(f"[bold]{each['name']}[/]\n--data-path {each['data_path']} {each['arguments']}", soft_wrap=True)
+        stdout.print(f"[bold]{each['name']}[/]")
+        stdout.print(
+            f"--data-path {each['data_path']} {each['arguments']}", soft_wrap=True, highlight=False, markup=False
+        )
     for note in blend["notes"]:
-        stderr.print(f"note: {note}", highlight=False)
+        stderr.print(f"note: {note}", highlight=False, markup=False)
 
 
 @imports.command("megatron")
 def import_from_megatron(
-    prefixes: Annotated[list[str], typer.Argument(help="Prefixes of .bin/.idx pairs, with or without suffix.")],
-    to: Annotated[str, typer.Option(help="Folder for the corpus files: that of your manifest's corpora.")] = ".",
+    prefixes: Annotated[
+        list[str],
+        typer.Argument(
+            help="Prefixes of .bin/.idx pairs, with or without suffix; relative ones start at --data later."
+        ),
+    ],
+    to: Annotated[str, typer.Option(help="The corpus file to write; the manifest names it under `corpora`.")],
     kind: Annotated[str, typer.Option(help="What the documents are: web, code, book, ...")] = "web",
 ) -> None:
-    """Make corpora of data that Megatron's tools have tokenised: checks the indices and writes a corpus file for each pair.
+    """Make a corpus of data that Megatron's tools have tokenised: checks the whole index of every pair and writes a corpus file.
 
-    Example: tokenloom import megatron tokens/web_text_document --to manifests/corpora
+    Example: tokenloom import megatron tokens/web_*_document.idx --to manifests/corpora/web.yaml
     """
     from curriculum.imported import write_corpus
     from datapipe.schema import KINDS
 
     if kind not in KINDS:
         raise typer.BadParameter(f"--kind {kind!r}: write one of {', '.join(KINDS)}")
-    for prefix in prefixes:
-        stdout.print(write_corpus(prefix, to, kind=kind), soft_wrap=True, highlight=False)
+    documents, tokens = write_corpus(prefixes, to, kind=kind)
+    stdout.print(f"{to}: {documents:,} documents, {tokens:,} tokens", soft_wrap=True, highlight=False)
     stderr.print(
-        "Name them under `corpora` in a manifest, with `tokenizer: {path: ...}` of the tokenizer that made them."
+        "Name it under `corpora` in a manifest, with `tokenizer: {path: ...}` of the tokenizer that made the tokens.",
+        soft_wrap=True,
+        highlight=False,
     )
 
 

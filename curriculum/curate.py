@@ -83,6 +83,8 @@ class _Start(NamedTuple):
 def _imported(corpus: Corpus, data: str) -> Curated:
     """A corpus that comes as tokens: nothing to do but to name its parts."""
     pairs = find_pairs(corpus, data)
+    if not pairs.documents:
+        raise BuildError(f"corpus {corpus.name}: no document is in {', '.join(corpus.source['paths'])}.")
     key = key_of("import", FORMAT, pairs.identity)
     counts = {"documents_in": pairs.documents, "documents_out": pairs.documents, "chars_in": 0, "chars_out": 0}
     step = {"corpus": corpus.name, "step": "import", "key": key, "kind": "map", **counts, "reasons": {}}

@@ -48,10 +48,18 @@ def write_index(path: str, pieces: pa.Table, sources: Sequence[str]) -> None:
 
 
 def find(folder: str, order: int) -> list[Found]:
-    """The pieces with this order in the set whose shards lie in `folder`."""
-    with store.open_input(store.join(folder, FILE)) as file, pa.ipc.open_file(file) as reader:
-        number = int(exchange.receiver_of(np.array([order], np.uint64), reader.num_record_batches)[0])
-        pieces, sources = reader.get_batch(number), json.loads(reader.schema.metadata[b"sources"])
+    """The pieces with this order in the set whose shards lie in `folder`. StoreError when the index is missing or damaged."""
+    path = store.join(folder, FILE)
+    if not store.exists(path):
+        raise store.StoreError(path, "no such file", "Run `tokenloom build` again: it makes what is missing.")
+    try:
+        with store.open_input(path) as file, pa.ipc.open_file(file) as reader:
+            number = int(exchange.receiver_of(np.array([order], np.uint64), reader.num_record_batches)[0])
+            pieces, sources = reader.get_batch(number), json.loads(reader.schema.metadata[b"sources"])
+    except (ValueError, OSError) as error:  # what Arrow raises for a broken file, and for one it cannot decompress
+        raise store.StoreError(
+            path, f"is damaged ({error})", "Delete it and run `tokenloom build` again: only it is made."
+        ) from error
     mine = pieces.filter(pc.equal(pieces["order"], pa.scalar(order, pa.uint64())))
     columns = [name for name in Found._fields if name != "source"]
     return [Found(sources[row["source"]], *(row[name] for name in columns)) for row in mine.to_pylist()]

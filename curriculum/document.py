@@ -69,6 +69,9 @@ class Document:
             return [self._construct(child, (*where, index)) for index, child in enumerate(node.value)]
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.problem(where, "holds a mapping or a list where a key should be.", "Write `key: value`.")
+                continue
             key = str(key_node.value)
             inner = (*where, key)
             if key in mapping:

@@ -10,8 +10,8 @@ It follows a build that is still running: a shard that is not sealed yet, or a s
 waiting is metered ("build"). The order is that of the finished build. Shards on S3 are read through a block cache on the local disk, and
 blocks that the next rows need are fetched ahead.
 
-Costs (`curriculum.bench`): 80 to 140 million tokens per CPU second from compressed, checked shards; the first batch after a start or a
-resume 10 to 40 ms, at any row; decoded record batches up to `cache_bytes`, of which each source in use wants 4 MiB. A rank of many reads
+Costs (`curriculum.bench`): 80 to 190 million tokens per CPU second from compressed, checked shards; the first batch after a start or a
+resume 10 to 45 ms, at any row; decoded record batches up to `cache_bytes`, of which each source in use wants 4 MiB. A rank of many reads
 whole record batches for the few rows it needs of each.
 """
 

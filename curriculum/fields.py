@@ -37,22 +37,26 @@ class Fields:
             if value.get(key) is None:
                 self.document.problem(where, f"the key {key!r} is missing.", f"Required: {', '.join(required)}.")
 
-    def count(self, where: Where, default: int) -> int:
+    def count(self, where: Where, default: int, *, least: int = 0) -> int:
         value = self.get(where)
         if value is None:
             return default
         try:
-            return parse_count(value)
+            count = parse_count(value)
         except ValueError as error:
             self.document.problem(where, f"{error}.")
             return default
+        if count < least:
+            self.document.problem(where, f"is {value}.", f"Write {least} or more.")
+            return default
+        return count
 
     def number(self, where: Where, default: float) -> float:
         value = self.get(where)
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, int | float):
-            self.document.problem(where, f"{value!r} is not a number.")
+            self.document.problem(where, f"{value!r} is not a number.", "Write one like 0.4 or 3e-4.")
             return default
         return float(value)
 

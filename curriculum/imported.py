@@ -1,12 +1,13 @@
 """Corpora that come as tokens, from Megatron's .bin/.idx pairs: `source: {tokens: megatron, paths: [web_text_document]}`.
 
 They take part in mixtures like every other corpus, but nothing judges them: steps need text. The manifest must name the tokenizer that made
-them. A document's origin is `file.bin#number`; its end-of-document token stays what it is, a token. Pairs are cut into parts of
-about 64 Mi tokens, whose documents then go the way of all documents: hashed, packed, written as shards.
+them. A document's origin is `folder/file.bin#number`, the file as the manifest has it; its end-of-document token stays what it is, a token.
+Pairs are cut into parts of about 64 Mi tokens, whose documents then go the way of all documents: hashed, packed, written as shards.
 """
 
+import json
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from curriculum import sharding
 from curriculum.units import si
 from datapipe import store
 from datapipe.megatron_file import MegatronFile, MegatronFileError, bin_path, idx_path
+from datapipe.readers.split import pattern
 from datapipe.schema import LOSS_SPANS, LOSS_SPANS_TYPE, document_id
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ READ_TOKENS = 1 << 22
 class Slice(NamedTuple):
     """Documents [first, end) of a pair of files."""
 
+    name: str  # of the pair, in origins
     prefix: str
     first: int
     end: int
@@ -46,38 +49,53 @@ class Pairs(NamedTuple):
 def find_pairs(corpus: "Corpus", data: str) -> Pairs:
     """The pairs that the paths of a corpus name, with or without their suffix; wildcards are allowed.
 
-    Raises StoreError for a path that matches nothing, MegatronFileError for a pair that is damaged.
+    Raises StoreError for a path that matches nothing and for two pairs of one name, MegatronFileError for a pair that is damaged.
     """
-    prefixes = sorted({prefix for path in corpus.source["paths"] for prefix in _matching(store.join(data, path))})
+    prefixes = _named(corpus.source["paths"], data)
     parts: list[Slice] = []
     identity: list[Any] = []
     size_bytes = documents = 0
-    for prefix in prefixes:
+    for name, prefix in sorted(prefixes.items()):
         infos = [store.stat(path) for path in (idx_path(prefix), bin_path(prefix))]
-        identity.append([Path(prefix).name, *(store.fingerprint(info) for info in infos)])
+        identity.append([name, *(store.fingerprint(info) for info in infos)])
         size_bytes += sum(info.size_bytes for info in infos)
         with MegatronFile(prefix) as pair:
             documents += pair.documents
-            parts += _slices(prefix, pair.lengths)
+            parts += _slices(name, prefix, pair.lengths)
     return Pairs(parts, identity, 2 * len(prefixes), size_bytes, documents)
 
 
-def _matching(path: str) -> list[str]:
-    prefix = path.removesuffix(".idx").removesuffix(".bin")
-    found = [info.path.removesuffix(".idx") for info in store.glob(prefix + ".idx")]
-    if not found:
-        raise store.StoreError(
-            path, "no .idx matches", "give the prefix of a .bin/.idx pair; relative paths start at --data"
-        )
+def _named(paths: Iterable[str], data: str) -> dict[str, str]:
+    """Prefixes of the pairs by name: documents are known by it, so no two may share one."""
+    found: dict[str, str] = {}
+    for written in paths:
+        where = pattern(idx_path(_prefix(written)), data)
+        infos = store.glob(where.path)
+        if not infos:
+            raise store.StoreError(
+                where.path, "no such .idx", "Give the prefix of a .bin/.idx pair; relative paths start at --data."
+            )
+        for info in infos:
+            name, prefix = _prefix(where.name(info.path)), _prefix(info.path)
+            if (other := found.setdefault(name, prefix)) != prefix:
+                raise store.StoreError(
+                    prefix,
+                    f"its documents would be named like those of {other}: {bin_path(name)}#0",
+                    "Give relative paths, which name the folder too, or rename one pair.",
+                )
     return found
 
 
-def _slices(prefix: str, lengths: np.ndarray) -> list[Slice]:
+def _prefix(path: str) -> str:
+    return path.removesuffix(".idx").removesuffix(".bin")
+
+
+def _slices(name: str, prefix: str, lengths: np.ndarray) -> list[Slice]:
     if not lengths.size:
         return []
     part = (np.cumsum(lengths) - lengths) // PART_TOKENS
     begins = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), lengths.size]
-    return [Slice(prefix, first, end) for first, end in pairwise(begins)]
+    return [Slice(name, prefix, first, end) for first, end in pairwise(begins)]
 
 
 def import_part(*, output: str, part: Slice, buckets: list[str], seed: int, vocab_size: int) -> dict[str, Any]:
@@ -96,8 +114,7 @@ def import_part(*, output: str, part: Slice, buckets: list[str], seed: int, voca
 
 
 def _table(part: Slice, first: int, tokens: np.ndarray, lengths: np.ndarray) -> pa.Table:
-    name = Path(bin_path(part.prefix)).name
-    origins = [f"{name}#{part.first + first + number}" for number in range(lengths.size)]
+    origins = [f"{bin_path(part.name)}#{part.first + first + number}" for number in range(lengths.size)]
     return pa.table(
         {
             "id": [document_id(origin) for origin in origins],
@@ -121,18 +138,23 @@ def _check_vocabulary(part: Slice, first: int, tokens: np.ndarray, lengths: np.n
 CORPUS = """\
 # {documents:,} documents of {tokens} tokens. The manifest must name the tokenizer that made them: `tokenizer: {{path: ...}}`.
 kind: {kind}
-source: {{tokens: megatron, paths: ["{path}"]}}
+source:
+  tokens: megatron
+  paths:
+{paths}
 declared_tokens: {exact}
 """
 
 
-def write_corpus(prefix: str, out: str, *, kind: str) -> str:
-    """Write the corpus file of one .bin/.idx pair into the folder `out`; returns its path. Checks the whole index."""
-    prefix = prefix.removesuffix(".idx").removesuffix(".bin")
-    with MegatronFile(prefix) as pair:
-        documents, tokens = pair.documents, int(pair.lengths.sum())
-    path = store.join(out, f"{Path(prefix).name}.yaml")
-    where = prefix if "://" in prefix else str(Path(prefix).resolve())
-    text = CORPUS.format(documents=documents, tokens=si(tokens), kind=kind, path=where, exact=tokens)
-    store.write_bytes(path, text.encode())
-    return path
+def write_corpus(paths: Sequence[str], to: str, *, kind: str) -> tuple[int, int]:
+    """Write the corpus file `to` for .bin/.idx pairs; returns their documents and tokens. Checks every index, all of it."""
+    if store.exists(to):
+        raise store.StoreError(to, "is there already", "Delete it, or give another --to.")
+    documents = tokens = 0
+    for prefix in _named(paths, "").values():
+        with MegatronFile(prefix) as pair:
+            documents, tokens = documents + pair.documents, tokens + int(pair.lengths.sum())
+    listed = "\n".join(f"    - {json.dumps(_prefix(path))}" for path in paths)
+    text = CORPUS.format(documents=documents, tokens=si(tokens), kind=kind, paths=listed, exact=tokens)
+    store.write_bytes(to, text.encode())
+    return documents, tokens

@@ -13,23 +13,31 @@ import pyarrow.parquet as pq
 from curriculum import doc_index
 from curriculum.curate import folder
 from curriculum.feed import Feed
-from curriculum.lock import read_lock
+from curriculum.lock import LOCK, read_lock
 from curriculum.plan import PLAN, Plan
 from datapipe import store
+from datapipe.shards import ShardReader, docs_path, tokens_path
 
 TEXT_CHARS = 400
 
 
 def load_plan(root: str) -> Plan:
-    """The plan of a build; StoreError when there is none."""
-    return Plan.from_json(store.read_bytes(store.join(root, PLAN)).decode())
+    """The plan of a build; StoreError when there is none, PlanError when it cannot be read."""
+    path = store.join(root, PLAN)
+    if not store.exists(path):
+        remedy = "`tokenloom build` writes it when the first stage is laid out: wait for it, or check the folder."
+        raise store.StoreError(path, "no such file", remedy)
+    return Plan.from_json(store.read_bytes(path).decode())
 
 
 def inspect_step(root: str, step: int) -> dict[str, Any]:
-    """Every row of global step `step` with the documents in it. ValueError when the plan has no such step."""
+    """Every row of global step `step` with the documents in it.
+
+    ValueError when the plan has no such step, BuildStalled when a running build has not written it yet: nobody looks on for an hour.
+    """
     plan = load_plan(root)
     stage, stage_step = plan.locate(step)
-    rows = Feed(plan, root).lineage(stage, stage_step)
+    rows = Feed(plan, root, patience=0.0).lineage(stage, stage_step)
     spec = plan.stages[stage]
     return {"step": step, "stage": spec.name, "stage_step": stage_step, "seq_len": spec.seq_len, "rows": rows}
 
@@ -43,35 +51,49 @@ def inspect_document(root: str, identity: str) -> dict[str, Any] | None:
     plan = load_plan(root)
     feed, order = Feed(plan, root), doc_index.document_order(identity, plan.seed)
     find = functools.cache(lambda folder: doc_index.find(store.join(root, folder), order))
-    pieces = [
-        {
-            "stage": stage.name,
-            "rows_of": source.name,
-            "shard": source.shard(found.shard).path,
-            "shard_row": found.row,
-            "start": found.start,
-            "length": found.length,
-            "offset": found.offset,
-            "steps": feed.steps_with(stage_index, source_index, found.shard, found.row),
-        }
-        for stage_index, stage in enumerate(plan.stages)
-        for source_index, source in enumerate(stage.sources)
-        for found in find(source.folder)
-    ]
-    homes = {(f.source, f.part) for stage in plan.stages for source in stage.sources for f in find(source.folder)}
-    if not homes:
+    homes: list[tuple[str, int]] = []  # corpus and part that each piece came from
+    pieces: list[dict[str, Any]] = []
+    for stage_index, stage in enumerate(plan.stages):
+        for source_index, source in enumerate(stage.sources):
+            for found in find(source.folder):
+                homes.append((found.source.rpartition("/")[0], found.part))
+                piece = {
+                    "stage": stage.name,
+                    "rows_of": source.name,
+                    "shard": source.shard(found.shard).path,
+                    "shard_row": found.row,
+                    "start": found.start,
+                    "length": found.length,
+                    "offset": found.offset,
+                    "steps": feed.steps_with(stage_index, source_index, found.shard, found.row),
+                }
+                pieces.append(piece)
+    if not pieces:
         return None
-    (source_name, part) = homes.pop()
-    columns = _columns(root, source_name.partition("/")[0], part, identity)
+    corpus, part = homes[0]
+    columns = _columns(root, corpus, part, identity)
+    columns = columns or {"id": identity, "origin": _origin(root, pieces, identity), "corpus": corpus}
     return {**columns, "steps_done": _steps_done(root), "pieces": pieces}
 
 
-def _columns(root: str, corpus: str, part: int, identity: str) -> dict[str, Any]:
-    """The document's row in its corpus, with the start of its text."""
+def _origin(root: str, pieces: list[dict[str, Any]], identity: str) -> str | None:
+    """As the shards know it; None while none of them is written."""
+    for piece in pieces:
+        prefix = store.join(root, piece["shard"])
+        if store.exists(tokens_path(prefix)) and store.exists(docs_path(prefix)):
+            found = (each.origin for each in ShardReader(prefix).pieces(piece["shard_row"]) if each.doc == identity)
+            return next(found, None)
+    return None
+
+
+def _columns(root: str, corpus: str, part: int, identity: str) -> dict[str, Any] | None:
+    """The document's row in its corpus, with the start of its text. None when it came as tokens, or the build has not ended."""
+    if not store.exists(store.join(root, LOCK)):
+        return None
     lock, _ = read_lock(root)
     last = lock["corpora"][corpus]["steps"][-1]
-    if last["step"] == "import":  # it came as tokens
-        return {"id": identity, "corpus": corpus}
+    if last["step"] == "import":
+        return None
     path = store.join(folder(root, corpus, last["step"], last["key"]), f"part-{part:05d}.parquet")
     with store.open_input(path) as source:
         file = pq.ParquetFile(source)

@@ -11,6 +11,7 @@ from curriculum.manifest import Manifest
 from datapipe import store
 
 FORMAT = 2
+LOCK = "lock.json"
 
 
 def make_lock(
@@ -51,18 +52,24 @@ def make_lock(
 def write_lock(root: str, lock: dict[str, Any]) -> str:
     """Write the lock; returns its sha256."""
     data = (json.dumps(lock, indent=1, sort_keys=True) + "\n").encode()
-    store.write_bytes(store.join(root, "lock.json"), data)
+    store.write_bytes(store.join(root, LOCK), data)
     return hashlib.sha256(data).hexdigest()
 
 
 def read_lock(root: str) -> tuple[dict[str, Any], str]:
-    """The lock of a build and its sha256; StoreError when there is none."""
-    data = store.read_bytes(store.join(root, "lock.json"))
-    lock = json.loads(data)
+    """The lock of a build and its sha256; StoreError when there is none, or none that can be read."""
+    path = store.join(root, LOCK)
+    if not store.exists(path):
+        raise store.StoreError(
+            path, "no such file", "`tokenloom build` writes it at its end: wait for it, or check the folder."
+        )
+    data = store.read_bytes(path)
+    try:
+        lock = dict(json.loads(data))
+    except (ValueError, TypeError) as error:
+        raise store.StoreError(path, f"is damaged ({error})", "Run `tokenloom build` again.") from error
     if lock.get("format") != FORMAT:
         raise store.StoreError(
-            store.join(root, "lock.json"),
-            f"has format {lock.get('format')}, not {FORMAT}",
-            "Build again with this version of tokenloom.",
+            path, f"has format {lock.get('format')}, not {FORMAT}", "Build again with this version of tokenloom."
         )
     return lock, hashlib.sha256(data).hexdigest()

@@ -102,7 +102,7 @@ def load_manifest(name: str) -> Manifest:
         corpora=corpora,
         stages=stages,
         training=_load_training(fields),
-        shard_tokens=fields.count(("shard_tokens",), 64 * 2**20),
+        shard_tokens=fields.count(("shard_tokens",), 64 * 2**20, least=1),
         documents={"": document, **files},
     )
     if "path" not in manifest.tokenizer:

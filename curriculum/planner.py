@@ -16,7 +16,6 @@ from curriculum.holdings import Bucket, Holding, held
 from curriculum.manifest import Manifest
 from curriculum.plan import BatchSegment, Plan, Source, Stage
 from curriculum.schedule import StageMix
-from curriculum.units import si
 
 BATCH_STAIRS = 16  # a batch ramp is a staircase of so many equal shares of its tokens
 
@@ -162,10 +161,11 @@ def _batches(manifest: Manifest, index: int) -> tuple[tuple[BatchSegment, ...], 
         segments.append(BatchSegment(step, last))
     left = spec.tokens // spec.seq_len - reached
     if left < last:
+        ramp = f"the batch ramp takes {reached * spec.seq_len} and then " if step else ""
         document.problem(
             ("stages", index, "tokens"),
-            f"{si(spec.tokens)} tokens are less than one step of {si(spec.batch_to)}{' after the batch ramp' if step else ''}.",
-            f"Raise tokens to at least {(reached + last) * spec.seq_len}, or lower batch_tokens.",
+            f"{spec.tokens} tokens are too few: {ramp}one step takes {spec.batch_to}.",
+            f"Raise tokens to at least {(reached + last) * spec.seq_len}, or lower batch_tokens{'.over' if step else ''}.",
         )
         document.check()
     return tuple(segments), step + left // last

@@ -1,7 +1,12 @@
-"""Tables for the terminal: what `plan`, `build` and `inspect` print on stdout."""
+"""Tables for the terminal: what `plan`, `build`, `train` and `inspect` print on stdout.
 
+Names are never cut, and the tables of the quickstart fit 80 columns; elsewhere long cells are folded.
+"""
+
+from itertools import groupby
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -11,6 +16,19 @@ from curriculum.plan import Plan, Stage
 from curriculum.stages import StageSpec
 from curriculum.units import binary, si, size
 
+ROOMY = 100  # columns of a terminal from which on tables are spread out
+STEPS_TOLD = 12  # of a piece that is learned more often
+
+
+def _table(console: Console, title: str, *columns: str, texts: tuple[str, ...] = ()) -> Table:
+    """Names come first and stay whole, numbers stand to the right; `texts` are the other columns that are words."""
+    room = 1 if console.width >= ROOMY else 0
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, room))
+    for index, column in enumerate(columns):
+        is_text = not index or column in texts
+        table.add_column(column, justify="left" if is_text else "right", no_wrap=not index, overflow="fold")
+    return table
+
 
 def show_plan(console: Console, manifest: Manifest, plan: Plan, measured: bool) -> None:
     """Stages, then the sources of every stage."""
@@ -18,13 +36,11 @@ def show_plan(console: Console, manifest: Manifest, plan: Plan, measured: bool) 
     total = sum(stage.tokens for stage in plan.stages)
     console.print(
         f"[bold]{plan.name}[/] {plan.version}  seed {plan.seed}  model {plan.model['name']} ({si(shape.total)} parameters, "
-        f"{si(shape.active)} active)  {si(total)} tokens in {plan.steps:,} steps"
+        f"{si(shape.active)} active)  {si(total)} tokens in {plan.steps:,} steps\n",
+        highlight=False,
     )
-    stages = Table(
-        "stage", "tokens", "row", "pack", "rows", "steps", "batch", "RoPE base", "bias rate", "MTP", title="Stages"
-    )
-    for column in stages.columns[1:]:
-        column.justify = "right"
+    columns = ("stage", "tokens", "row", "pack", "rows", "steps", "batch", "RoPE base", "bias rate", "MTP")
+    stages = _table(console, "Stages", *columns)
     for stage in plan.stages:
         stages.add_row(
             stage.name,
@@ -38,30 +54,27 @@ def show_plan(console: Console, manifest: Manifest, plan: Plan, measured: bool) 
             f"{stage.bias_rate:g}",
             f"{stage.mtp_weight:g}",
         )
-    console.print(stages)
-    console.print(_mixture(manifest, plan, measured))
+    console.print(stages, "")
+    console.print(_mixture(console, manifest, plan, measured))
     if any(not (measured or source.rows) for stage in plan.stages for source in stage.sources):
         console.print(
             "Sizes marked ? are measured by `tokenloom build`; `tokenloom plan MANIFEST --out OUT` shows them."
         )
 
 
-def _mixture(manifest: Manifest, plan: Plan, measured: bool) -> Table:
+def _mixture(console: Console, manifest: Manifest, plan: Plan, measured: bool) -> Table:
     """The sources of every stage. Shares are of tokens without padding, epochs through the end of the stage, caps of the corpus."""
-    table = Table(
-        "stage", "source", "share", "phases", "tokens", "rows", "held", "epochs", "corpus", "", title="Mixture"
-    )
-    for column in table.columns[2:-1]:
-        column.justify = "right"
+    columns = ("source", "share", "phases", "tokens", "rows", "held", "epochs", "corpus", "")
+    table = _table(console, "Mixture", *columns, texts=("",))
     for stage, spec in zip(plan.stages, manifest.stages, strict=True):
         tokens = sum(source.tokens_planned for source in stage.sources)
         told: set[str] = set()
-        for index, source in enumerate(stage.sources):
+        table.add_row(f"[bold]{stage.name}[/]")
+        for source in stage.sources:
             known, first = measured or source.rows > 0, source.corpus not in told
             told.add(source.corpus)
             table.add_row(
-                stage.name if index == 0 else "",
-                source.name,
+                f"  {source.name}",
                 f"{100 * source.tokens_planned / tokens:.1f} %",
                 _phases(spec, source.corpus) if first else "",
                 si(source.tokens_planned),
@@ -75,7 +88,6 @@ def _mixture(manifest: Manifest, plan: Plan, measured: bool) -> Table:
                 _of_cap(manifest, stage, spec, source.corpus) if first and known else "",
                 _role(spec, source.corpus) if first else "",
             )
-        table.add_section()
     return table
 
 
@@ -98,8 +110,9 @@ def _of_cap(manifest: Manifest, stage: Stage, spec: StageSpec, corpus: str) -> s
 
 
 def _role(spec: StageSpec, corpus: str) -> str:
-    roles = [f"{spec.epochs[corpus]:g} epochs"] if corpus in spec.epochs else []
-    roles += ["fills gaps"] if corpus in spec.fill else []
+    epochs = spec.epochs.get(corpus)
+    roles = [f"{epochs:g} epoch{'' if epochs == 1 else 's'}"] if epochs else []
+    roles += ["fills"] if corpus in spec.fill else []
     roles += ["together"] if corpus in spec.together else []
     return ", ".join(roles)
 
@@ -111,9 +124,8 @@ def _batch(stage: Stage) -> str:
 
 def show_build(console: Console, lock: dict[str, Any]) -> None:
     """What came out of every corpus."""
-    table = Table("corpus", "read", "kept", "characters", "tokens", "buckets", "shards", "size", title="Corpora")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    columns = ("corpus", "read", "kept", "characters", "tokens", "buckets", "shards", "size")
+    table = _table(console, "Corpora", *columns, texts=("buckets",))
     for name, corpus in lock["corpora"].items():
         sets = [entry for entry in lock["shards"] if entry["corpus"] == name]
         files = [file for entry in sets for file in entry["files"]]
@@ -132,43 +144,53 @@ def show_build(console: Console, lock: dict[str, Any]) -> None:
 
 
 def show_step(console: Console, found: dict[str, Any]) -> None:
-    """The rows of a step and their documents."""
-    title = f"Step {found['step']}: stage {found['stage']}, its step {found['stage_step']}, rows of {found['seq_len']}"
-    table = Table("row", "source", "epoch", "shard row", "document", "start", "tokens", "origin", title=title)
-    for row in found["rows"]:
-        for index, piece in enumerate(row["pieces"]):
-            head = (
-                (str(row["row"]), row["source"], str(row["epoch"]), str(row["shard_row"])) if index == 0 else ("",) * 4
-            )
-            table.add_row(*head, piece["doc"][:12], str(piece["start"]), str(piece["length"]), piece.get("origin", ""))
-    console.print(table)
+    """The rows of a step and their documents; ids are whole, for `inspect --document`."""
+    rows = found["rows"]
+    told = f"its step {found['stage_step']}, {len(rows)} row{'s' if len(rows) > 1 else ''} of {found['seq_len']} tokens"
+    console.print(f"[bold]Step {found['step']}[/] of stage {found['stage']}: {told}", highlight=False)
+    console.print(f"{'start':>8} {'tokens':>7}  {'document':<32}  origin")
+    for row in rows:
+        place = f"{row['source']}, epoch {row['epoch']}, row {row['shard_row']} of {row['shard']}"
+        console.print(f"\n[bold]row {row['row']}[/]  {place}", highlight=False, soft_wrap=True)
+        for piece in row["pieces"]:
+            filled = "" if piece["source"] == row["source"] else f"  ({piece['source']})"
+            line = f"{piece['start']:>8} {piece['length']:>7}  {piece['doc']}  {piece['origin']}{filled}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def show_document(console: Console, found: dict[str, Any]) -> None:
     """A document: what its corpus knows of it, and where and when it is learned."""
-    pieces = found["pieces"]
-    facts = {name: value for name, value in found.items() if name not in ("pieces", "steps_done") and value is not None}
-    for name, value in facts.items():
-        console.print(f"[bold]{name}[/]  ", end="")
-        console.print(str(value), markup=False, highlight=False, soft_wrap=True)
-    table = Table(
-        "stage", "rows of", "shard row", "start", "tokens", "offset", "steps", title="Where and when it is learned"
+    facts = {name: value for name, value in found.items() if name not in ("pieces", "steps_done", "text")}
+    for name, value in [*facts.items(), ("text", found.get("text"))]:
+        if value is not None:
+            console.print(f"[bold]{name}[/]  ", end="")
+            console.print(str(value), markup=False, highlight=False, soft_wrap=True)
+    table = _table(
+        console, "\nLearned", "stage", "its tokens", "steps", "start", "row", "shard", texts=("steps", "shard")
     )
-    for piece in pieces:
-        seen = sum(step < found["steps_done"] for step in piece["steps"])
-        steps = ", ".join(map(str, piece["steps"][:12])) + (", ..." if len(piece["steps"]) > 12 else "")
-        told = f"{steps} ({seen} done)" if piece["steps"] else "never"
-        row = f"{piece['shard']} {piece['shard_row']}"
-        numbers = (str(piece[name]) for name in ("start", "length", "offset"))
-        table.add_row(piece["stage"], piece["rows_of"], row, *numbers, told)
-    console.print(table)
+    totals = []
+    for name, group in groupby(found["pieces"], key=lambda piece: piece["stage"]):
+        pieces = list(group)
+        learned = [piece for piece in pieces if piece["steps"]]
+        totals.append(f"{name} {len(learned)} of {len(pieces)}")
+        for piece in learned:
+            tokens = f"{piece['offset']} to {piece['offset'] + piece['length'] - 1}"
+            place = (str(piece["start"]), str(piece["shard_row"]), piece["shard"])
+            table.add_row(name, tokens, _steps(piece["steps"], found["steps_done"]), *place)
+    if table.row_count:
+        console.print(table, "")
+    console.print(f"Pieces that are learned: {', '.join(totals)}.", highlight=False)
+
+
+def _steps(steps: list[int], steps_done: int) -> str:
+    seen = sum(step < steps_done for step in steps)
+    return ", ".join(map(str, steps[:STEPS_TOLD])) + (", ..." if len(steps) > STEPS_TOLD else "") + f" ({seen} done)"
 
 
 def show_training(console: Console, steps: list[dict[str, Any]]) -> None:
     """Every stage of a run, from the lines of metrics.jsonl: where its loss began, and its mean over the last quarter of its steps."""
-    table = Table("stage", "steps", "tokens", "first loss", "last quarter", "tokens/s", "waiting", title="Training")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    columns = ("stage", "steps", "tokens", "first loss", "last quarter", "tokens/s", "waiting")
+    table = _table(console, "Training", *columns)
     for name in dict.fromkeys(step["stage"] for step in steps):
         stage = [step for step in steps if step["stage"] == name]
         last = stage[-max(1, len(stage) // 4) :]

@@ -50,7 +50,7 @@ def load_stages(fields: Fields, corpora: set[str]) -> tuple[StageSpec, ...]:
 def _load_stage(fields: Fields, index: int, corpora: set[str]) -> StageSpec:
     at: Where = ("stages", index)
     fields.keys(at, STAGE_KEYS, required=("name", "tokens", "seq_len", "pack", "batch_tokens", "mix"))
-    seq_len, tokens = fields.count((*at, "seq_len"), 1), fields.count((*at, "tokens"), 0)
+    seq_len, tokens = fields.count((*at, "seq_len"), 1, least=1), fields.count((*at, "tokens"), 0, least=1)
     batch_from, batch_to, batch_over = _load_batch(fields, (*at, "batch_tokens"), seq_len)
     mix = _load_mix(fields, (*at, "mix"), corpora, tokens, seq_len)
     epochs = _load_epochs(fields, at, corpora, mix)
@@ -90,10 +90,12 @@ def _load_batch(fields: Fields, where: Where, seq_len: int) -> tuple[int, int, i
 
 
 def _check_batch(fields: Fields, where: Where, batch: int, seq_len: int) -> None:
-    if seq_len < 1 or (batch % seq_len == 0 and batch >= seq_len):
+    if batch and batch % seq_len == 0:
         return
-    below, above = batch // seq_len * seq_len, -(-batch // seq_len) * seq_len
-    choices = " or ".join(f"{tokens} ({tokens // seq_len} rows)" for tokens in sorted({below, above}) if tokens)
+    below = batch // seq_len
+    choices = " or ".join(
+        f"{rows * seq_len} ({rows} row{'s' if rows > 1 else ''})" for rows in (below, below + 1) if rows
+    )
     fields.document.problem(
         where, f"{batch} tokens is not a whole number of {seq_len}-token rows ({batch / seq_len:g}).", f"Use {choices}."
     )
@@ -103,6 +105,7 @@ def _load_mix(fields: Fields, where: Where, corpora: set[str], tokens: int, seq_
     value, document = fields.get(where), fields.document
     phases: tuple[MixPhase, ...]
     places: tuple[Where, ...]
+    known_problems = len(document.problems)
     if isinstance(value, Mapping) and value:
         phases, places = (MixPhase(tokens, _load_shares(fields, where, corpora)),), (where,)
     elif isinstance(value, list) and value:
@@ -110,6 +113,8 @@ def _load_mix(fields: Fields, where: Where, corpora: set[str], tokens: int, seq_
     else:
         document.problem(where, "names no corpus.", "Write `mix: {web: 0.8, code: 0.2}`.")
         return ()
+    if len(document.problems) > known_problems:
+        return phases
     for name in dict.fromkeys(name for phase in phases for name in phase.shares):
         if not any(phase.shares.get(name, 0.0) for phase in phases):
             place = next(place for phase, place in zip(phases, places, strict=True) if name in phase.shares)
@@ -126,18 +131,21 @@ def _load_phases(
     """The phases of a mix, and where the shares of each stand."""
     phases: list[MixPhase] = []
     places: list[Where] = []
-    count = len(fields.get(where))
+    count, known_problems = len(fields.get(where)), len(fields.document.problems)
     for index in range(count):
         at, last, left = (*where, index), index == count - 1, tokens - sum(phase.tokens for phase in phases)
         fields.keys(at, ("over", "shares", "ramp_to"), required=() if last else ("over",))
         keys = [key for key in ("shares", "ramp_to") if fields.get((*at, key)) is not None]
-        if len(keys) != 1:
+        is_sound = (
+            tokens and len(fields.document.problems) == known_problems
+        )  # up to here: what follows from it is true
+        if is_sound and len(keys) != 1:
             fields.document.problem(
                 at,
                 f"has {'both `shares` and `ramp_to`' if keys else 'neither `shares` nor `ramp_to`'}.",
                 "Write `shares: {...}` for shares that hold, or `ramp_to: {...}` for shares that are reached at the end of the phase.",
             )
-        elif keys == ["ramp_to"] and not index:
+        elif is_sound and keys == ["ramp_to"] and not index:
             fields.document.problem(
                 (*at, "ramp_to"),
                 "the first phase of a stage has no shares to start from.",
@@ -147,7 +155,8 @@ def _load_phases(
         places.append((*at, *keys[:1]))
         shares = _load_shares(fields, places[-1], corpora) if keys else {}
         phases.append(MixPhase(over, shares, ramp=keys == ["ramp_to"]))
-        _check_length(fields, at, over, left, last=last, seq_len=seq_len)
+        if is_sound:
+            _check_length(fields, at, over, left, last=last, seq_len=seq_len)
     return tuple(phases), tuple(places)
 
 
@@ -192,7 +201,9 @@ def _load_shares(fields: Fields, where: Where, corpora: set[str]) -> dict[str, f
     if total != 1 and len(document.problems) == known_problems:
         largest = max(shares, key=lambda name: shares[name])
         fixed = Fraction(str(shares[largest])) + 1 - total
-        remedy = f"Set {largest} to {float(fixed):.12g}, or scale all." if fixed > 0 else "Scale the shares down."
+        remedies = [f"set {largest} to {float(fixed):.12g}"] if fixed > 0 else []
+        remedies += [f"divide all by {float(total):.12g}"] if total else []
+        remedy = f"{', or '.join(remedies).capitalize()}."
         document.problem(where, f"the shares sum to {float(total):.12g}, not 1.", remedy)
     return shares
 
@@ -205,7 +216,10 @@ def _load_numbers(fields: Fields, where: Where) -> dict[str, float]:
     if not isinstance(value, Mapping):
         fields.document.problem(where, f"is {value!r}, not a mapping.", "Write a number for each corpus, `{web: 2}`.")
         return {}
-    return {name: fields.number((*where, name), 0.0) for name in value}
+    for name, number in value.items():
+        if number is None:
+            fields.document.problem((*where, name), "has no number.", f"Write `{name}: ` and one, or remove it.")
+    return {name: fields.number((*where, name), 1.0) for name in value}  # 1: of a mistake no other should follow
 
 
 def _load_names(fields: Fields, where: Where) -> tuple[str, ...]:
@@ -213,7 +227,8 @@ def _load_names(fields: Fields, where: Where) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list):
-        fields.document.problem(where, f"is {value!r}, not a list of corpora.", f"Write `{where[-1]}: [{value}]`.")
+        example = value if isinstance(value, str) else "web"
+        fields.document.problem(where, f"is {value!r}, not a list of corpora.", f"Write `{where[-1]}: [{example}]`.")
         return ()
     return tuple(dict.fromkeys(str(name) for name in value))
 

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from curriculum.file_check import File, Observer, check_files
 from curriculum.lock import read_lock
-from curriculum.plan import PLAN, Plan
+from curriculum.plan import PLAN, Plan, PlanError
 from curriculum.plan_check import AGAIN, plan_problems
 from curriculum.units import size
 from datapipe import store
@@ -33,7 +33,7 @@ def verify(root: str, *, observe: Observer = lambda done, total: None, threads: 
 
     StoreError when there is no finished build at `root`, or its store refuses to be read.
     """
-    lock, lock_sha256 = _read_lock(root)
+    lock, lock_sha256 = read_lock(root)
     if threads is None:
         threads = S3_THREADS if store.is_s3(root) else os.cpu_count() or 1
     found = check_files(_files(root, lock), observe, threads)
@@ -42,7 +42,7 @@ def verify(root: str, *, observe: Observer = lambda done, total: None, threads: 
 
 def leftovers(root: str) -> list[str]:
     """Folders below shards/ with files that the lock does not name, in words: nothing reads them, they only take space."""
-    lock, _ = _read_lock(root)
+    lock, _ = read_lock(root)
     known = {entry["folder"]: {file["path"] for file in entry["files"]} for entry in lock["shards"]}
     left: dict[str, list[int]] = {}
     for path, size_bytes in _sizes(root).items():
@@ -61,7 +61,7 @@ def leftovers(root: str) -> list[str]:
 
 def summary(root: str) -> dict[str, int]:
     """What there is to verify: shards and bytes."""
-    lock, _ = _read_lock(root)
+    lock, _ = read_lock(root)
     files = [file for entry in lock["shards"] for file in entry["files"]]
     return {"shards": len(files), "bytes": sum(file["bytes"] for file in files)}
 
@@ -101,13 +101,6 @@ class VerifyProgress:
             self.console.print(f"verified {size(done)} of {size(total)}", highlight=False)
 
 
-def _read_lock(root: str) -> tuple[dict[str, Any], str]:
-    try:
-        return read_lock(root)
-    except ValueError as error:
-        raise store.StoreError(store.join(root, "lock.json"), f"is damaged ({error})", AGAIN) from error
-
-
 def _sizes(root: str) -> dict[str, int]:
     """Every file below shards/ with its size: one listing, where asking for each would be a request each on S3."""
     return {info.path: info.size_bytes for info in store.glob(store.join(root, "shards"))}
@@ -137,8 +130,8 @@ def _plan_problems(root: str, lock: dict[str, Any], lock_sha256: str) -> Iterato
         return
     try:
         plan = Plan.from_json(store.read_bytes(path).decode())
-    except (ValueError, KeyError, TypeError) as error:
-        yield f"{PLAN}: cannot be read ({error}). {AGAIN}"
+    except PlanError as error:
+        yield f"{error}."
         return
     if plan.is_live:
         yield f"{PLAN}: its build has not ended: wait for it, or start it again."

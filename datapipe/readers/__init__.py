@@ -92,7 +92,7 @@ def _find(reader: Reader, paths: list[str], root: str) -> list[Input]:
         inputs = reader.find(where)
         if not inputs:
             answer = f"nothing to read matches (looked for {where.path})"
-            raise StoreError(written, answer, "check the path; relative paths start at the manifest's data root")
+            raise StoreError(written, answer, "check the path; relative paths start at --data")
         for one in inputs:
             known = found.setdefault((one.name, one.first or 0), one)
             if known.path != one.path:

@@ -1,5 +1,6 @@
 """A build on real text: the same bytes at any parallelism, nothing done twice, bad input counted or explained."""
 
+import dataclasses
 import gzip
 import json
 import shutil
@@ -9,15 +10,17 @@ from typing import Any
 
 import pytest
 
+from curriculum import sharding
 from curriculum.build import Built, build
 from curriculum.curate import BuildError
 from curriculum.document import ManifestError
 from curriculum.feed import Feed
+from curriculum.follow import BuildStalled
 from curriculum.inspect import inspect_document, inspect_step
 from curriculum.manifest import load_manifest
 from curriculum.plan import Plan, archived
 from curriculum.verify import verify
-from datapipe.engine import InProcess, RayData, Task
+from datapipe.engine import InProcess, RayData, Task, finished
 from datapipe.store import StoreError
 
 Outputs = dict[str, bytes]
@@ -147,8 +150,6 @@ def full_text(root: Path, identity: str) -> str:
 def test_an_unchanged_build_does_nothing(built: tuple[Path, Built], small_data: Path, small_manifest: Path) -> None:
     class Refuses(InProcess):
         def run(self, tasks: Any, on_done: Callable[[int], None]) -> list[dict[str, Any]]:
-            from datapipe.engine import finished
-
             assert len(finished(tasks)) == len(tasks)
             return super().run(tasks, on_done)
 
@@ -157,18 +158,20 @@ def test_an_unchanged_build_does_nothing(built: tuple[Path, Built], small_data: 
     assert outputs(built[0]) == before
 
 
+class Counts(InProcess):
+    """Remembers the tasks that were not done already."""
+
+    def __init__(self) -> None:
+        self.ran: list[Task] = []
+
+    def run(self, tasks: Any, on_done: Callable[[int], None]) -> list[dict[str, Any]]:
+        done = finished(tasks)
+        self.ran += [task for index, task in enumerate(tasks) if index not in done]
+        return super().run(tasks, on_done)
+
+
 def test_an_edit_redoes_only_what_it_touches(small_data: Path, small_manifest: Path, tmp_path: Path) -> None:
-    class Counts(InProcess):
-        ran: list[Task]
-
-        def run(self, tasks: Any, on_done: Callable[[int], None]) -> list[dict[str, Any]]:
-            from datapipe.engine import finished
-
-            self.ran += [task for index, task in enumerate(tasks) if index not in finished(tasks)]
-            return super().run(tasks, on_done)
-
     engine = Counts()
-    engine.ran = []
     run(small_manifest, tmp_path / "out", small_data, engine)
     first, engine.ran = len(engine.ran), []
     code = small_manifest.parent / "code.yaml"
@@ -177,6 +180,62 @@ def test_an_edit_redoes_only_what_it_touches(small_data: Path, small_manifest: P
     corpora = {task.output.split("/corpora/")[1].split("/")[0] for task in engine.ran if "/corpora/" in task.output}
     assert corpora <= {"code", "web", "books", "qa"}
     assert 0 < len(engine.ran) < first
+
+
+@pytest.mark.parametrize(
+    ("edit", "packed"), [("fill: [qa]", {"books/all", "qa/all"}), ("together: [books]", {"books/all"})]
+)
+def test_another_packing_of_a_stage_packs_that_stage_again(
+    built: tuple[Path, Built], small_data: Path, small_manifest: Path, tmp_path: Path, edit: str, packed: set[str]
+) -> None:
+    root, engine = Path(shutil.copytree(built[0], tmp_path / "copy")), Counts()
+    small_manifest.write_text(small_manifest.read_text().replace("qa: 0.5},", f"qa: 0.5}}, {edit},"))
+    made = run(small_manifest, root, small_data, engine)
+    assert {task.function.__name__ for task in engine.ran} == {"lay_out", "scatter_part", "pack_shard"}
+    shards = [task.output for task in engine.ran if task.function is sharding.pack_shard]
+    assert {"/".join(Path(shard).relative_to(root / "shards").parts[:2]) for shard in shards} == packed
+    assert made.plan.stages[0] == built[1].plan.stages[0]
+    assert verify(str(root)) == []
+
+
+def test_what_the_manifest_alone_rules_out_is_said_before_data_is_read(small_manifest: Path, tmp_path: Path) -> None:
+    small_manifest.write_text(small_manifest.read_text().replace("short, tokens: 4096", "short, tokens: 256"))
+    with pytest.raises(ManifestError, match="256 tokens are too few: one step takes 512"):
+        run(small_manifest, tmp_path / "out", tmp_path / "absent")
+
+
+def test_a_damaged_plan_and_a_missing_index_are_made_again(
+    built: tuple[Path, Built], small_data: Path, small_manifest: Path, tmp_path: Path
+) -> None:
+    root, engine = Path(shutil.copytree(built[0], tmp_path / "copy")), Counts()
+    index = sorted((root / "shards" / "qa").rglob("index.arrow"))[0]
+    whole = index.read_bytes()
+    (identity,) = {p["doc"] for p in inspect_step(str(root), built[1].plan.steps - 1)["rows"][0]["pieces"][:1]}
+    index.write_bytes(whole[:-100])
+    with pytest.raises(StoreError, match=r"index\.arrow: is damaged .*\n.*Delete it and run `tokenloom build` again"):
+        inspect_document(str(root), identity)
+    index.unlink()
+    with pytest.raises(StoreError, match=r"index\.arrow: no such file\n.*Run `tokenloom build` again"):
+        inspect_document(str(root), identity)
+    (root / "plan.json").write_text("{")
+    assert run(small_manifest, root, small_data, engine).plan == built[1].plan
+    assert [task.function for task in engine.ran] == [sharding.lay_out]
+    assert index.read_bytes() == whole
+    assert outputs(root) == outputs(built[0])
+
+
+def test_a_running_build_is_traced_as_far_as_it_is(built: tuple[Path, Built], tmp_path: Path) -> None:
+    """Without a lock the text of a document is not to be had, but its origin; a stage that is not laid out is not waited for."""
+    root, plan = Path(shutil.copytree(built[0], tmp_path / "copy")), built[1].plan
+    (root / "lock.json").unlink()
+    live = dataclasses.replace(plan, lock="", stages=(plan.stages[0], dataclasses.replace(plan.stages[1], sources=())))
+    (root / "plan.json").write_text(live.to_json())
+    piece = inspect_step(str(root), 0)["rows"][0]["pieces"][0]
+    found = inspect_document(str(root), piece["doc"])
+    assert found and (found["origin"], found["corpus"]) == (piece["origin"], piece["source"].split("/")[0])
+    assert 0 in [step for each in found["pieces"] for step in each["steps"]]
+    with pytest.raises(BuildStalled, match="stage 'long' is not there"):
+        inspect_step(str(root), plan.steps - 1)
 
 
 def test_the_same_bytes_on_ray_and_in_process(
@@ -326,7 +385,8 @@ def test_a_corpus_may_come_as_tokens(
     root, made = built
     export_megatron(str(root), str(tmp_path / "tokens"), stage="long")
     (pair,) = (tmp_path / "tokens").rglob("books/**/*.idx")
-    corpus = Path(write_corpus(str(pair), str(small_manifest.parent), kind="book"))
+    corpus = small_manifest.with_name("tokens.yaml")
+    write_corpus([str(pair)], str(corpus), kind="book")
     tokenizer = root / made.lock["tokenizer"]["path"]
     text = small_manifest.read_text()
     text = text.replace("train: {vocab_size: 1024, sample_bytes: 300_000}", f"path: {tokenizer}")
@@ -342,7 +402,8 @@ def test_a_corpus_may_come_as_tokens(
     ]
     assert pieces
     assert all(".bin#" in piece["origin"] for piece in pieces)
-    assert inspect_document(str(tmp_path / "out"), pieces[0]["doc"]) is not None
+    found = inspect_document(str(tmp_path / "out"), pieces[0]["doc"])
+    assert found and (found["corpus"], found["origin"]) == ("tokens", pieces[0]["origin"])
     text = small_manifest.read_text().replace(f"path: {tokenizer}", "train: {vocab_size: 1024, sample_bytes: 300_000}")
     small_manifest.write_text(text)
     with pytest.raises(

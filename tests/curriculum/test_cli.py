@@ -8,7 +8,7 @@ import pytest
 
 from curriculum import cli
 
-VERBS = ("sample", "plan", "build", "train", "report", "inspect", "verify", "run")
+VERBS = ("sample", "plan", "build", "train", "report", "inspect", "verify", "run", "export megatron", "import megatron")
 Call = Callable[..., tuple[int, str, str]]
 
 
@@ -35,7 +35,7 @@ def built(tokenloom: Call, small_manifest: Path, small_data: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_teaches_with_an_example(tokenloom: Call, verb: str) -> None:
-    code, out, _ = tokenloom(verb, "--help")
+    code, out, _ = tokenloom(*verb.split(), "--help")
     assert code == 0
     assert f"Example: tokenloom {verb}" in " ".join(out.split())
 
@@ -106,6 +106,20 @@ def test_a_build_can_be_planned_inspected_and_verified(tokenloom: Call, built: P
     assert tokenloom("inspect", built, "--document", "0" * 32)[0] == 1
     assert tokenloom("inspect", built, "--step", 10**6)[0] == 1
     assert json.loads(tokenloom("verify", built, "--json")[1])["problems"] == []
+
+
+def test_what_was_exported_can_be_imported(tokenloom: Call, built: Path, tmp_path: Path) -> None:
+    code, out, err = tokenloom("export", "megatron", built, tmp_path / "tokens", "--stage", "long")
+    assert code == 0
+    assert "--data-path" in out
+    assert "note: " in err
+    pairs = sorted((tmp_path / "tokens").rglob("*.idx"))
+    code, out, err = tokenloom("import", "megatron", pairs[0], "--to", tmp_path / "web.yaml", "--kind", "book")
+    assert (code, " documents, " in out) == (0, True)
+    assert "`tokenizer: {path: ...}`" in err
+    assert tokenloom("import", "megatron", pairs[0], "--to", tmp_path / "web.yaml")[0] == 1  # is there already
+    assert tokenloom("import", "megatron", pairs[0], "--to", tmp_path / "b.yaml", "--kind", "boook")[0] == 2
+    assert tokenloom("export", "megatron", built, tmp_path / "tokens", "--stage", "longer")[0] == 1
 
 
 def test_a_damaged_build_is_exit_code_1(tokenloom: Call, built: Path) -> None:

@@ -82,7 +82,9 @@ def test_a_batch_ramp_is_a_staircase(tmp_path: Path) -> None:
 
 
 def test_a_stage_shorter_than_a_step_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match=r"m.yaml:7 .*less than one step(.|\n)*Raise tokens to at least 2048"):
+    with pytest.raises(
+        ManifestError, match=r"m.yaml:7 .*too few: one step takes 2048(.|\n)*Raise tokens to at least 2048"
+    ):
         make_plan(make_curriculum(tmp_path, stage_text(tokens=1000)), LOCK)
 
 

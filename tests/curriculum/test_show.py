@@ -1,4 +1,4 @@
-"""The tables of `plan` show what a stage will do: shares and their phases, who fills, epochs and their caps."""
+"""What the tables say: shares and their phases, who fills, epochs and their caps; and that nothing is cut on a narrow terminal."""
 
 import io
 from pathlib import Path
@@ -6,29 +6,43 @@ from typing import Any
 
 from rich.console import Console
 
-from curriculum.manifest import Manifest
+from curriculum.manifest import Manifest, load_manifest
 from curriculum.planner import make_plan
-from curriculum.show import show_plan
+from curriculum.show import show_document, show_plan, show_step
 from curriculum.stages import Packing
 from tests.curricula import make_curriculum, make_lock, shard_set, stage_text
 
 CONCAT = Packing("concat", 256, False)
 
 
-def shown(
-    manifest: Manifest, lock: dict[str, Any] | None, num_stages: int | None = None
-) -> dict[tuple[str, str], list[str]]:
+def terminal(width: int) -> Console:
+    return Console(file=io.StringIO(), width=width, record=True)
+
+
+def shown(manifest: Manifest, lock: dict[str, Any] | None, num_stages: int | None = None) -> dict[tuple[str, str], str]:
     """Rows of the mixture's table by stage and source: share, phases, tokens, rows, held, epochs, of the corpus, role."""
-    console = Console(file=io.StringIO(), width=200, record=True)
+    console = terminal(200)
     plan, _ = make_plan(manifest, lock, num_stages=num_stages)
     show_plan(console, manifest, plan, measured=lock is not None)
     rows, stage = {}, ""
-    for line in console.export_text().partition("Mixture")[2].splitlines():
-        if line.startswith("│"):
-            name, source, *cells = (cell.strip() for cell in line.strip("│").split("│"))
-            stage = name or stage
-            rows[stage, source] = cells
+    for line in filter(str.strip, console.export_text().partition("Mixture")[2].splitlines()):
+        name, *cells = line.split()
+        if line.startswith("   "):
+            rows[stage, name] = " ".join(cells)
+        elif not cells:
+            stage = name
     return rows
+
+
+def test_the_quickstart_fits_80_columns() -> None:
+    console, manifest = terminal(80), load_manifest("quickstart")
+    plan, _ = make_plan(manifest, None)
+    show_plan(console, manifest, plan, measured=False)
+    text = console.export_text()
+    assert "…" not in text
+    for stage in plan.stages:
+        assert f"\n{stage.name} " in text
+        assert all(f"\n  {source.name} " in text for source in stage.sources)
 
 
 def test_phases_and_roles_are_shown(tmp_path: Path) -> None:
@@ -44,25 +58,59 @@ def test_phases_and_roles_are_shown(tmp_path: Path) -> None:
     packing = manifest.stages[0].packing
     lock = make_lock(*(shard_set(packing(name), name, 2000) for name in ("web", "code", "books")))
     rows = shown(manifest, lock)
-    assert rows["one", "web/all"][1] == "90 → 50, 0 %"
-    assert rows["one", "code/all"][1] == "10 → 50, 100 %"
-    assert rows["one", "books/all"][1:] == ["", "256k", "1,000", "2,000", "0.50", "0.50 of 1", "0.5 epochs"]
-    assert [rows["one", f"{name}/all"][-1] for name in ("web", "code")] == ["fills gaps", "together"]
-    assert rows["one", "web/all"][-2].endswith("of 2")
+    assert " % 90 → 50, 0 % " in rows["one", "web/all"]
+    assert " % 10 → 50, 100 % " in rows["one", "code/all"]
+    assert rows["one", "books/all"].endswith(" % 256k 1,000 2,000 0.50 0.50 of 1 0.5 epochs")
+    assert rows["one", "web/all"].endswith("of 2 fills")
+    assert rows["one", "code/all"].endswith("of 1 together")
 
 
 def test_epochs_are_those_through_the_end_of_the_stage(tmp_path: Path) -> None:
     text = stage_text(tokens=256_000, mix="{web: 1}") + stage_text("two", 256_000, "{web: 1}")
     rows = shown(make_curriculum(tmp_path, text), make_lock(shard_set(CONCAT, "web", 4000)))
-    assert rows["one", "web/all"] == ["100.0 %", "", "256k", "1,000", "4,000", "0.25", "0.25 of 1", ""]
-    assert rows["two", "web/all"] == ["100.0 %", "", "256k", "1,000", "4,000", "0.50", "0.50 of 1", ""]
+    assert rows["one", "web/all"] == "100.0 % 256k 1,000 4,000 0.25 0.25 of 1"
+    assert rows["two", "web/all"] == "100.0 % 256k 1,000 4,000 0.50 0.50 of 1"
 
 
 def test_what_is_not_known_yet_is_not_shown(tmp_path: Path) -> None:
     text = stage_text(tokens=256_000, mix="{web: 1}") + stage_text("two", 256_000, "{code: 1}")
     manifest = make_curriculum(tmp_path, text, code="declared_tokens: 512k\n")
     rows = shown(manifest, None)
-    assert rows["one", "web/all"] == ["100.0 %", "", "256k", "1,000", "?", "?", "", ""]
-    assert rows["two", "code/all"] == ["100.0 %", "", "256k", "1,000", "2,000", "0.50", "0.50 of 1", ""]
+    assert rows["one", "web/all"] == "100.0 % 256k 1,000 ? ?"
+    assert rows["two", "code/all"] == "100.0 % 256k 1,000 2,000 0.50 0.50 of 1"
     running = make_lock(shard_set(CONCAT, "web", 4000))
     assert set(shown(manifest, running, num_stages=1)) == {("one", "web/all")}
+
+
+def test_a_step_shows_whole_ids(tmp_path: Path) -> None:
+    """An id is what `inspect --document` takes; the origin is not cut either, and a filler says whose it is."""
+    console, long = terminal(80), "name@1:" + "folder/" * 20 + "file.py"
+    pieces = [
+        {"doc": "0f" * 16, "source": "web/all", "origin": long, "offset": 0, "start": 0, "length": 200},
+        {"doc": "1e" * 16, "source": "qa/all", "origin": "[b]", "offset": 0, "start": 200, "length": 56},
+    ]
+    row = {"row": 24, "source": "web/all", "epoch": 0, "shard": "shards/web/x", "shard_row": 7, "pieces": pieces}
+    show_step(console, {"step": 12, "stage": "one", "stage_step": 12, "seq_len": 256, "rows": [row]})
+    lines = console.export_text().splitlines()
+    assert lines[0] == "Step 12 of stage one: its step 12, 1 row of 256 tokens"
+    assert "row 24  web/all, epoch 0, row 7 of shards/web/x" in lines
+    assert lines[-2].split() == ["0", "200", "0f" * 16, long]
+    assert lines[-1].split() == ["200", "56", "1e" * 16, "[b]", "(qa/all)"]
+
+
+def test_a_document_shows_the_pieces_that_are_learned() -> None:
+    def piece(stage: str, offset: int, *steps: int) -> dict[str, Any]:
+        place = {"rows_of": "web/all", "shard": "shards/web/x", "shard_row": 7, "start": 0}
+        return {"stage": stage, "offset": offset, "length": 100, "steps": list(steps), **place}
+
+    pieces = [piece("one", 0, 3, 9), piece("one", 100), piece("one", 200, *range(20)), piece("two", 0)]
+    console = terminal(140)
+    show_document(console, {"id": "0f", "origin": None, "text": "a\nb", "steps_done": 5, "pieces": pieces})
+    text = console.export_text()
+    assert text.startswith("id  0f\ntext  a\nb\n")
+    learned = [" ".join(line.split()) for line in text.splitlines() if "shards/web/x" in line]
+    assert learned == [
+        "one 0 to 99 3, 9 (1 done) 0 7 shards/web/x",
+        "one 200 to 299 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ... (5 done) 0 7 shards/web/x",
+    ]
+    assert "Pieces that are learned: one 2 of 3, two 0 of 1." in text

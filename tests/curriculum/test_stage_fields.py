@@ -52,7 +52,7 @@ def test_shares_are_decimal_text(tmp_path: Path) -> None:
     """As binary fractions 0.1 + 0.2 + 0.7 is not 1, and three times 0.3333333333333333 is."""
     make_curriculum(tmp_path, stage_text(mix="{web: 0.1, code: 0.2, books: 0.7}"))
     found = problems(tmp_path, stage_text(mix="{web: 0.333333333, code: 0.333333333, books: 0.333333333}"))
-    assert "the shares sum to 0.999999999, not 1.\n    Set web to 0.333333334, or scale all." in found
+    assert "the shares sum to 0.999999999, not 1.\n    Set web to 0.333333334, or divide all by 0.999999999." in found
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,18 @@ def test_shares_are_decimal_text(tmp_path: Path) -> None:
         ("over: 100k", "over: 400k", 15, "mix[2]: nothing of the stage is left for this phase: 0 tokens.\n    Shorten a phase before it"),
         ("over: 100k", "over: 255", 14, "mix[1].over: 255 tokens are less than one row.\n    Write at least 256"),
         ("over: 100k", "over: some", 14, "mix[1].over: 'some' is not a count"),
-        ("web: 0.5", "web: 0.45", 14, "mix[1].ramp_to: the shares sum to 0.95, not 1.\n    Set code to 0.55, or scale all."),
+        ("web: 0.5", "web: 0.45", 14, "mix[1].ramp_to: the shares sum to 0.95, not 1.\n    Set code to 0.55, or divide all by 0.95."),
         ("web: 0.5", "wbe: 0.5", 14, "mix[1].ramp_to.wbe: is not a corpus of this manifest.\n    Did you mean 'web'?"),
         ("web: 0.9, code: 0.1", "web: 1.1, code: -0.1", 13, "mix[0].shares.code: a share of -0.1 is less than nothing."),
-        ("web: 0.9", "web: most", 13, "mix[0].shares.web: 'most' is not a number."),
+        ("web: 0.9", "web: 90%", 13, "mix[0].shares.web: '90%' is not a number.\n    Write one like 0.4 or"),
+        ("web: 0.9", "web: 90", 13, "mix[0].shares: the shares sum to 90.1, not 1.\n    Set web to 0.9, or divide all by 90.1."),
+        ("web: 0.9,", "web:,", 13, "mix[0].shares.web: has no number."),
+        ("books: 0.5}", "books: once}", 16, "epochs.books: 'once' is not a number."),
+        ("seq_len: 256", "seq_len: 0", 9, "seq_len: is 0.\n    Write 1 or more."),
+        ("tokens: 1M", "tokens: -1", 8, "tokens: is -1.\n    Write 1 or more."),
+        ("2Ki", "100", 11, "batch_tokens: 100 tokens is not a whole number of 256-token rows (0.390625).\n    Use 256 (1 row)."),
+        ("over: 600k, shares: ", "over: 600k, ", 13, "mix[0]: holds a mapping or a list where a key should be."),
+        ("together: [code]", "together: true", 19, "together: is True, not a list of corpora.\n    Write `together: [web]`."),
         ("{code: 1.0}", "[code]", 15, "mix[2].shares: names no corpus.\n    Write shares of corpora"),
         ("books: 0.5}", "boks: 0.5}", 16, "epochs.boks: is not a corpus of this manifest.\n    Did you mean 'books'?"),
         ("books: 0.5}", "web: 0.5}", 16, "epochs.web: stands in `mix` too: a corpus is given by share or by epochs, not both."),
@@ -94,6 +102,21 @@ def test_a_mistake_is_explained(tmp_path: Path, old: str, new: str, line: int, m
     assert old in PHASED
     found = problems(tmp_path, PHASED.replace(old, new, 1))
     assert f"m.yaml:{line}  stages[0].{message}" in found
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("tokens: 1M", "tokens: -1"),
+        ("web: 0.9", "web: 90%"),
+        ("over: 600k, ", ""),
+        ("over: 600k", "over: 2M"),
+        ("over: 600k, shares", "over: 600k, share"),
+        ("books: 0.5}", "books: once}"),
+    ],
+)
+def test_of_what_follows_from_a_mistake_nothing_is_said(tmp_path: Path, old: str, new: str) -> None:
+    assert problems(tmp_path, PHASED.replace(old, new, 1)).count("m.yaml:") == 1
 
 
 def test_a_corpus_without_a_share_anywhere_is_refused(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from rich.console import Console
 
 from curriculum import file_check
 from curriculum.lock import FORMAT, write_lock
+from curriculum.plan import FORMAT as PLAN_FORMAT
 from curriculum.plan import BatchSegment, Plan, Source
 from curriculum.verify import VerifyProgress, leftovers, summary, verify
 from datapipe import store
@@ -294,11 +295,14 @@ def test_a_plan_that_adds_up_in_segments_passes(build: Path) -> None:
     assert verify(str(build)) == []
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", '{"format": 1}', '{"format": 2, "stages": [1]}', "[]"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "{}", "null", "[]", '{"format": 1}', f'{{"format": {PLAN_FORMAT}, "stages": [1]}}']
+)
 def test_a_damaged_plan_is_told(build: Path, text: str) -> None:
     (build / "plan.json").write_text(text)
     (problem,) = verify(str(build))
-    assert problem.startswith("plan.json: cannot be read")
+    assert problem.startswith("plan.json has format 1, " if text == '{"format": 1}' else "plan.json is damaged (")
+    assert problem.endswith("run `tokenloom build` again.")
 
 
 def test_a_missing_plan_is_told(build: Path) -> None:
