@@ -19,7 +19,7 @@ class Publisher:
         self.manifest, self.root = manifest, root
         self.entries: list[dict[str, Any]] = []
         self.num_stages = 0
-        self._finished = _finished_plan(root)
+        self._before = _plan_before(root)
 
     def add(self, tokenizer: dict[str, Any], entries: list[dict[str, Any]]) -> None:
         """These shard sets are laid out. Raises ManifestError when the plan is infeasible with what was measured."""
@@ -34,8 +34,18 @@ class Publisher:
             self.num_stages = closed
             lock = {"tokenizer": tokenizer, "shards": self.entries}
             plan, _ = make_plan(self.manifest, lock, num_stages=closed)
-            if self._finished is None or self._finished.stages[:closed] != plan.stages[:closed]:
+            if not self._knows_more(plan):
                 self.write(plan)
+
+    def _knows_more(self, plan: Plan) -> bool:
+        """Whether the plan of an earlier build of the same manifest says this and more: a build that is started again, or repeated,
+        must not look as if it knew less in between."""
+        before = self._before
+        return bool(
+            before
+            and before.manifest == plan.manifest
+            and before.stages[: self.num_stages] == plan.stages[: self.num_stages]
+        )
 
     def write(self, plan: Plan) -> None:
         data = plan.to_json().encode()
@@ -43,13 +53,12 @@ class Publisher:
         store.write_bytes(store.join(self.root, PLAN), data)
 
 
-def _finished_plan(root: str) -> Plan | None:
-    """The plan of an earlier build that has ended: one that is built again must not look unfinished in between."""
+def _plan_before(root: str) -> Plan | None:
+    """The plan that an earlier build left, whether it ended or was killed."""
     path = store.join(root, PLAN)
     if not store.exists(path):
         return None
     try:
-        plan = Plan.from_json(store.read_bytes(path).decode())
+        return Plan.from_json(store.read_bytes(path).decode())
     except PlanError:  # of another version of tokenloom
         return None
-    return None if plan.is_live else plan

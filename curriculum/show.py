@@ -58,7 +58,7 @@ def show_plan(console: Console, manifest: Manifest, plan: Plan, measured: bool) 
     console.print(_mixture(console, manifest, plan, measured))
     if any(not (measured or source.rows) for stage in plan.stages for source in stage.sources):
         console.print(
-            "Sizes marked ? are measured by `tokenloom build`; `tokenloom plan MANIFEST --out OUT` shows them."
+            "\nSizes marked ? are measured by `tokenloom build`; `tokenloom plan MANIFEST --out OUT` shows them."
         )
 
 

@@ -136,9 +136,8 @@ def _load_phases(
         at, last, left = (*where, index), index == count - 1, tokens - sum(phase.tokens for phase in phases)
         fields.keys(at, ("over", "shares", "ramp_to"), required=() if last else ("over",))
         keys = [key for key in ("shares", "ramp_to") if fields.get((*at, key)) is not None]
-        is_sound = (
-            tokens and len(fields.document.problems) == known_problems
-        )  # up to here: what follows from it is true
+        # Of what only follows from a mistake nothing is said.
+        is_sound = tokens and len(fields.document.problems) == known_problems
         if is_sound and len(keys) != 1:
             fields.document.problem(
                 at,

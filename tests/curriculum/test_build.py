@@ -232,7 +232,8 @@ def test_a_running_build_is_traced_as_far_as_it_is(built: tuple[Path, Built], tm
     (root / "plan.json").write_text(live.to_json())
     piece = inspect_step(str(root), 0)["rows"][0]["pieces"][0]
     found = inspect_document(str(root), piece["doc"])
-    assert found and (found["origin"], found["corpus"]) == (piece["origin"], piece["source"].split("/")[0])
+    assert found
+    assert (found["origin"], found["corpus"]) == (piece["origin"], piece["source"].split("/")[0])
     assert 0 in [step for each in found["pieces"] for step in each["steps"]]
     with pytest.raises(BuildStalled, match="stage 'long' is not there"):
         inspect_step(str(root), plan.steps - 1)
@@ -403,7 +404,8 @@ def test_a_corpus_may_come_as_tokens(
     assert pieces
     assert all(".bin#" in piece["origin"] for piece in pieces)
     found = inspect_document(str(tmp_path / "out"), pieces[0]["doc"])
-    assert found and (found["corpus"], found["origin"]) == ("tokens", pieces[0]["origin"])
+    assert found
+    assert (found["corpus"], found["origin"]) == ("tokens", pieces[0]["origin"])
     text = small_manifest.read_text().replace(f"path: {tokenizer}", "train: {vocab_size: 1024, sample_bytes: 300_000}")
     small_manifest.write_text(text)
     with pytest.raises(
