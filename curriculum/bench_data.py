@@ -22,7 +22,7 @@ Sources = Mapping[str, tuple[np.ndarray, np.ndarray]]  # name -> tokens uint32, 
 
 
 def web_lengths(count: int, seed: int = 0) -> np.ndarray:
-    """Tokens per document: three log-normals (short web, web, long tail; mean 1,919, median 666), at least 16."""
+    """Tokens per document: three log-normals (short web, web, long tail; mean about 2,000, median 666), at least 16."""
     rng = np.random.default_rng(seed)
     kind = rng.choice(3, count, p=[0.7, 0.2, 0.1])
     lengths = rng.lognormal(np.array([6.3, 6.6, 8.5])[kind], np.array([1.1, 1.4, 1.2])[kind])
