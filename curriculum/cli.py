@@ -211,8 +211,9 @@ def verify(out: OutArgument, as_json: JsonOption = False) -> None:
     Example: tokenloom verify out
     """
     from curriculum import verify as checking
+    from curriculum.progress import VerifyProgress
 
-    with checking.VerifyProgress(stderr) as progress:
+    with VerifyProgress(stderr) as progress:
         problems = checking.verify(out, observe=progress.observe)
     leftovers = checking.leftovers(out)
     if as_json:

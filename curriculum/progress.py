@@ -1,11 +1,23 @@
-"""Progress on stderr: one line per job of a build, one for a training run; plain lines when stderr is no terminal."""
+"""Progress on stderr: one line per job of a build, one for a training run or a verification; plain lines where it is no terminal."""
 
 import time
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from curriculum.units import size
 
 QUIET_SECONDS = 2.0  # without a terminal, at most one line in so many seconds
 
@@ -92,3 +104,38 @@ class TrainProgress:
         if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
             self._said = time.monotonic()
             self.console.print(f"step {metrics['step'] + 1}/{self.num_steps}  {state}", highlight=False)
+
+
+class VerifyProgress:
+    """A bar in bytes on stderr, plain lines when that is no terminal; pass `observe` to `verify`."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bar = Progress(
+            TextColumn("verifying"),
+            BarColumn(24),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=None)
+        self._said = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def observe(self, done: int, total: int) -> None:
+        """So many bytes of all are hashed."""
+        self._bar.update(self._task, completed=done, total=total)
+        if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
+            self._said = time.monotonic()
+            self.console.print(f"verified {size(done)} of {size(total)}", highlight=False)

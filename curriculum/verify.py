@@ -5,14 +5,10 @@ checked either, only known.
 """
 
 import os
-import time
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from curriculum.file_check import File, Observer, check_files
 from curriculum.lock import read_lock
@@ -23,7 +19,6 @@ from datapipe import store
 from datapipe.shards import DOCS, TOKENS, docs_path, tokens_path
 
 S3_THREADS = 16  # a request waits longer than its bytes take to hash
-QUIET_SECONDS = 2.0  # without a terminal, at most one line in so many seconds
 
 
 def verify(root: str, *, observe: Observer = lambda done, total: None, threads: int | None = None) -> list[str]:
@@ -64,41 +59,6 @@ def summary(root: str) -> dict[str, int]:
     lock, _ = read_lock(root)
     files = [file for entry in lock["shards"] for file in entry["files"]]
     return {"shards": len(files), "bytes": sum(file["bytes"] for file in files)}
-
-
-class VerifyProgress:
-    """A bar in bytes on stderr, plain lines when that is no terminal; pass `observe` to `verify`."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self._bar = Progress(
-            TextColumn("verifying"),
-            BarColumn(24),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("", total=None)
-        self._said = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
-
-    def observe(self, done: int, total: int) -> None:
-        """So many bytes of all are hashed."""
-        self._bar.update(self._task, completed=done, total=total)
-        if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
-            self._said = time.monotonic()
-            self.console.print(f"verified {size(done)} of {size(total)}", highlight=False)
 
 
 def _sizes(root: str) -> dict[str, int]:

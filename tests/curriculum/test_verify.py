@@ -25,7 +25,8 @@ from curriculum import file_check
 from curriculum.lock import FORMAT, write_lock
 from curriculum.plan import FORMAT as PLAN_FORMAT
 from curriculum.plan import BatchSegment, Plan, Source
-from curriculum.verify import VerifyProgress, leftovers, summary, verify
+from curriculum.progress import VerifyProgress
+from curriculum.verify import leftovers, summary, verify
 from datapipe import store
 from datapipe.shards import Piece, ShardWriter, docs_path, tokens_path
 from tests.plans import make_source, make_stage
