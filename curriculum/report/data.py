@@ -3,14 +3,12 @@
 Only the parts the report shows are kept. Costs: two small files. Not covered: files of another format version are refused, not guessed.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from curriculum.lock import FORMAT
+from curriculum import lock
 from curriculum.plan import PLAN, Plan, PlanError
 from datapipe import store
 
@@ -151,20 +149,16 @@ class Lock:
 
 
 def read_lock(root: str) -> Lock | None:
-    """The lock of the build at `root`, or None while there is none. Raises ReportError for another format."""
-    path = store.join(root, "lock.json")
-    if not store.exists(path):
+    """The lock of the build at `root`, or None while there is none. Raises StoreError for one that cannot be read."""
+    if not store.exists(store.join(root, lock.LOCK)):
         return None
-    raw = store.read_bytes(path)
-    data = json.loads(raw)
-    if data["format"] != FORMAT:
-        raise ReportError(f"{path}: format {data['format']}, this version reads {FORMAT}: run `tokenloom build` again")
+    data, sha256 = lock.read_lock(root)
     return Lock(
         name=data["name"],
         version=str(data["version"]),
         seed=data["seed"],
         manifest=data["manifest"],
-        sha256=hashlib.sha256(raw).hexdigest(),
+        sha256=sha256,
         tokenizer=data["tokenizer"],
         corpora=tuple(_corpus(name, corpus) for name, corpus in data["corpora"].items()),
         shards=tuple(_shard_set(shards) for shards in data["shards"]),

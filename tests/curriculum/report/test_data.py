@@ -6,6 +6,7 @@ import pytest
 
 from curriculum.lock import FORMAT
 from curriculum.report.data import ReportError, bucket_order, corpus_names, read_lock, read_plan
+from datapipe.store import StoreError
 
 
 def test_the_lock_is_read_as_it_stands(full_build: Path) -> None:
@@ -44,11 +45,16 @@ def test_what_is_not_there_is_none(tmp_path: Path) -> None:
     assert corpus_names(None, None) == []
 
 
-def test_a_lock_of_another_format_is_refused(build: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "told"), [(f'"format": {FORMAT}', '"format": 9', "has format 9, not 2"), ("{", "", "is damaged")]
+)
+def test_a_lock_that_cannot_be_read_is_refused(
+    build: Callable[..., Path], tmp_path: Path, old: str, new: str, told: str
+) -> None:
     build(tmp_path, steps=0, plan=False, rejects=False)
     path = tmp_path / "lock.json"
-    path.write_text(path.read_text().replace(f'"format": {FORMAT}', '"format": 9'))
-    with pytest.raises(ReportError, match=r"lock\.json: format 9, this version reads 2"):
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(StoreError, match=rf"lock\.json: {told}"):
         read_lock(str(tmp_path))
 
 
