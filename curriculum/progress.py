@@ -22,64 +22,11 @@ from curriculum.units import size
 QUIET_SECONDS = 2.0  # without a terminal, at most one line in so many seconds
 
 
-class BuildProgress:
-    """Shows what the jobs of a build are doing; pass `observe` to the build."""
+class _Shown:
+    """A bar while a block lasts; where stderr is no terminal, a line now and then."""
 
-    def __init__(self, console: Console):
-        self.console = console
-        self._bars = Progress(
-            TextColumn("{task.description:<24}"),
-            BarColumn(24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[phase]}"),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._tasks: dict[str, TaskID] = {}
-        self._said = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
-
-    def observe(self, job: str, phase: str, done: int, total: int) -> None:
-        """A task of `job` ended, or its `phase` began; an empty phase ends the job."""
-        if not self.console.is_terminal:
-            if phase and done == total and time.monotonic() - self._said > QUIET_SECONDS:
-                self._said = time.monotonic()
-                self.console.print(f"{job}: {phase} {done}/{total}", highlight=False)
-        elif not phase:
-            if job in self._tasks:
-                self._bars.update(self._tasks[job], visible=False)
-        else:
-            if job not in self._tasks:
-                self._tasks[job] = self._bars.add_task(job, phase=phase)
-            self._bars.update(self._tasks[job], completed=done, total=total, phase=phase)
-
-
-class TrainProgress:
-    """Shows a training run; pass `on_step` to the trainer."""
-
-    def __init__(self, console: Console, num_steps: int):
-        self.console, self.num_steps = console, num_steps
-        self._bar = Progress(
-            TextColumn("{task.description:<24}"),
-            BarColumn(24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[state]}"),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("train", total=num_steps, state="starting")
-        self._stage = ""
+    def __init__(self, console: Console, bar: Progress) -> None:
+        self.console, self._bar = console, bar
         self._said = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -90,6 +37,61 @@ class TrainProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+
+    def _say(self, line: str) -> None:
+        """Print the line where there is no bar, unless another one was printed just now."""
+        if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
+            self._said = time.monotonic()
+            self.console.print(line, highlight=False)
+
+
+class BuildProgress(_Shown):
+    """Shows what the jobs of a build are doing; pass `observe` to the build."""
+
+    def __init__(self, console: Console) -> None:
+        bar = Progress(
+            TextColumn("{task.description:<24}"),
+            BarColumn(24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[phase]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        super().__init__(console, bar)
+        self._tasks: dict[str, TaskID] = {}
+
+    def observe(self, job: str, phase: str, done: int, total: int) -> None:
+        """A task of `job` ended, or its `phase` began; an empty phase ends the job."""
+        if not self.console.is_terminal:
+            if phase and done == total:
+                self._say(f"{job}: {phase} {done}/{total}")
+        elif not phase:
+            if job in self._tasks:
+                self._bar.update(self._tasks[job], visible=False)
+        else:
+            if job not in self._tasks:
+                self._tasks[job] = self._bar.add_task(job, phase=phase)
+            self._bar.update(self._tasks[job], completed=done, total=total, phase=phase)
+
+
+class TrainProgress(_Shown):
+    """Shows a training run; pass `on_step` to the trainer."""
+
+    def __init__(self, console: Console, num_steps: int) -> None:
+        bar = Progress(
+            TextColumn("{task.description:<24}"),
+            BarColumn(24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        super().__init__(console, bar)
+        self.num_steps, self._stage = num_steps, ""
+        self._task = bar.add_task("train", total=num_steps, state="starting")
 
     def on_step(self, metrics: dict[str, Any]) -> None:
         """One step ended; `metrics` is its line of metrics.jsonl."""
@@ -101,17 +103,14 @@ class TrainProgress:
                 highlight=False,
             )
         self._bar.update(self._task, completed=metrics["step"] + 1, state=state, description=f"train {self._stage}")
-        if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
-            self._said = time.monotonic()
-            self.console.print(f"step {metrics['step'] + 1}/{self.num_steps}  {state}", highlight=False)
+        self._say(f"step {metrics['step'] + 1}/{self.num_steps}  {state}")
 
 
-class VerifyProgress:
+class VerifyProgress(_Shown):
     """A bar in bytes on stderr, plain lines when that is no terminal; pass `observe` to `verify`."""
 
     def __init__(self, console: Console) -> None:
-        self.console = console
-        self._bar = Progress(
+        bar = Progress(
             TextColumn("verifying"),
             BarColumn(24),
             DownloadColumn(binary_units=True),
@@ -121,21 +120,10 @@ class VerifyProgress:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=None)
-        self._said = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
+        super().__init__(console, bar)
+        self._task = bar.add_task("", total=None)
 
     def observe(self, done: int, total: int) -> None:
         """So many bytes of all are hashed."""
         self._bar.update(self._task, completed=done, total=total)
-        if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
-            self._said = time.monotonic()
-            self.console.print(f"verified {size(done)} of {size(total)}", highlight=False)
+        self._say(f"verified {size(done)} of {size(total)}")
