@@ -42,6 +42,7 @@ FEED_IMPORTS = {
     "numpy",
     "pyarrow",
     "xxhash",
+    "zstandard",
     "s3fs",
     "fsspec",
     "botocore",
