@@ -10,8 +10,8 @@ It follows a build that is still running: a shard that is not sealed yet, or a s
 waiting is metered ("build"). The order is that of the finished build. Shards on S3 are read through a block cache on the local disk, and
 blocks that the next rows need are fetched ahead.
 
-Costs (`curriculum.bench`): 80 to 190 million tokens per CPU second from compressed, checked shards; the first batch after a start or a
-resume 10 to 45 ms, at any row; decoded record batches up to `cache_bytes`, of which each source in use wants 4 MiB. A rank of many reads
+Costs (`curriculum.bench`): 90 to 240 million tokens per CPU second from compressed, checked shards; the first batch after a start or a
+resume 10 to 55 ms, at any row; decoded record batches up to `cache_bytes`, of which each source in use wants 5 MiB. A rank of many reads
 whole record batches for the few rows it needs of each.
 """
 
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 __all__ = ["IGNORED", "READ_ERRORS", "Batch", "Feed", "FlatBatch", "Site", "SiteError", "load_site"]
 
 READ_ERRORS = (ShardError, store.StoreError)  # what reading a shard may raise: damaged, or not to be had
-WINDOW_TOKENS = 1 << 20  # short batches are gathered and collated several steps at once
+WINDOW_TOKENS = 1 << 21  # short batches are gathered and collated several steps at once
 AHEAD_TOKENS = 1 << 25  # of the stage's next rows whose blocks are fetched from an object store ahead of their use
 CACHE_BYTES = 256 << 20
 OPEN_SHARDS = 256

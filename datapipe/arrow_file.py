@@ -5,7 +5,8 @@ custom metadata, so a damaged batch is named, and the others stay readable. File
 same bytes.
 
 A read fetches one whole record batch with one call to the store. Files are not memory-mapped: a mapped file that shrinks kills the
-process, time spent on page faults cannot be told from decoding, and decompressing copies anyway (no difference was measured).
+process, time spent on page faults cannot be told from decoding, and decompressing copies anyway (no difference was measured). Columns
+of plain numbers can be had without Arrow's reader (`numbers`), which takes half as long again.
 
 Through a `BlockCache` a batch that does not match is fetched from the store once more: a bad block of a local disk must not stop a run.
 """
@@ -17,25 +18,24 @@ import io
 import os
 import re
 import struct
+import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
 import xxhash
+import zstandard
 
-from datapipe import store
+from datapipe import arrow_message, store
 from datapipe.block_cache import BlockCache
 
+T = TypeVar("T")
+
 CHECKSUM = b"xxh3_64"
-FOOTER_END = struct.Struct("<i6s")  # bytes of the footer, magic
-# Where a record batch lies, as the footer says it (struct Block of Arrow's File.fbs).
-BLOCK = np.dtype(
-    {"names": ["offset", "metadata", "body"], "formats": ["<i8", "<i4", "<i8"], "offsets": [0, 8, 16], "itemsize": 24}
-)
 
 
 class ShardError(Exception):
@@ -121,6 +121,7 @@ class ArrowInput:
                 names = self._reader.schema.names
             raise ShardError(f"{path}: has columns {names}, not those of a shard; build it again")
         self.num_batches = self._reader.num_record_batches
+        self._dtypes = [np.dtype(field.type.to_pandas_dtype()) for field in schema if pa.types.is_integer(field.type)]
 
     def note(self, name: str, pattern: str) -> str:
         """What the writer noted as `name`; ShardError when it does not look like `pattern`."""
@@ -131,16 +132,12 @@ class ArrowInput:
 
     def batch(self, index: int) -> pa.RecordBatch:
         """Record batch `index`. Raises ChecksumError when it is not what was written, ShardError when it is not there."""
-        if index >= self.num_batches:
-            raise ShardError(
-                f"{self.path}: has {self.num_batches} record batches, and none is number {index}; build it again"
-            )
-        try:
-            return self._checked(index)
-        except ChecksumError:
-            if not self._forget(*self.byte_range(index)):
-                raise
-        return self._checked(index)
+        return self._checked(index, self._read_batch)
+
+    def numbers(self, index: int) -> list[np.ndarray]:
+        """The values of each column of record batch `index`, in a file of integers without nulls, compressed with zstd. The arrays are
+        read-only. Raises what `batch` does."""
+        return self._checked(index, self._read_numbers)
 
     def byte_range(self, index: int) -> tuple[int, int]:
         """Where record batch `index` lies in the file: its first byte, and the byte after its last."""
@@ -150,7 +147,7 @@ class ArrowInput:
     @functools.cached_property
     def _blocks(self) -> np.ndarray:
         with _damage_as(ShardError, f"{self.path}: not a whole Arrow file"):
-            return _blocks_of_footer(self._stream)
+            return arrow_message.read_blocks(cast(BinaryIO, self._stream))
 
     def _opened(self) -> pa.RecordBatchFileReader:
         with _damage_as(ShardError, f"{self.path}: not a whole Arrow file"):
@@ -161,35 +158,69 @@ class ArrowInput:
         """Drop this machine's copy of these bytes, which may be damaged where the object is not. False when there is none."""
         return self._files is not None and self._files.forget(self.path, start, stop)
 
-    def _checked(self, index: int) -> pa.RecordBatch:
+    def _checked(self, index: int, read: Callable[[int], tuple[T, bytes | None, bytes]]) -> T:
+        """The first of what `read` returns, if the others agree: the checksum noted and the one found."""
+        if index >= self.num_batches:
+            raise ShardError(
+                f"{self.path}: has {self.num_batches} record batches, and none is number {index}; build it again"
+            )
+        try:
+            return self._checked_once(index, read)
+        except ChecksumError:
+            if not self._forget(*self.byte_range(index)):
+                raise
+        return self._checked_once(index, read)
+
+    def _checked_once(self, index: int, read: Callable[[int], tuple[T, bytes | None, bytes]]) -> T:
         started, fetched_before = time.perf_counter(), self._meter.fetch
         where = f"{self.path}: record batch {index}"
         try:
             with _damage_as(ChecksumError, f"{where} is damaged"):
-                batch, metadata = self._reader.get_batch_with_custom_metadata(index)
-                noted, found = (metadata or {}).get(CHECKSUM), checksum(batch, index)
+                values, noted, found = read(index)
         except store.StoreError as error:
             answer = error.answer if error.path == self.path else f"{error.path}: {error.answer}"
             raise store.StoreError(where, answer, error.remedy) from error
         if noted != found:
             raise ChecksumError(f"{where} is damaged (its xxh3-64 is {found!r}, was {noted!r}); build it again")
         self._meter.decode += time.perf_counter() - started - (self._meter.fetch - fetched_before)
-        return batch
+        return values
+
+    def _read_batch(self, index: int) -> tuple[pa.RecordBatch, bytes | None, bytes]:
+        batch, metadata = self._reader.get_batch_with_custom_metadata(index)
+        return batch, (metadata or {}).get(CHECKSUM), checksum(batch, index)
+
+    def _read_numbers(self, index: int) -> tuple[list[np.ndarray], bytes | None, bytes]:
+        start, stop = self.byte_range(index)
+        self._stream.seek(start)
+        message = arrow_message.parse(self._stream.read(stop - start), int(self._blocks[index]["metadata"]))
+        columns = [
+            np.frombuffer(_uncompressed(values, message.rows * dtype.itemsize), dtype)
+            for values, dtype in zip(message.buffers[1::2], self._dtypes, strict=True)
+        ]
+        return columns, message.notes.get(CHECKSUM), _digest(columns, index)
 
 
-def _blocks_of_footer(stream: "_MeteredStream") -> np.ndarray:
-    """The Blocks of all record batches: field 3 of the flatbuffer at the end of the file."""
-    end = stream.seek(-FOOTER_END.size, os.SEEK_END)
-    size_bytes, _ = FOOTER_END.unpack(stream.read(FOOTER_END.size))
-    stream.seek(end - size_bytes)
-    footer = stream.read(size_bytes)
-    (table,) = struct.unpack_from("<I", footer, 0)
-    (to_vtable,) = struct.unpack_from("<i", footer, table)
-    (to_field,) = struct.unpack_from("<H", footer, table - to_vtable + 4 + 2 * 3)
-    field = table + to_field
-    vector = field + struct.unpack_from("<I", footer, field)[0]
-    (count,) = struct.unpack_from("<I", footer, vector)
-    return np.frombuffer(footer, BLOCK, count, vector + 4)
+class _Decompressors(threading.local):
+    """One for each thread: a decompressor is for one at a time, and making one takes longer than small buffers do."""
+
+    def __init__(self) -> None:
+        self.zstd = zstandard.ZstdDecompressor()
+
+
+_decompressors = _Decompressors()
+
+
+def _uncompressed(buffer: memoryview, size_bytes: int) -> memoryview | bytes:
+    """The content of a buffer of a record batch, which must have `size_bytes`."""
+    if not size_bytes:
+        return b""
+    (noted,) = arrow_message.UNCOMPRESSED_BYTES.unpack_from(buffer)
+    content = buffer[arrow_message.UNCOMPRESSED_BYTES.size :]
+    if noted == arrow_message.NOT_COMPRESSED:
+        return content
+    if not size_bytes == noted == zstandard.frame_content_size(content):  # else damage could ask for any memory
+        raise ValueError(f"a buffer of {noted} bytes where {size_bytes} are expected")
+    return _decompressors.zstd.decompress(content)
 
 
 class _MeteredStream:
@@ -215,7 +246,7 @@ def _damage_as(kind: type[ShardError], what: str) -> Iterator[None]:
     """Turn what Arrow cannot make sense of into `kind`; what the disk or the network refuses (it has an errno) passes."""
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError, IndexError, struct.error) as error:
+    except (pa.ArrowException, zstandard.ZstdError, OSError, ValueError, IndexError, struct.error) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise kind(f"{what} ({error}); build it again") from error
@@ -223,10 +254,13 @@ def _damage_as(kind: type[ShardError], what: str) -> Iterator[None]:
 
 def checksum(batch: pa.RecordBatch, index: int) -> bytes:
     """Hex xxh3-64 of the values of a record batch, whatever Arrow pads or leaves out. The index makes no batch pass for another."""
+    return _digest((plane for column in batch.columns for plane in _planes(column)), index)
+
+
+def _digest(planes: Iterable[np.ndarray], index: int) -> bytes:
     digest = xxhash.xxh3_64(seed=index)
-    for column in batch.columns:
-        for plane in _planes(column):
-            digest.update(plane.data)
+    for plane in planes:
+        digest.update(plane.data)
     return digest.hexdigest().encode()
 
 
