@@ -16,6 +16,8 @@ from datapipe.tokenize import Tokenizer, train_bpe
 SHARES = {"web": Fraction(60, 100), "code": Fraction(28, 100), "math": Fraction(12, 100)}
 TEXT_BYTES = 24 << 20
 VOCABULARY = 100_000
+BEYOND = 0.1  # of the tokens, in `widened`
+MAX_ID = 1 << 17
 TRAINED_ON = 4  # every so-manieth text trains the tokenizer
 
 Sources = Mapping[str, tuple[np.ndarray, np.ndarray]]  # name -> tokens uint32, tokens per document
@@ -65,6 +67,16 @@ def three_sources(tokens: np.ndarray, count: int) -> Sources:
         lengths = lengths[np.cumsum(lengths) <= int(count * share)]
         found[name] = np.resize(np.roll(tokens, -seed * 100_003), int(lengths.sum())), lengths
     return found
+
+
+def widened(sources: Sources) -> Sources:
+    """The same sources in a vocabulary of more than 65,536: the rarest ids, which are `BEYOND` of the tokens, move beyond that number."""
+    counts = np.sum([np.bincount(tokens, minlength=MAX_ID) for tokens, _ in sources.values()], axis=0)
+    rarest_first = np.argsort(counts)
+    moved = rarest_first[np.cumsum(counts[rarest_first]) <= BEYOND * counts.sum()]
+    ids = np.arange(MAX_ID, dtype=np.uint32)
+    ids[moved] += 1 << 16
+    return {name: (ids[tokens], lengths) for name, (tokens, lengths) in sources.items()}
 
 
 def write_shards(root: Path, sources: Sources, *, seq_len: int, batch_rows: int, shard_tokens: int = 1 << 24) -> Plan:
