@@ -66,6 +66,7 @@ class _Pack(NamedTuple):
 
     corpora: tuple[str, ...]
     packings: tuple[Packing, ...]  # of each corpus
+    stage: int  # the first one that needs them
 
     @property
     def label(self) -> str:
@@ -75,12 +76,12 @@ class _Pack(NamedTuple):
 
 def _packs(manifest: Manifest) -> list[_Pack]:
     """Every way in which corpora must be packed, in the order of the stages that need them."""
-    packs: dict[_Pack, None] = {}
-    for stage in manifest.stages:
+    stages: dict[tuple[tuple[str, ...], tuple[Packing, ...]], int] = {}
+    for index, stage in enumerate(manifest.stages):
         for name in stage.corpora:
             corpora = stage.packing(name).joint or (name,)
-            packs[_Pack(corpora, tuple(stage.packing(corpus) for corpus in corpora))] = None
-    return list(packs)
+            stages.setdefault((corpora, tuple(stage.packing(corpus) for corpus in corpora)), index)
+    return [_Pack(corpora, packings, stage) for (corpora, packings), stage in stages.items()]
 
 
 def _needed(manifest: Manifest) -> list[str]:
@@ -179,13 +180,13 @@ def _shards(manifest: Manifest, pack: _Pack, root: str, publisher: Publisher) ->
         each.source: _scatter_tasks(root, each, entry["num_shards"], parts)
         for each, entry in zip(sets, entries, strict=True)
     }
-    yield Phase("shuffle", [task for tasks in scattered.values() for task in tasks])
+    yield Phase("shuffle", [task for tasks in scattered.values() for task in tasks], pack.stage, pack.stage)
     tasks = [
         _pack_task(root, each, entry, index, [task.output for task in scattered[each.source]], tokenizer["eos_id"])
         for each, entry in zip(sets, entries, strict=True)
         for index in range(entry["num_shards"])
     ]
-    infos = iter((yield Phase("pack", tasks)))
+    infos = iter((yield Phase("pack", tasks, pack.stage, pack.stage + 1)))
     return [{**entry, **_files(entry, [next(infos) for _ in range(entry["num_shards"])])} for entry in entries]
 
 

@@ -2,6 +2,9 @@
 
 A job reads as straight code (`results = yield Phase(...)`), may wait for another one (`books = yield After("books")`), and returns its
 result. Waves keep the number of Ray Data pipelines at the depth of the deepest job, whatever the number of corpora.
+
+What only later stages of the curriculum need takes later turns: the shards of the first stage are packed while those of the second are
+shuffled, and so on, so that a trainer can begin.
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -15,6 +18,8 @@ class Phase(NamedTuple):
 
     label: str
     tasks: list[Task]
+    stage: int = 0  # the first one that needs them: its tasks come before those of later ones
+    turn: int = 0  # phases that are ready wait while there are others with a lower one
 
 
 class After(NamedTuple):
@@ -47,7 +52,9 @@ def run_jobs(jobs: Mapping[str, Job], engine: Engine, observe: Observer) -> dict
         for name in list(requests):
             while isinstance(request := requests.get(name), After) and request.job in results:
                 advance(name, results[request.job])
-        wave = {name: request for name, request in requests.items() if isinstance(request, Phase)}
+        ready = {name: request for name, request in requests.items() if isinstance(request, Phase)}
+        turn = min((phase.turn for phase in ready.values()), default=0)
+        wave = {name: phase for name, phase in ready.items() if phase.turn == turn}
         if not wave and not any(r.job in results for r in requests.values() if isinstance(r, After)):
             stuck = ", ".join(f"{name} waits for {request[0]}" for name, request in requests.items())
             if stuck:
@@ -61,7 +68,7 @@ def _run_wave(wave: Mapping[str, Phase], engine: Engine, observe: Observer) -> d
     # The first task of every job, then the second of every job: a trainer that follows a build needs the first shard of each source.
     owners = sorted(
         ((name, number) for name, phase in wave.items() for number in range(len(phase.tasks))),
-        key=lambda owner: owner[1],
+        key=lambda owner: (wave[owner[0]].stage, owner[1]),
     )
     done = dict.fromkeys(wave, 0)
 

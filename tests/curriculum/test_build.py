@@ -414,10 +414,9 @@ def test_a_corpus_may_come_as_tokens(
         run(small_manifest, tmp_path / "out", small_data)
 
 
-def test_a_plan_is_there_before_the_shards(
-    built: tuple[Path, Built], small_data: Path, small_manifest: Path, tmp_path: Path
+def test_a_plan_is_there_before_the_shards_and_those_of_the_first_stage_come_first(
+    small_data: Path, small_manifest: Path, tmp_path: Path
 ) -> None:
-    """Stage by stage, live, each the beginning of the finished plan; packing starts only then."""
     root, plans = tmp_path / "out", []
 
     class Watches(InProcess):
@@ -425,11 +424,15 @@ def test_a_plan_is_there_before_the_shards(
             path = root / "plan.json"
             if any("pack_shard" in task.function.__name__ for task in tasks):
                 plans.append(Plan.from_json(path.read_text()))
-                assert not list(root.rglob("shard-*.tokens.arrow"))
+                sealed = {file.relative_to(root).parts[1:4] for file in root.rglob("shard-*.tokens.arrow")}
+                stages = plans[-1].stages[: len(plans) - 1]
+                assert sealed == {Path(source.folder).parts[1:4] for stage in stages for source in stage.sources}
+                assert not any("tokenize" in task.function.__name__ for task in tasks)
             return super().run(tasks, on_done)
 
     made = run(small_manifest, root, small_data, Watches())
-    (live,) = plans
+    assert len(plans) == len(made.plan.stages) == 2
+    live = plans[0]
     assert live.is_live
     assert not made.plan.is_live
     assert live.stages == made.plan.stages

@@ -40,6 +40,25 @@ def test_ready_jobs_share_a_wave() -> None:
     assert engine.waves == [["a0", "b0"], ["a1"]]
 
 
+def test_what_earlier_stages_need_comes_first() -> None:
+    def pack(name: str, stage: int, lays_out: int) -> Job:
+        for number in range(lays_out):
+            yield Phase("lay out", [task(f"{name} lay out {number}")])
+        yield Phase("shuffle", [task(f"{name} shuffle {number}") for number in range(2)], stage, stage)
+        yield Phase("pack", [task(f"{name} pack {number}") for number in range(2)], stage, stage + 1)
+
+    engine = Recorder()
+    jobs = {"late": pack("late", 2, 2), "a": pack("a", 0, 1), "middle": pack("middle", 1, 1), "b": pack("b", 0, 1)}
+    run_jobs(jobs, engine, lambda *call: None)
+    assert engine.waves == [
+        ["late lay out 0", "a lay out 0", "middle lay out 0", "b lay out 0"],
+        ["late lay out 1", "a shuffle 0", "b shuffle 0", "a shuffle 1", "b shuffle 1"],
+        ["a pack 0", "b pack 0", "a pack 1", "b pack 1", "middle shuffle 0", "middle shuffle 1"],
+        ["middle pack 0", "middle pack 1", "late shuffle 0", "late shuffle 1"],
+        ["late pack 0", "late pack 1"],
+    ]
+
+
 def test_a_job_is_sent_the_result_it_waited_for() -> None:
     def first() -> Job:
         yield Phase("work", [task("x")])
