@@ -45,16 +45,17 @@ __all__ = ["IGNORED", "READ_ERRORS", "Batch", "Feed", "FlatBatch", "Site", "Site
 READ_ERRORS = (ShardError, store.StoreError)  # what reading a shard may raise: damaged, or not to be had
 WINDOW_TOKENS = 1 << 21  # short batches are gathered and collated several steps at once
 AHEAD_TOKENS = 1 << 25  # of the stage's next rows whose blocks are fetched from an object store ahead of their use
-CACHE_BYTES = 256 << 20
 OPEN_SHARDS = 256
-PATIENCE_SECONDS = 3600.0
 UNLISTED = -1  # a source that a shard names and the stage does not: a bucket without documents, or a mistake
 
 
 class Feed:
     """Batches of a plan whose shards lie below `root`, the folder of plan.json (local or s3://). Safe to call from several threads.
 
-    `patience` is how many seconds a running build may keep the feed waiting for one shard or stage before that is an error.
+    cache_bytes  of decoded record batches; as the site file has it unless given
+    site         by default the file that TOKENLOOM_SITE names
+    patience     how many seconds a running build may keep the feed waiting for one shard or stage before that is an error; as the site
+                 file has it unless given
     """
 
     def __init__(
@@ -62,14 +63,14 @@ class Feed:
         plan: Plan,
         root: str,
         *,
-        cache_bytes: int = CACHE_BYTES,
+        cache_bytes: int | None = None,
         site: Site | None = None,
-        patience: float = PATIENCE_SECONDS,
+        patience: float | None = None,
     ) -> None:
-        self.root = root
-        self._follower = Follower(plan, root, patience)
-        self._cache, self._meter = BatchCache(cache_bytes), Meter()
-        self._files = BlockCache.of_site(site or load_site()) if store.is_s3(root) else None
+        self.root, site = root, site or load_site()
+        self._follower = Follower(plan, root, site.patience_seconds if patience is None else patience)
+        self._cache, self._meter = BatchCache(site.memory_bytes if cache_bytes is None else cache_bytes), Meter()
+        self._files = BlockCache.of_site(site) if store.is_s3(root) else None
         self._lock = threading.RLock()
         self._order = lru_cache(maxsize=None)(lambda stage: Order(self._follower.closed_stage(stage)))
         self._block = lru_cache(maxsize=8)(lambda stage, block: self._order(stage).locate(block))

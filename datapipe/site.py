@@ -1,4 +1,4 @@
-"""Facts about this machine, never about the data: where the cache lies, how large it may be, how long a read waits.
+"""Facts about this machine, never about the data: where the cache lies, how large it may be, how long is waited.
 
     # site.toml, named by TOKENLOOM_SITE
     [cache]
@@ -7,6 +7,9 @@
     [s3]
     read_timeout_seconds = 20         # for the next bytes of an answer, before a read is tried again
     concurrency = 8                   # requests that fetch ahead at the same time, per process
+    [feed]
+    memory = "1Gi"                    # of decoded record batches, per process; 256Mi by default, 5Mi for each source help
+    patience_seconds = 86400          # for a running build to seal the next shard; an hour by default
 
 Nothing here changes which bytes a trainer gets. TOML, because a training node has no YAML.
 """
@@ -24,7 +27,14 @@ from datapipe.s3 import CONNECTIONS
 VARIABLE = "TOKENLOOM_SITE"
 UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 LEAST_CACHE_BYTES = 64 << 20
-KEYS = {"cache": ("folder", "size"), "s3": ("read_timeout_seconds", "concurrency")}
+LEAST_MEMORY_BYTES = 8 << 20
+LONGEST_SECONDS = 600
+LONGEST_PATIENCE_SECONDS = 30 * 86_400
+KEYS = {
+    "cache": ("folder", "size"),
+    "s3": ("read_timeout_seconds", "concurrency"),
+    "feed": ("memory", "patience_seconds"),
+}
 
 
 class SiteError(Exception):
@@ -43,6 +53,8 @@ class Site:
     cache_bytes: int = 8 << 30
     read_timeout_seconds: float = 20.0
     concurrency: int = 8
+    memory_bytes: int = 256 << 20
+    patience_seconds: float = 3600.0
 
 
 def load_site(path: str | None = None) -> Site:
@@ -73,9 +85,21 @@ def _site(path: str, tables: dict[str, object]) -> Site:
     default = Site()
     return Site(
         cache_folder=_folder(path, given.get("cache.folder", default.cache_folder)),
-        cache_bytes=_size(path, given.get("cache.size", default.cache_bytes)),
-        read_timeout_seconds=_seconds(path, given.get("s3.read_timeout_seconds", default.read_timeout_seconds)),
+        cache_bytes=_size(path, "[cache] size", given.get("cache.size", default.cache_bytes), LEAST_CACHE_BYTES),
+        read_timeout_seconds=_seconds(
+            path,
+            "[s3] read_timeout_seconds",
+            given.get("s3.read_timeout_seconds", default.read_timeout_seconds),
+            LONGEST_SECONDS,
+        ),
         concurrency=_concurrency(path, given.get("s3.concurrency", default.concurrency)),
+        memory_bytes=_size(path, "[feed] memory", given.get("feed.memory", default.memory_bytes), LEAST_MEMORY_BYTES),
+        patience_seconds=_seconds(
+            path,
+            "[feed] patience_seconds",
+            given.get("feed.patience_seconds", default.patience_seconds),
+            LONGEST_PATIENCE_SECONDS,
+        ),
     )
 
 
@@ -85,19 +109,20 @@ def _folder(path: str, value: object) -> str:
     return os.path.expanduser(value)
 
 
-def _size(path: str, value: object) -> int:
+def _size(path: str, key: str, value: object, least: int) -> int:
+    name = key.split()[-1]
     match = re.fullmatch(r"([0-9]+)\s*(Ki|Mi|Gi|Ti|)", str(value))
     if isinstance(value, bool) or not isinstance(value, int | str) or not match:
-        raise _wrong(path, "[cache] size", value, 'bytes, or a whole number of Mi, Gi or Ti: size = "200Gi"')
+        raise _wrong(path, key, value, f'bytes, or a whole number of Mi, Gi or Ti: {name} = "200Gi"')
     size_bytes = int(match[1]) * UNITS[match[2]]
-    if size_bytes < LEAST_CACHE_BYTES:
-        raise _wrong(path, "[cache] size", value, f'at least {LEAST_CACHE_BYTES} bytes: size = "64Mi"')
+    if size_bytes < least:
+        raise _wrong(path, key, value, f'at least {least} bytes: {name} = "{least >> 20}Mi"')
     return size_bytes
 
 
-def _seconds(path: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 600:
-        raise _wrong(path, "[s3] read_timeout_seconds", value, "seconds from 1 to 600: read_timeout_seconds = 20")
+def _seconds(path: str, key: str, value: object, most: int) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= most:
+        raise _wrong(path, key, value, f"seconds from 1 to {most}: {key.split()[-1]} = 20")
     return float(value)
 
 

@@ -45,7 +45,7 @@ def test_sizes(tmp_path: Path, written: str, size_bytes: int) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[cahce]\nsize = 1", r"\[cahce\] is not a table.*write \[cache\] or \[s3\]"),
+        ("[cahce]\nsize = 1", r"\[cahce\] is not a table.*write \[cache\] or \[s3\] or \[feed\]"),
         ("cache = 3", r"\[cache\] is not a table"),
         ("[cache]\nsiez = 3", r"\[cache\] siez = 3 is not known.*write folder or size"),
         ('[cache]\nsize = "200GB"', r"\[cache\] size = '200GB'.*size = \"200Gi\""),
@@ -60,6 +60,9 @@ def test_sizes(tmp_path: Path, written: str, size_bytes: int) -> None:
         ('[s3]\nread_timeout_seconds = "20"', "read_timeout_seconds = '20'"),
         ("[s3]\nconcurrency = 1000", "concurrency = 1000.*from 1 to 64"),
         ("[s3]\nconcurrency = 2.0", "concurrency = 2.0"),
+        ('[feed]\nmemory = "1Mi"', r"\[feed\] memory = '1Mi'.*at least 8388608 bytes: memory = \"8Mi\""),
+        ('[feed]\nmemory = "lots"', r"\[feed\] memory = 'lots'"),
+        ("[feed]\npatience_seconds = 0", r"\[feed\] patience_seconds = 0.*from 1 to 2592000"),
         ("[cache]\nsize = 200Gi", "not TOML.*have quotes"),
     ],
 )
@@ -68,6 +71,11 @@ def test_what_cannot_be_is_named(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(SiteError, match=f"(?s){told}") as refusal:
         load_site(path)
     assert str(refusal.value).startswith(path)
+
+
+def test_what_a_feed_may_take(tmp_path: Path) -> None:
+    site = load_site(write(tmp_path, '[feed]\nmemory = "1Gi"\npatience_seconds = 86400\n'))
+    assert site == Site(memory_bytes=1 << 30, patience_seconds=86_400.0)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
