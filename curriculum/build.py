@@ -26,7 +26,7 @@ from curriculum.waves import After, Job, Observer, Phase, run_jobs
 from datapipe import store
 from datapipe.engine import Engine, Task
 
-SHARDING = 2  # raise it when tokenising, packing or the shard format writes something else for the same documents
+SHARDING = 3  # raise it when tokenising, packing or the shard format writes something else for the same documents
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Which rows hold a document: an index beside the shards of a set, ordered by a keyed hash of the document's id.
 
-It is an exchange (`datapipe.exchange`) whose slices are equal ranges of the hash, so the slice of a document is computed and one
-record batch of about 65,536 pieces is read, whatever the size of the set. Some 20 bytes per piece.
+Its record batches are equal ranges of the hash, so that of a document is computed, and one of about 65,536 pieces is read and checked,
+whatever the size of the set. Some 20 bytes per piece.
 """
 
 import json
@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 import xxhash
 
 from datapipe import exchange, store
+from datapipe.arrow_file import ArrowInput, Meter, ShardError, arrow_output
 
 FILE = "index.arrow"
+CODEC = pa.Codec("zstd", compression_level=3)
 SLICE_PIECES = 65_536
 INDEX = pa.schema(
     [("order", pa.uint64()), ("source", pa.uint16())]
@@ -40,11 +42,14 @@ class Found(NamedTuple):
     length: int
 
 
-def write_index(path: str, pieces: pa.Table, sources: Sequence[str]) -> None:
-    """Write the pieces (`INDEX`) of a set; `source` counts `sources`."""
+def write_index(path: str, pieces: pa.Table, sources: Sequence[str]) -> str:
+    """Write the pieces (`INDEX`) of a set; `source` counts `sources`. Returns the sha256 of the file."""
     num_slices = max(1, pieces.num_rows // SLICE_PIECES)
-    named = pieces.replace_schema_metadata({"sources": json.dumps(sources)})
-    exchange.write_slices(path, named, exchange.receiver_of(pieces["order"].to_numpy(), num_slices), num_slices)
+    receivers = exchange.receiver_of(pieces["order"].to_numpy(), num_slices)
+    with arrow_output(path, INDEX, CODEC, {"sources": json.dumps(sources)}) as output:
+        for batch in exchange.slices(pieces, receivers, num_slices):
+            output.write(batch)
+    return output.stream.sha256.hexdigest()
 
 
 def find(folder: str, order: int) -> list[Found]:
@@ -53,10 +58,10 @@ def find(folder: str, order: int) -> list[Found]:
     if not store.exists(path):
         raise store.StoreError(path, "no such file", "Run `tokenloom build` again: it makes what is missing.")
     try:
-        with store.open_input(path) as file, pa.ipc.open_file(file) as reader:
-            number = int(exchange.receiver_of(np.array([order], np.uint64), reader.num_record_batches)[0])
-            pieces, sources = reader.get_batch(number), json.loads(reader.schema.metadata[b"sources"])
-    except (ValueError, OSError) as error:  # what Arrow raises for a broken file, and for one it cannot decompress
+        file = ArrowInput(path, INDEX, Meter())
+        sources = json.loads(file.note("sources", r"\[.*\]"))
+        pieces = file.batch(int(exchange.receiver_of(np.array([order], np.uint64), file.num_batches)[0]))
+    except ShardError as error:
         raise store.StoreError(
             path, f"is damaged ({error})", "Delete it and run `tokenloom build` again: only it is made."
         ) from error

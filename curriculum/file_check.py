@@ -88,7 +88,7 @@ def _problem(file: File, on_bytes: Callable[[int], None], stop: threading.Event)
         differs = f"{file.name}: sha256 is {sha256[:12]}, the lock says {file.sha256[:12]}"
         if file.schema is None:
             return f"{differs}. Delete the folder {file.name.rpartition('/')[0]}. {AGAIN}"
-        return f"{differs}: {_damage(file, file.schema, stop)}. Delete it. {AGAIN} Only this shard is made."
+        return f"{differs}: {_damage(file, file.schema, stop)}. Delete it. {AGAIN} Only it is made."
     except OSError as error:
         return f"{file.name}: cannot be read ({error}). Check the disk, then delete the file. {AGAIN}"
 
@@ -107,7 +107,7 @@ def _damage(file: File, schema: pa.Schema, stop: threading.Event) -> str:
     try:
         arrow = ArrowInput(file.path, schema, Meter())
     except BROKEN:
-        return f"its {file.size_bytes:,} bytes are no whole file of a shard"
+        return f"its {file.size_bytes:,} bytes are no whole Arrow file"
     damaged = []
     for index in itertools.takewhile(lambda _: not stop.is_set(), range(arrow.num_batches)):
         try:

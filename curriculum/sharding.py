@@ -229,7 +229,7 @@ def _write_layout(
     columns |= {"start": packing.start, "offset": packing.offset, "length": packing.length}
     exchange.write_slices(member.layout_path, _table(columns, PIECES), columns["part"].astype(np.int64), num_parts)
     columns["part"] = columns["part"] - first_part[columns["source"]]
-    doc_index.write_index(member.index_path, _table(columns, doc_index.INDEX), sources)
+    sha256_index = doc_index.write_index(member.index_path, _table(columns, doc_index.INDEX), sources)
     tokens = np.bincount(columns["source"], packing.length, len(sources)).astype(np.int64).tolist()
     return {
         "rows": num_rows,
@@ -242,6 +242,7 @@ def _write_layout(
         "cut_documents": packing.cut_documents,
         "cut_tokens": packing.cut_tokens,
         "avoidable_cuts": packing.avoidable_cuts,
+        "sha256_index": sha256_index,
     }
 
 

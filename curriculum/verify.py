@@ -1,7 +1,6 @@
 """Does a build still say what it is? Every file against the lock (`file_check`), the plan against the lock (`plan_check`); never writes.
 
-Not covered: the corpora and what lies between them and the shards, of which the lock holds no hash. An index beside the shards is not
-checked either, only known.
+Not covered: the corpora and what lies between them and the shards, of which the lock holds no hash.
 """
 
 import os
@@ -10,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from curriculum import doc_index
 from curriculum.file_check import File, Observer, check_files
 from curriculum.lock import read_lock
 from curriculum.plan import PLAN, Plan, PlanError
@@ -43,7 +43,7 @@ def leftovers(root: str) -> list[str]:
     for path, size_bytes in _sizes(root).items():
         name = path.removeprefix(store.join(root, ""))
         folder, _, file = name.rpartition("/")
-        is_shard = folder not in known or file.startswith("shard-")  # an index beside the shards is no leftover
+        is_shard = folder not in known or file != doc_index.FILE
         if is_shard and store.join(folder, file.partition(".")[0]) not in known.get(folder, ()):
             left.setdefault(folder, []).append(size_bytes)
     reason = "that the lock does not name, of another manifest or an unfinished build"
@@ -77,9 +77,11 @@ def _files(root: str, lock: dict[str, Any]) -> list[File]:
         return File(name, path, sha256, size_bytes, schema)
 
     files = [file(lock["tokenizer"]["path"], lock["tokenizer"]["sha256"], None)]
-    for shard in (shard for entry in lock["shards"] for shard in entry["files"]):
-        files.append(file(tokens_path(shard["path"]), shard["sha256_tokens"], TOKENS))
-        files.append(file(docs_path(shard["path"]), shard["sha256_docs"], DOCS))
+    for entry in lock["shards"]:
+        for shard in entry["files"]:
+            files.append(file(tokens_path(shard["path"]), shard["sha256_tokens"], TOKENS))
+            files.append(file(docs_path(shard["path"]), shard["sha256_docs"], DOCS))
+        files.append(file(store.join(entry["folder"], doc_index.FILE), entry["sha256_index"], doc_index.INDEX))
     return files
 
 

@@ -19,16 +19,23 @@ def receiver_of(keys: np.ndarray, num_receivers: int) -> np.ndarray:
     return ((keys >> np.uint64(32)) * np.uint64(num_receivers)) >> np.uint64(32)
 
 
+def slices(table: pa.Table, receivers: np.ndarray, num_receivers: int) -> Iterator[pa.RecordBatch]:
+    """The rows of each receiver, in the order of the table."""
+    counts = np.bincount(receivers.astype(np.int64), minlength=num_receivers)
+    ends = np.cumsum(counts)
+    sorted_rows = table.take(pa.array(np.argsort(receivers, kind="stable"))).combine_chunks()
+    for end, count in zip(ends.tolist(), counts.tolist(), strict=True):
+        yield _one_batch(sorted_rows.slice(end - count, count))
+
+
 def write_slices(path: str, table: pa.Table, receivers: np.ndarray, num_receivers: int) -> list[int]:
     """Write `table` with the rows of receiver r as record batch r; returns the rows per receiver."""
-    order = np.argsort(receivers, kind="stable")
-    counts = np.bincount(receivers.astype(np.int64), minlength=num_receivers)
-    sorted_rows = table.take(pa.array(order)).combine_chunks()
-    starts = np.concatenate([[0], np.cumsum(counts)])
+    counts = []
     with store.output_file(path) as sink, pa.ipc.new_file(sink, table.schema, options=OPTIONS) as writer:
-        for start, count in zip(starts[:-1].tolist(), counts.tolist(), strict=True):
-            writer.write_batch(_one_batch(sorted_rows.slice(start, count)))
-    return counts.tolist()
+        for batch in slices(table, receivers, num_receivers):
+            writer.write_batch(batch)
+            counts.append(batch.num_rows)
+    return counts
 
 
 def read_slice(paths: Sequence[str], receiver: int) -> pa.Table:

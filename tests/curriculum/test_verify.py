@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from curriculum import file_check
+from curriculum import doc_index, file_check
 from curriculum.lock import FORMAT, write_lock
 from curriculum.plan import FORMAT as PLAN_FORMAT
 from curriculum.plan import BatchSegment, Plan, Source
@@ -60,9 +61,19 @@ def write_source(root: str, source: Source) -> dict[str, Any]:
         kept = ("rows", "tokens", "bytes", "sha256_tokens", "sha256_docs")
         files.append({"path": shard.path, **{name: getattr(writer.info, name) for name in kept}})
         store.write_bytes(store.join(root, shard.path + ".json"), b"the mark of the engine")
-    store.write_bytes(store.join(root, source.folder, "index.arrow"), b"the index of the documents")
+    columns = {field.name: np.zeros(200_000, field.type.to_pandas_dtype()) for field in doc_index.INDEX}
+    columns["order"] = np.arange(200_000, dtype=np.uint64) << np.uint64(46)
+    pieces = pa.table(columns, schema=doc_index.INDEX)
+    index = store.join(root, source.folder, doc_index.FILE)
+    sha256_index = doc_index.write_index(index, pieces, [source.name])
     fields = {name: getattr(source, name) for name in ("corpus", "bucket", "folder", "rows", "num_shards")}
-    return {**fields, "packing": {"method": "best_fit", "seq_len": SEQ_LEN}, "key": "k", "files": files}
+    return {
+        **fields,
+        "packing": {"method": "best_fit", "seq_len": SEQ_LEN},
+        "key": "k",
+        "files": files,
+        "sha256_index": sha256_index,
+    }
 
 
 def write_plan(root: str, plan: Plan) -> None:
@@ -114,7 +125,7 @@ def test_a_file_cut_anywhere_never_looks_whole(whole: Path, name: str, data: st.
     assert len(problems) == 1
     assert problems[0].startswith(f"{name}: sha256 is ")
     assert "Run `tokenloom build` again." in problems[0]
-    assert name.endswith(".json") or f"its {length:,} bytes are no whole file of a shard" in problems[0]
+    assert name.endswith(".json") or f"its {length:,} bytes are no whole Arrow file" in problems[0]
 
 
 @settings(deadline=None, max_examples=80)
@@ -142,6 +153,16 @@ def test_damaged_record_batches_are_named(build: Path) -> None:
     assert "number 2 is damaged" in verify(str(build))[0]
 
 
+def test_a_damaged_index_is_told(build: Path) -> None:
+    path = build / "shards/web/index.arrow"
+    flip(path, path.stat().st_size // 2)
+    (problem,) = verify(str(build))
+    assert problem.startswith("shards/web/index.arrow: sha256 is ")
+    assert "of its record batches (0 to 2) number 1 is damaged. Delete it." in problem
+    path.unlink()
+    assert verify(str(build))[0].startswith("shards/web/index.arrow: is missing.")
+
+
 def test_a_whole_file_of_another_build_is_told(build: Path) -> None:
     shutil.copy(build / tokens_path("shards/code/shard-00000"), build / tokens_path(SECOND))
     (problem,) = verify(str(build))
@@ -163,7 +184,7 @@ def test_missing_files_are_told_in_the_order_of_the_lock(build: Path) -> None:
 
 def test_no_shards_at_all(build: Path) -> None:
     shutil.rmtree(build / "shards")
-    assert sum("is missing" in problem for problem in verify(str(build))) == 6
+    assert sum("is missing" in problem for problem in verify(str(build))) == 8
 
 
 def test_shards_behind_links_are_found(build: Path, tmp_path: Path) -> None:
@@ -330,7 +351,7 @@ def test_files_of_the_lock_that_are_not_the_shards_of_the_source(build: Path) ->
 def test_every_byte_is_counted_once(whole: Path) -> None:
     seen: list[tuple[int, int]] = []
     verify(str(whole), observe=lambda done, total: seen.append((done, total)), threads=4)
-    total = summary(str(whole))["bytes"] + len(TOKENIZER)
+    total = sum(file.stat().st_size for file in whole.rglob("*.arrow")) + len(TOKENIZER)
     assert {each for _, each in seen} == {total}
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
     assert seen[-1][0] == total

@@ -46,7 +46,8 @@ def test_what_is_not_there_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"), [(f'"format": {FORMAT}', '"format": 9', "has format 9, not 2"), ("{", "", "is damaged")]
+    ("old", "new", "told"),
+    [(f'"format": {FORMAT}', '"format": 9', f"has format 9, not {FORMAT}"), ("{", "", "is damaged")],
 )
 def test_a_lock_that_cannot_be_read_is_refused(
     build: Callable[..., Path], tmp_path: Path, old: str, new: str, told: str
