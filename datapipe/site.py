@@ -18,23 +18,16 @@ import os
 import re
 import tempfile
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from datapipe.s3 import CONNECTIONS
 
 VARIABLE = "TOKENLOOM_SITE"
 UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
-LEAST_CACHE_BYTES = 64 << 20
-LEAST_MEMORY_BYTES = 8 << 20
-LONGEST_SECONDS = 600
-LONGEST_PATIENCE_SECONDS = 30 * 86_400
-KEYS = {
-    "cache": ("folder", "size"),
-    "s3": ("read_timeout_seconds", "concurrency"),
-    "feed": ("memory", "patience_seconds"),
-}
 
 
 class SiteError(Exception):
@@ -73,67 +66,62 @@ def load_site(path: str | None = None) -> Site:
     return _site(path, tables)
 
 
+def _folder(value: object) -> str:
+    if not isinstance(value, str) or not os.path.isabs(os.path.expanduser(value)):
+        raise ValueError('an absolute path of a local folder: folder = "/nvme/tokenloom"')
+    return os.path.expanduser(value)
+
+
+def _size(value: object, *, least: int) -> int:
+    match = re.fullmatch(r"([0-9]+)\s*(Ki|Mi|Gi|Ti|)", str(value))
+    if isinstance(value, bool) or not isinstance(value, int | str) or not match:
+        raise ValueError('bytes, or a whole number of Mi, Gi or Ti: "200Gi"')
+    size_bytes = int(match[1]) * UNITS[match[2]]
+    if size_bytes < least:
+        raise ValueError(f'at least {least} bytes: "{least >> 20}Mi"')
+    return size_bytes
+
+
+def _seconds(value: object, *, most: int) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= most:
+        raise ValueError(f"seconds from 1 to {most}")
+    return float(value)
+
+
+def _count(value: object, *, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise ValueError(f"a whole number from 1 to {most}")
+    return value
+
+
+# table -> key -> (field of Site, what reads the value or says in a ValueError what to write)
+KEYS: dict[str, dict[str, tuple[str, Callable[[object], object]]]] = {
+    "cache": {"folder": ("cache_folder", _folder), "size": ("cache_bytes", partial(_size, least=64 << 20))},
+    "s3": {
+        "read_timeout_seconds": ("read_timeout_seconds", partial(_seconds, most=600)),
+        "concurrency": ("concurrency", partial(_count, most=CONNECTIONS)),
+    },
+    "feed": {
+        "memory": ("memory_bytes", partial(_size, least=8 << 20)),
+        "patience_seconds": ("patience_seconds", partial(_seconds, most=30 * 86_400)),
+    },
+}
+
+
 def _site(path: str, tables: dict[str, object]) -> Site:
-    given: dict[str, object] = {}
+    fields: dict[str, Any] = {}
     for table, values in tables.items():
         if table not in KEYS or not isinstance(values, dict):
             raise SiteError(f"{path}: [{table}] is not a table of a site file\n    write {_listed(KEYS, '[{}]')}")
         for key, value in values.items():
             if key not in KEYS[table]:
                 raise SiteError(f"{path}: [{table}] {key} = {value!r} is not known\n    write {_listed(KEYS[table])}")
-            given[f"{table}.{key}"] = value
-    default = Site()
-    return Site(
-        cache_folder=_folder(path, given.get("cache.folder", default.cache_folder)),
-        cache_bytes=_size(path, "[cache] size", given.get("cache.size", default.cache_bytes), LEAST_CACHE_BYTES),
-        read_timeout_seconds=_seconds(
-            path,
-            "[s3] read_timeout_seconds",
-            given.get("s3.read_timeout_seconds", default.read_timeout_seconds),
-            LONGEST_SECONDS,
-        ),
-        concurrency=_concurrency(path, given.get("s3.concurrency", default.concurrency)),
-        memory_bytes=_size(path, "[feed] memory", given.get("feed.memory", default.memory_bytes), LEAST_MEMORY_BYTES),
-        patience_seconds=_seconds(
-            path,
-            "[feed] patience_seconds",
-            given.get("feed.patience_seconds", default.patience_seconds),
-            LONGEST_PATIENCE_SECONDS,
-        ),
-    )
-
-
-def _folder(path: str, value: object) -> str:
-    if not isinstance(value, str) or not os.path.isabs(os.path.expanduser(value)):
-        raise _wrong(path, "[cache] folder", value, 'an absolute path of a local folder: folder = "/nvme/tokenloom"')
-    return os.path.expanduser(value)
-
-
-def _size(path: str, key: str, value: object, least: int) -> int:
-    name = key.split()[-1]
-    match = re.fullmatch(r"([0-9]+)\s*(Ki|Mi|Gi|Ti|)", str(value))
-    if isinstance(value, bool) or not isinstance(value, int | str) or not match:
-        raise _wrong(path, key, value, f'bytes, or a whole number of Mi, Gi or Ti: {name} = "200Gi"')
-    size_bytes = int(match[1]) * UNITS[match[2]]
-    if size_bytes < least:
-        raise _wrong(path, key, value, f'at least {least} bytes: {name} = "{least >> 20}Mi"')
-    return size_bytes
-
-
-def _seconds(path: str, key: str, value: object, most: int) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= most:
-        raise _wrong(path, key, value, f"seconds from 1 to {most}: {key.split()[-1]} = 20")
-    return float(value)
-
-
-def _concurrency(path: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= CONNECTIONS:
-        raise _wrong(path, "[s3] concurrency", value, f"a whole number from 1 to {CONNECTIONS}: concurrency = 8")
-    return value
-
-
-def _wrong(path: str, key: str, value: object, remedy: str) -> SiteError:
-    return SiteError(f"{path}: {key} = {value!r}\n    write {remedy}")
+            field_name, read = KEYS[table][key]
+            try:
+                fields[field_name] = read(value)
+            except ValueError as error:
+                raise SiteError(f"{path}: [{table}] {key} = {value!r}\n    write {error}") from None
+    return Site(**fields)
 
 
 def _listed(names: Iterable[str], form: str = "{}") -> str:
