@@ -20,10 +20,14 @@ BLOCK = np.dtype(
     {"names": ["offset", "metadata", "body"], "formats": ["<i8", "<i4", "<i8"], "offsets": [0, 8, 16], "itemsize": 24}
 )
 BUFFER = struct.Struct("<qq")  # struct Buffer: offset in the body, bytes
-UNCOMPRESSED_BYTES = struct.Struct(
-    "<q"
-)  # stands before a compressed buffer; NOT_COMPRESSED before one that compression made larger
+# What stands before the content of a buffer: its size when uncompressed, or that it is not compressed as this made it larger.
+UNCOMPRESSED_BYTES = struct.Struct("<q")
 NOT_COMPRESSED = -1
+# Numbers of fields
+FOOTER_BATCHES = 3  # vector of Block
+MESSAGE_HEADER, MESSAGE_NOTES = 2, 4  # table RecordBatch, vector of KeyValue
+BATCH_ROWS, BATCH_BUFFERS = 0, 2  # long, vector of Buffer
+KEY, VALUE = 0, 1  # strings
 
 _UNSIGNED, _SIGNED, _SHORT, _LONG = (struct.Struct(code).unpack_from for code in ("<I", "<i", "<H", "<q"))
 
@@ -53,7 +57,9 @@ class _Table(NamedTuple):
         return self.place + offset if offset else None
 
     def table(self, number: int) -> "_Table":
-        return _Table.root(self.data, self._given(number))
+        if (field := self.field(number)) is None:
+            raise ValueError(f"the flatbuffer has no field {number}")
+        return _Table.root(self.data, field)
 
     def vector(self, number: int) -> tuple[int, int]:
         """(place of the first element, their number) of a field that is a vector or a string."""
@@ -70,11 +76,6 @@ class _Table(NamedTuple):
         field = self.field(number)
         return 0 if field is None else _LONG(self.data, field)[0]
 
-    def _given(self, number: int) -> int:
-        if (field := self.field(number)) is None:
-            raise ValueError(f"the flatbuffer has no field {number}")
-        return field
-
 
 def read_blocks(stream: BinaryIO) -> np.ndarray:
     """Where the record batches of a file lie: BLOCK (n,), from the footer at its end. Raises ValueError when one is not inside it."""
@@ -82,7 +83,7 @@ def read_blocks(stream: BinaryIO) -> np.ndarray:
     size_bytes, _ = FOOTER_END.unpack(stream.read(FOOTER_END.size))
     stream.seek(end - size_bytes)
     footer = stream.read(size_bytes)
-    first, count = _Table.root(footer, 0).vector(3)
+    first, count = _Table.root(footer, 0).vector(FOOTER_BATCHES)
     blocks = np.frombuffer(footer, BLOCK, count, first)
     sizes = np.stack([blocks[name].astype(np.int64) for name in ("offset", "metadata", "body")])
     if ((sizes < 0) | (sizes > end)).any() or (sizes.sum(axis=0) > end).any():
@@ -93,12 +94,12 @@ def read_blocks(stream: BinaryIO) -> np.ndarray:
 def parse(data: bytes, metadata_bytes: int) -> Message:
     """The record batch that these bytes are; its Block tells how many of them are metadata."""
     message = _Table.root(data, MESSAGE_START)
-    batch = message.table(2)
-    first, count = batch.vector(2)
+    batch = message.table(MESSAGE_HEADER)
+    first, count = batch.vector(BATCH_BUFFERS)
     body, buffers = memoryview(data)[metadata_bytes:], []
     for place in range(first, first + count * BUFFER.size, BUFFER.size):
         offset, size_bytes = BUFFER.unpack_from(data, place)
         buffers.append(body[offset : offset + size_bytes])
-    first, count = message.vector(4)
+    first, count = message.vector(MESSAGE_NOTES)
     pairs = (_Table.root(data, place) for place in range(first, first + 4 * count, 4))
-    return Message(batch.long(0), buffers, {pair.string(0): pair.string(1) for pair in pairs})
+    return Message(batch.long(BATCH_ROWS), buffers, {pair.string(KEY): pair.string(VALUE) for pair in pairs})
