@@ -210,16 +210,15 @@ class _Decompressors(threading.local):
 _decompressors = _Decompressors()
 
 
-def _uncompressed(buffer: memoryview, size_bytes: int) -> memoryview | bytes:
+def _uncompressed(buffer: memoryview, size_bytes: int) -> bytes:
     """The content of a buffer of a record batch, which must have `size_bytes`."""
     if not size_bytes:
         return b""
     (noted,) = arrow_message.UNCOMPRESSED_BYTES.unpack_from(buffer)
     content = buffer[arrow_message.UNCOMPRESSED_BYTES.size :]
-    if noted == arrow_message.NOT_COMPRESSED:
-        return content
-    if not size_bytes == noted == zstandard.frame_content_size(content):  # else damage could ask for any memory
-        raise ValueError(f"a buffer of {noted} bytes where {size_bytes} are expected")
+    in_frame = zstandard.frame_content_size(content)
+    if not size_bytes == noted == in_frame:  # else damage could ask for any memory
+        raise ValueError(f"a buffer of {size_bytes} bytes says {noted}, its zstd frame {in_frame}")
     return _decompressors.zstd.decompress(content)
 
 

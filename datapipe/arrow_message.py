@@ -20,9 +20,7 @@ BLOCK = np.dtype(
     {"names": ["offset", "metadata", "body"], "formats": ["<i8", "<i4", "<i8"], "offsets": [0, 8, 16], "itemsize": 24}
 )
 BUFFER = struct.Struct("<qq")  # struct Buffer: offset in the body, bytes
-# What stands before the content of a buffer: its size when uncompressed, or that it is not compressed as this made it larger.
-UNCOMPRESSED_BYTES = struct.Struct("<q")
-NOT_COMPRESSED = -1
+UNCOMPRESSED_BYTES = struct.Struct("<q")  # stands before the content of a compressed buffer
 # Numbers of fields
 FOOTER_BATCHES = 3  # vector of Block
 MESSAGE_HEADER, MESSAGE_NOTES = 2, 4  # table RecordBatch, vector of KeyValue

@@ -427,7 +427,9 @@ def test_a_plan_is_there_before_the_shards_and_those_of_the_first_stage_come_fir
                 sealed = {file.relative_to(root).parts[1:4] for file in root.rglob("shard-*.tokens.arrow")}
                 stages = plans[-1].stages[: len(plans) - 1]
                 assert sealed == {Path(source.folder).parts[1:4] for stage in stages for source in stage.sources}
-                assert not any("tokenize" in task.function.__name__ for task in tasks)
+                names = [task.function.__name__ for task in tasks]
+                assert names == sorted(names), "shards of one stage, then the shuffle of the next"
+                assert set(names) == {"pack_shard", "scatter_part"} if len(plans) == 1 else {"pack_shard"}
             return super().run(tasks, on_done)
 
     made = run(small_manifest, root, small_data, Watches())

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curriculum.collate import IGNORED, PADDING, context_part, flatten
-from curriculum.feed import Batch, Feed
+from curriculum.feed import Batch, Feed, Site
 from curriculum.follow import BuildStalled
 from curriculum.plan import BatchSegment, Plan, PlanError, Source, archived
 from curriculum.plan_changes import PlanChanged
@@ -314,6 +314,8 @@ def test_a_build_that_stops_is_told_and_a_waiting_stream_can_be_closed(tmp_path:
         BuildStalled, match=r"shard shards/short/\w+/shard-0000\d is not there .* is `tokenloom build` still"
     ):
         Feed(plan, str(tmp_path), patience=0.1).batch(0, 0)
+    with pytest.raises(BuildStalled):
+        Feed(plan, str(tmp_path), site=Site(patience_seconds=0.1)).batch(0, 0)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     try:
