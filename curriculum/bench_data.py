@@ -71,6 +71,8 @@ def three_sources(tokens: np.ndarray, count: int) -> Sources:
 
 def widened(sources: Sources) -> Sources:
     """The same sources in a vocabulary of more than 65,536: the rarest ids, which are `BEYOND` of the tokens, move beyond that number."""
+    if any(tokens.max() >> 16 for tokens, _ in sources.values()):
+        raise ValueError("some tokens have ids beyond 65,536 already")
     counts = np.sum([np.bincount(tokens, minlength=MAX_ID) for tokens, _ in sources.values()], axis=0)
     rarest_first = np.argsort(counts)
     moved = rarest_first[np.cumsum(counts[rarest_first]) <= BEYOND * counts.sum()]

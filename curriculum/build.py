@@ -180,13 +180,13 @@ def _shards(manifest: Manifest, pack: _Pack, root: str, publisher: Publisher) ->
         each.source: _scatter_tasks(root, each, entry["num_shards"], parts)
         for each, entry in zip(sets, entries, strict=True)
     }
-    yield Phase("shuffle", [task for tasks in scattered.values() for task in tasks], pack.stage, pack.stage)
+    yield Phase("shuffle", [task for tasks in scattered.values() for task in tasks], stage=pack.stage, turn=pack.stage)
     tasks = [
         _pack_task(root, each, entry, index, [task.output for task in scattered[each.source]], tokenizer["eos_id"])
         for each, entry in zip(sets, entries, strict=True)
         for index in range(entry["num_shards"])
     ]
-    infos = iter((yield Phase("pack", tasks, pack.stage, pack.stage + 1)))
+    infos = iter((yield Phase("pack", tasks, stage=pack.stage, turn=pack.stage + 1)))
     return [{**entry, **_files(entry, [next(infos) for _ in range(entry["num_shards"])])} for entry in entries]
 
 

@@ -46,7 +46,7 @@ def write_index(path: str, pieces: pa.Table, sources: Sequence[str]) -> str:
     """Write the pieces (`INDEX`) of a set; `source` counts `sources`. Returns the sha256 of the file."""
     num_slices = max(1, pieces.num_rows // SLICE_PIECES)
     receivers = exchange.receiver_of(pieces["order"].to_numpy(), num_slices)
-    with arrow_output(path, INDEX, CODEC, {"sources": json.dumps(sources)}) as output:
+    with arrow_output(path, INDEX, CODEC, {"sources": json.dumps(sources), "slices": str(num_slices)}) as output:
         for batch in exchange.slices(pieces, receivers, num_slices):
             output.write(batch)
     return output.stream.sha256.hexdigest()
@@ -59,8 +59,8 @@ def find(folder: str, order: int) -> list[Found]:
         raise store.StoreError(path, "no such file", "Run `tokenloom build` again: it makes what is missing.")
     try:
         file = ArrowInput(path, INDEX, Meter())
-        sources = json.loads(file.note("sources", r"\[.*\]"))
-        pieces = file.batch(int(exchange.receiver_of(np.array([order], np.uint64), file.num_batches)[0]))
+        sources, num_slices = file.sources(), int(file.note("slices", "[1-9][0-9]*"))
+        pieces = file.batch(int(exchange.receiver_of(np.array([order], np.uint64), num_slices)[0]))
     except ShardError as error:
         raise store.StoreError(
             path, f"is damaged ({error})", "Delete it and run `tokenloom build` again: only it is made."

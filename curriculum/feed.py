@@ -53,7 +53,7 @@ class Feed:
     """Batches of a plan whose shards lie below `root`, the folder of plan.json (local or s3://). Safe to call from several threads.
 
     cache_bytes  of decoded record batches; as the site file has it unless given
-    site         by default the file that TOKENLOOM_SITE names
+    site         by default the file that TOKENLOOM_SITE names; SiteError when that cannot be read
     patience     how many seconds a running build may keep the feed waiting for one shard or stage before that is an error; as the site
                  file has it unless given
     """

@@ -3,8 +3,8 @@
 A job reads as straight code (`results = yield Phase(...)`), may wait for another one (`books = yield After("books")`), and returns its
 result. Waves keep the number of Ray Data pipelines at the depth of the deepest job, whatever the number of corpora.
 
-What only later stages of the curriculum need takes later turns: the shards of the first stage are packed while those of the second are
-shuffled, and so on, so that a trainer can begin.
+What makes shards takes turns by stage of the curriculum: those of the first stage are packed while those of the second are shuffled, and
+so on, so that a trainer can begin.
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -18,8 +18,12 @@ class Phase(NamedTuple):
 
     label: str
     tasks: list[Task]
-    stage: int = 0  # the first one that needs them: its tasks come before those of later ones
-    turn: int = 0  # phases that are ready wait while there are others with a lower one
+    stage: int = (
+        0  # of the curriculum, the first one that needs them: in a wave, its tasks come before those of later ones
+    )
+    turn: int | None = (
+        None  # a phase waits while another one that is ready has a lower turn; without one it never waits
+    )
 
 
 class After(NamedTuple):
@@ -49,23 +53,23 @@ def run_jobs(jobs: Mapping[str, Job], engine: Engine, observe: Observer) -> dict
     for name in jobs:
         advance(name, None)
     while requests:
-        for name in list(requests):
-            while isinstance(request := requests.get(name), After) and request.job in results:
-                advance(name, results[request.job])
+        while freed := {n: r.job for n, r in requests.items() if isinstance(r, After) and r.job in results}:
+            for name, job in freed.items():
+                advance(name, results[job])
         ready = {name: request for name, request in requests.items() if isinstance(request, Phase)}
-        turn = min((phase.turn for phase in ready.values()), default=0)
-        wave = {name: phase for name, phase in ready.items() if phase.turn == turn}
-        if not wave and not any(r.job in results for r in requests.values() if isinstance(r, After)):
+        if requests and not ready:
             stuck = ", ".join(f"{name} waits for {request[0]}" for name, request in requests.items())
-            if stuck:
-                raise ValueError(f"jobs wait for each other: {stuck}")
+            raise ValueError(f"jobs wait for each other: {stuck}")
+        turn = min((phase.turn for phase in ready.values() if phase.turn is not None), default=None)
+        wave = {name: phase for name, phase in ready.items() if phase.turn in (None, turn)}
         for name, outcomes in _run_wave(wave, engine, observe).items():
             advance(name, outcomes)
     return results
 
 
 def _run_wave(wave: Mapping[str, Phase], engine: Engine, observe: Observer) -> dict[str, list[dict[str, Any]]]:
-    # The first task of every job, then the second of every job: a trainer that follows a build needs the first shard of each source.
+    # Of each stage the first task of every job, then the second of every job: a trainer that follows a build needs the first shard of
+    # each source.
     owners = sorted(
         ((name, number) for name, phase in wave.items() for number in range(len(phase.tasks))),
         key=lambda owner: (wave[owner[0]].stage, owner[1]),

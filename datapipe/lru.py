@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+ALLOCATED_BYTES = 64 << 20  # at once, of slots
+
 
 class Entries:
     """Values of any kind. Bounded in bytes, but holds at least one."""
@@ -29,15 +31,16 @@ class Entries:
 
 
 class Slots:
-    """Arrays of uint32 of at most `length` numbers, in equal slots of one large allocation: at least one slot.
+    """Arrays of uint32 of at most `length` numbers, in equal slots of large allocations: at least one slot.
 
     The kernel gives huge pages to a large allocation, and a slot is used again without a way through the allocator: 0.7 of 5 ns per
     token measured, beside an array for each. Memory is taken as slots are first used.
     """
 
     def __init__(self, limit_bytes: int, length: int) -> None:
-        memory = np.empty((max(1, limit_bytes // (4 * length)), length), np.uint32)
-        self._free = list(memory[::-1])
+        self.length = length
+        self._num_left = max(1, limit_bytes // (4 * length))  # slots that are not allocated yet
+        self._free: list[np.ndarray] = []
         self._used: OrderedDict[Hashable, tuple[np.ndarray, int]] = OrderedDict()
 
     def get(self, key: Hashable, fill: Callable[[np.ndarray], int]) -> np.ndarray:
@@ -46,7 +49,11 @@ class Slots:
             self._used.move_to_end(key)
             slot, count = found
             return slot[:count]
-        if not self._free:
+        if not self._free and self._num_left:
+            num_slots = min(self._num_left, max(1, ALLOCATED_BYTES // (4 * self.length)))
+            self._num_left -= num_slots
+            self._free.extend(np.empty((num_slots, self.length), np.uint32)[::-1])
+        elif not self._free:
             self._free.append(self._used.popitem(last=False)[1][0])
         slot = self._free[-1]
         count = fill(slot)  # when that raises, the slot stays free

@@ -109,8 +109,8 @@ class Layout(NamedTuple):
 
 
 class BatchCache:
-    """Decoded record batches of any number of readers, the least recently used go first: seven parts of the bytes for tokens, one for
-    docs."""
+    """Decoded record batches of any number of readers, the least recently used go first: seven parts of the bytes for tokens, each batch
+    in 256 KiB however short it is, and one part for docs."""
 
     def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
         self.docs = Entries(limit_bytes // 8)
@@ -270,14 +270,14 @@ class ShardReader:
         if lengths[0] != lengths[1]:
             raise ShardError(f"{prefix}: tokens in rows of {lengths[0]}, docs of {lengths[1]}; build it again")
         self.seq_len = int(lengths[0])
-        self.sources: tuple[str, ...] = tuple(json.loads(self._docs.note("sources", r"\[.*\]")))
+        self.sources = self._docs.sources()
         self._rows_per_batch = rows_per_batch(self.seq_len)
 
     @property
     def rows(self) -> int:
         """Rows of the shard; the first call decodes the last record batch."""
         last = self._tokens.num_batches - 1
-        return (last * BATCH_TOKENS + self.token_batch(last).size) // self.seq_len if last >= 0 else 0
+        return (last * BATCH_TOKENS + self._token_batch(last).size) // self.seq_len if last >= 0 else 0
 
     def expect(self, rows: int, seq_len: int) -> None:
         """Raises ShardError unless these are the shard's rows, as a plan has it."""
@@ -326,12 +326,14 @@ class ShardReader:
         """Rows that are there for sure: all record batches but the last are full."""
         return (self._tokens.num_batches - 1) * BATCH_TOKENS // self.seq_len
 
-    def token_batch(self, index: int) -> np.ndarray:
-        """Tokens of a record batch: uint32 (65,536,), fewer in the last. To be used before the next one is asked for."""
+    def _token_batch(self, index: int) -> np.ndarray:
+        """Tokens of a record batch: uint32 (65,536,), fewer in the last. To be used before anything else is read through the cache."""
 
         def decode(tokens: np.ndarray) -> int:
             low, high = self._tokens.numbers(index)
             started = time.perf_counter()
+            if low.size != BATCH_TOKENS and (index < self._tokens.num_batches - 1 or low.size > BATCH_TOKENS):
+                raise ShardError(f"{self._tokens.path}: record batch {index} has {low.size} tokens; build it again")
             tokens = tokens[: low.size]
             if high.any():
                 np.copyto(tokens, high)
@@ -351,6 +353,8 @@ class ShardReader:
             docs = self._docs.batch(index)
             started = time.perf_counter()
             layout = _layout(docs, index * self._rows_per_batch, self._rows_per_batch)
+            if layout.source.max(initial=0) >= len(self.sources):
+                raise ShardError(f"{self._docs.path}: record batch {index} has a source without a name; build it again")
             self.meter.decode += time.perf_counter() - started
             return layout, 16 * self._rows_per_batch + 20 * docs.num_rows + 16 * layout.learned.begin.size
 
@@ -379,7 +383,7 @@ def read_tokens(readers: Sequence[ShardReader], reader: np.ndarray, rows: np.nda
     batches, inside = np.divmod(rows, per_batch)
     to = tokens.reshape(-1, unit)
     for number, batch, where in _by_batch(reader, batches):
-        found = readers[number].token_batch(batch).reshape(-1, unit)
+        found = readers[number]._token_batch(batch).reshape(-1, unit)
         if unit < LARGE_UNIT:
             to[where] = found[inside[where]]
         else:

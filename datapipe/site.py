@@ -8,7 +8,7 @@
     read_timeout_seconds = 20         # for the next bytes of an answer, before a read is tried again
     concurrency = 8                   # requests that fetch ahead at the same time, per process
     [feed]
-    memory = "1Gi"                    # of decoded record batches, per process; 256Mi by default, 5Mi for each source help
+    memory = "1Gi"                    # of decoded record batches, per process; 256Mi by default; each source in use wants 5Mi
     patience_seconds = 86400          # for a running build to seal the next shard; an hour by default
 
 Nothing here changes which bytes a trainer gets. TOML, because a training node has no YAML.
@@ -75,7 +75,7 @@ def _folder(value: object) -> str:
 def _size(value: object, *, least: int) -> int:
     match = re.fullmatch(r"([0-9]+)\s*(Ki|Mi|Gi|Ti|)", str(value))
     if isinstance(value, bool) or not isinstance(value, int | str) or not match:
-        raise ValueError('bytes, or a whole number of Mi, Gi or Ti: "200Gi"')
+        raise ValueError('bytes, or a whole number of Ki, Mi, Gi or Ti: "200Gi"')
     size_bytes = int(match[1]) * UNITS[match[2]]
     if size_bytes < least:
         raise ValueError(f'at least {least} bytes: "{least >> 20}Mi"')

@@ -48,6 +48,14 @@ def test_an_index_of_nothing_finds_nothing(tmp_path: Path) -> None:
     assert doc_index.find(str(tmp_path), 5) == []
 
 
+@pytest.mark.parametrize(("old", "new"), [(b'["web/all"', b'["web/all,'), (b"slices", b"slides")])
+def test_damaged_notes_are_told(tmp_path: Path, orders: np.ndarray, old: bytes, new: bytes) -> None:
+    path = write(tmp_path, orders)
+    path.write_bytes(path.read_bytes().replace(old, new))
+    with pytest.raises(StoreError, match=r"index\.arrow: is damaged"):
+        doc_index.find(str(tmp_path), int(orders[0]))
+
+
 def test_damage_is_told_where_it_matters(tmp_path: Path, orders: np.ndarray) -> None:
     path = write(tmp_path, orders)
     data = bytearray(path.read_bytes())

@@ -59,6 +59,43 @@ def test_what_earlier_stages_need_comes_first() -> None:
     ]
 
 
+def test_nothing_but_turns_waits_for_a_turn() -> None:
+    """The first stage is packed while what later ones need is still read."""
+
+    def packed(name: str, stage: int, depth: int) -> Job:
+        for number in range(depth):
+            yield Phase("read", [task(f"{name} read {number}")])
+        yield Phase("shuffle", [task(f"{name} shuffle")], stage, stage)
+        yield Phase("pack", [task(f"{name} pack")], stage, stage + 1)
+
+    engine = Recorder()
+    run_jobs({"web": packed("web", 0, 1), "late": packed("late", 1, 4)}, engine, lambda *call: None)
+    assert engine.waves == [
+        ["web read 0", "late read 0"],
+        ["web shuffle", "late read 1"],
+        ["web pack", "late read 2"],
+        ["late read 3"],
+        ["late shuffle"],
+        ["late pack"],
+    ]
+
+
+def test_whoever_waits_goes_on_before_the_next_wave() -> None:
+    def waits(job: str) -> Job:
+        yield After(job)
+        yield Phase("work", [task(f"after {job}")])
+
+    def chained(job: str) -> Job:
+        yield After(job)
+
+    def works() -> Job:
+        yield Phase("work", [task("c")])
+
+    engine = Recorder()
+    run_jobs({"a": waits("b"), "b": chained("c"), "c": works()}, engine, lambda *call: None)
+    assert engine.waves == [["c"], ["after b"]]
+
+
 def test_a_job_is_sent_the_result_it_waited_for() -> None:
     def first() -> Job:
         yield Phase("work", [task("x")])

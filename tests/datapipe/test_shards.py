@@ -303,3 +303,14 @@ def test_sources_are_numbered_as_the_caller_knows_them(tmp_path: Path) -> None:
     layout = read_layout(readers, np.array([1, 0]), np.array([3, 4]), numbers)
     expected = [[9, 5][p.source] for p in rows[3][1]] + [[5, 7][p.source] for p in rows[4][1]]
     assert layout.source.tolist() == expected
+
+
+def test_a_source_that_has_lost_its_name_is_told(tmp_path: Path) -> None:
+    prefix = write(tmp_path / "shard", random_rows(256, 20), 256)
+    path = Path(docs_path(prefix))
+    path.write_bytes(path.read_bytes().replace(b'["web/high", "books/all"]', b'["web/high"             ]'))
+    with pytest.raises(ShardError, match=r"docs\.arrow: record batch 0 has a source without a name"):
+        ShardReader(prefix).layout(np.arange(20))
+    path.write_bytes(path.read_bytes().replace(b'["web/high" ', b'["web/high, '))
+    with pytest.raises(ShardError, match=r"docs\.arrow: its schema does not note its sources"):
+        ShardReader(prefix)
