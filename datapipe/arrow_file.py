@@ -118,7 +118,6 @@ class ArrowInput:
             if not self._forget(0, self._stream.seek(0, os.SEEK_END)):
                 raise
             self._open()
-        self.num_batches = self._blocks.size
         self._dtypes = [np.dtype(field.type.to_pandas_dtype()) for field in schema if pa.types.is_integer(field.type)]
 
     def note(self, name: str, pattern: str) -> str:
@@ -156,6 +155,7 @@ class ArrowInput:
             source = pa.PythonFile(self._stream, mode="r")
             self._reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(use_threads=False))
             self._blocks = arrow_message.read_blocks(cast(BinaryIO, self._stream))
+            self.num_batches = self._blocks.size
             names, is_right = self._reader.schema.names, self._reader.schema.equals(self._schema)
         if not is_right:
             raise ShardError(f"{self.path}: has columns {names}, not those of a shard; build it again")
