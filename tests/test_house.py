@@ -15,7 +15,15 @@ ALLOWED = {
     "curation": {"curation", "datapipe.schema"},
     "synth": {"synth", "curation", "datapipe"},
     "curriculum": {"curriculum", "synth", "curation", "datapipe"},
-    "trainer": {"trainer", "curriculum.plan", "curriculum.plan_changes", "curriculum.feed", "kernels"},
+    "trainer": {
+        "trainer",
+        "curriculum.plan",
+        "curriculum.plan_changes",
+        "curriculum.feed",
+        "curriculum.model_shape",
+        "curriculum.parallel",
+        "kernels",
+    },
 }
 FEED_SIDE = (
     "curriculum/plan.py",

@@ -4,14 +4,21 @@ Megatron without TransformerEngine offers a Python loop over experts (Sequential
 dispatchers permute with boolean masks and scatter back with an order-dependent sum. Here a token's copies are gathered
 and summed through index lists in both directions, so that forward and backward are deterministic.
 
-Not covered: expert parallelism (all experts of a layer lie on every rank).
+Under expert parallelism every rank holds some experts whole and the copies travel by two all-to-alls. With sequence
+parallelism each tensor-parallel rank brings tokens of its own, so tensor ranks may belong to an expert-parallel group
+like any others.
 
-T: tokens, K: experts per token, N = T * K: copies, E: experts, H: hidden size, F: width of an expert.
+T: tokens of this rank, K: experts per token, N = T * K: copies, M: copies for the experts of this rank, E: experts (of
+the layer, or of this rank), P: expert-parallel ranks, H: hidden size, F: width of an expert.
 """
 
 from typing import Any
 
 import torch
+import torch.distributed as dist
+from megatron.core.dist_checkpointing.mapping import ShardedStateDict, ShardedTensor
+from megatron.core.process_groups_config import ProcessGroupCollection
+from megatron.core.tensor_parallel.mappings import all_to_all
 from megatron.core.transformer.module import MegatronModule
 from megatron.core.transformer.transformer_config import TransformerConfig
 
@@ -19,10 +26,13 @@ WIDTH_MULTIPLE = 8  # grouped_mm wants strides of whole 16 bytes, in bfloat16 to
 
 
 class StackedExperts(MegatronModule):
-    """SwiGLU experts as `gate_up [E, 2F, H]` and `down [E, H, F]`."""
+    """The SwiGLU experts of this rank as `gate_up [E, 2F, H]` and `down [E, H, F]`."""
 
-    def __init__(self, num_local_experts: int, config: TransformerConfig, *_: Any, **__: Any) -> None:
+    def __init__(
+        self, num_local_experts: int, config: TransformerConfig, *, pg_collection: ProcessGroupCollection, **_: Any
+    ) -> None:
         super().__init__(config=config)
+        self.groups = pg_collection
         hidden, width = config.hidden_size, config.moe_ffn_hidden_size
         for name, size in (("hidden", hidden), ("expert_ffn", width)):
             if size % WIDTH_MULTIPLE:
@@ -30,8 +40,10 @@ class StackedExperts(MegatronModule):
                 raise ValueError(f"model.{name} is {size}, not a multiple of {WIDTH_MULTIPLE}: use {nearest}")
         self.gate_up = torch.nn.Parameter(torch.empty(num_local_experts, 2 * width, hidden, dtype=config.params_dtype))
         self.down = torch.nn.Parameter(torch.empty(num_local_experts, hidden, width, dtype=config.params_dtype))
-        config.init_method(self.gate_up.data)
-        config.output_layer_init_method(self.down.data)
+        for weight in (self.gate_up, self.down):
+            # Megatron's mark of expert weights: their gradients are summed over the ranks that hold the same experts. Always set, so
+            # that a model with one expert-parallel rank is put together like one with many.
+            weight.allreduce = False  # type: ignore[attr-defined]
 
     def forward(
         self, copies_NH: torch.Tensor, counts_E: torch.Tensor, weights_N: torch.Tensor
@@ -41,6 +53,23 @@ class StackedExperts(MegatronModule):
         gate_NF, up_NF = linear(copies_NH, self.gate_up, counts_E).chunk(2, dim=-1)
         inner_NF = torch.nn.functional.silu(gate_NF) * up_NF * weights_N[:, None].to(up_NF.dtype)
         return linear(inner_NF, self.down, counts_E), None
+
+    def sharded_state_dict(
+        self, prefix: str = "", sharded_offsets: tuple[Any, ...] = (), metadata: dict[str, Any] | None = None
+    ) -> ShardedStateDict:
+        """Each stack as a part of one tensor over all experts of the layer."""
+        ranks, replica = self.groups.ep, self.groups.expt_dp.rank()
+        return {
+            f"{prefix}{name}": ShardedTensor.from_rank_offsets(
+                f"{prefix}{name}",
+                weight,
+                *sharded_offsets,
+                (len(sharded_offsets), ranks.rank(), ranks.size()),
+                replica_id=(0, 0, replica),
+                prepend_axis_num=len(sharded_offsets),
+            )
+            for name, weight in (("gate_up", self.gate_up), ("down", self.down))
+        }
 
 
 def _grouped(x_NI: torch.Tensor, weight_EOI: torch.Tensor, counts_E: torch.Tensor) -> torch.Tensor:
@@ -53,15 +82,15 @@ def _loop(x_NI: torch.Tensor, weight_EOI: torch.Tensor, counts_E: torch.Tensor) 
     return torch.cat([x @ weight.T for x, weight in zip(x_NI.split(counts_E.tolist()), weight_EOI, strict=True)])
 
 
-class LocalDispatcher:
-    """The `token_dispatcher` of a MoE layer whose experts are all on this rank: sort the copies by expert, put them back.
+class ExpertDispatcher:
+    """The `token_dispatcher` of a MoE layer: sort the copies by expert, bring them to its rank, and back again.
 
     The router hands over its compact form: `experts_TK` in the place of megatron's routing map, `weights_TK` of its dense
     probabilities. Megatron calls the methods in the order in which they stand here (MoELayer.forward).
     """
 
-    def __init__(self, num_experts: int) -> None:
-        self.num_experts = num_experts
+    def __init__(self, num_experts: int, group: dist.ProcessGroup) -> None:
+        self.num_experts, self.group = num_experts, group
 
     def dispatch_preprocess(
         self, hidden: torch.Tensor, experts_TK: torch.Tensor, weights_TK: torch.Tensor
@@ -70,27 +99,56 @@ class LocalDispatcher:
         experts_N = experts_TK.flatten()
         self.counts_E = count(experts_N, self.num_experts)
         self.order_N = experts_N.argsort(stable=True)
-        self.place_N = torch.empty_like(self.order_N)
-        self.place_N[self.order_N] = torch.arange(self.order_N.numel(), device=self.order_N.device)
+        self.place_N = _inverse(self.order_N)
         tokens_TH = hidden.reshape(-1, hidden.shape[-1])
-        return _Scatter.apply(tokens_TH, self.order_N, self.place_N, self.copies), weights_TK
+        copies_NH = _Scatter.apply(tokens_TH, self.order_N, self.place_N, self.copies)
+        return copies_NH, weights_TK.flatten()[self.order_N]
 
-    def token_dispatch(self, copies_NH: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return copies_NH, weights
+    def token_dispatch(self, copies_NH: torch.Tensor, weights_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        size = self.group.size()
+        if size == 1:
+            return copies_NH, weights_N
+        sent_PE = self.counts_E.view(size, -1)
+        self.received_PE = torch.empty_like(sent_PE)
+        dist.all_to_all_single(self.received_PE, sent_PE.contiguous(), group=self.group)
+        self.sent, self.received = sent_PE.sum(dim=1).tolist(), self.received_PE.sum(dim=1).tolist()
+        copies_MH, weights_M = (
+            all_to_all(self.group, values, self.received, self.sent) for values in (copies_NH, weights_N)
+        )
+        return copies_MH, weights_M
 
     def dispatch_postprocess(
-        self, copies_NH: torch.Tensor, weights_TK: torch.Tensor
+        self, copies_MH: torch.Tensor, weights_M: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        return copies_NH, self.counts_E, weights_TK.flatten()[self.order_N]
+        if self.group.size() == 1:
+            return copies_MH, self.counts_E, weights_M
+        # They arrive rank by rank, each rank's in the order of the experts.
+        num_ranks, num_local = self.received_PE.shape
+        experts_PE = torch.arange(num_local, device=copies_MH.device).expand(num_ranks, num_local)
+        experts_M = experts_PE.flatten().repeat_interleave(self.received_PE.flatten(), output_size=len(copies_MH))
+        self.order_M = experts_M.argsort(stable=True)
+        self.place_M = _inverse(self.order_M)
+        sorted_MH = _Scatter.apply(copies_MH, self.order_M, self.place_M, 1)
+        return sorted_MH, self.received_PE.sum(dim=0), weights_M[self.order_M]
 
-    def combine_preprocess(self, copies_NH: torch.Tensor) -> torch.Tensor:
-        return _Gather.apply(copies_NH, self.order_N, self.place_N, self.copies)
+    def combine_preprocess(self, outputs_MH: torch.Tensor) -> torch.Tensor:
+        if self.group.size() == 1:
+            return outputs_MH
+        return _Scatter.apply(outputs_MH, self.place_M, self.order_M, 1)
 
-    def token_combine(self, tokens_TH: torch.Tensor) -> torch.Tensor:
-        return tokens_TH
+    def token_combine(self, outputs_MH: torch.Tensor) -> torch.Tensor:
+        if self.group.size() == 1:
+            return outputs_MH
+        return all_to_all(self.group, outputs_MH, self.sent, self.received)
 
-    def combine_postprocess(self, tokens_TH: torch.Tensor) -> torch.Tensor:
-        return tokens_TH.view(self.shape)
+    def combine_postprocess(self, outputs_NH: torch.Tensor) -> torch.Tensor:
+        return _Gather.apply(outputs_NH, self.order_N, self.place_N, self.copies).view(self.shape)
+
+
+def _inverse(order_N: torch.Tensor) -> torch.Tensor:
+    place_N = torch.empty_like(order_N)
+    place_N[order_N] = torch.arange(order_N.numel(), device=order_N.device)
+    return place_N
 
 
 def count(values_N: torch.Tensor, num_values: int) -> torch.Tensor:

@@ -1,8 +1,7 @@
 """The processes of a run: which rank this is, on which device, in which groups.
 
-Launched by torchrun it reads the environment (RANK, WORLD_SIZE, LOCAL_RANK); alone it needs no port and no file. All
-ranks are data-parallel: every rank holds the whole model. Not covered: tensor, expert, pipeline and context
-parallelism.
+Launched by torchrun it reads the environment (RANK, WORLD_SIZE, LOCAL_RANK); alone it needs no port and no file. The
+groups are megatron-core's (`parallel_state`), of the sizes that `curriculum.parallel` describes.
 """
 
 import contextlib
@@ -13,6 +12,9 @@ from typing import NamedTuple
 import torch
 import torch.distributed as dist
 
+from curriculum.parallel import Parallel
+from trainer import mcore_compat
+
 
 class Layout(NamedTuple):
     """This process among all of the run."""
@@ -20,6 +22,20 @@ class Layout(NamedTuple):
     rank: int
     world: int
     device: torch.device
+    parallel: Parallel = Parallel()
+    tensor_rank: int = 0
+    context_rank: int = 0
+    pipeline_rank: int = 0
+    data_rank: int = 0  # which share of every batch this process learns from
+    data: int = 1  # the number of shares
+
+    @property
+    def is_first_stage(self) -> bool:
+        return self.pipeline_rank == 0
+
+    @property
+    def is_last_stage(self) -> bool:
+        return self.pipeline_rank == self.parallel.pipeline - 1
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
         """The sum of `values` over all ranks, in place."""
@@ -32,11 +48,16 @@ class Layout(NamedTuple):
             dist.barrier()
 
 
+ALONE = Layout(0, 1, torch.device("cpu"))
+
+
 @contextlib.contextmanager
-def joined(threads: int) -> Iterator[Layout]:
+def joined(threads: int, parallel: Parallel | None = None) -> Iterator[Layout]:
     """Join the run with `threads` CPU threads; leaves all groups at the end. Deterministic algorithms are asked for."""
     from megatron.core import parallel_state
+    from megatron.core.tensor_parallel.random import initialize_rng_tracker
 
+    sizes = parallel or Parallel()
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     device = choose_device()
     threads_before = torch.get_num_threads()
@@ -53,8 +74,28 @@ def joined(threads: int) -> Iterator[Layout]:
     else:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     try:
-        parallel_state.initialize_model_parallel()
-        yield Layout(rank, world, device)
+        parallel_state.initialize_model_parallel(
+            tensor_model_parallel_size=sizes.tensor,
+            pipeline_model_parallel_size=sizes.pipeline,
+            context_parallel_size=sizes.context,
+            expert_model_parallel_size=sizes.expert,
+            expert_tensor_parallel_size=1,
+            create_gloo_process_groups=device.type == "cuda",
+        )
+        # Dropout is 0, so the separate random streams of tensor-parallel ranks have nothing to do: the tracker that does nothing.
+        initialize_rng_tracker(inference_rng_tracker=True, force_reset=True)
+        with mcore_compat.running_on(device):
+            yield Layout(
+                rank=rank,
+                world=world,
+                device=device,
+                parallel=sizes,
+                tensor_rank=parallel_state.get_tensor_model_parallel_rank(),
+                context_rank=parallel_state.get_context_parallel_rank(),
+                pipeline_rank=parallel_state.get_pipeline_model_parallel_rank(),
+                data_rank=parallel_state.get_data_parallel_rank(),
+                data=parallel_state.get_data_parallel_world_size(),
+            )
     finally:
         parallel_state.destroy_model_parallel()
         dist.destroy_process_group()

@@ -9,20 +9,18 @@ so ranks first agree on the denominators, then compute, then add up gradients. A
 rate); weights and optimiser state stay.
 """
 
-import contextlib
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig, finalize_model_grads
-from megatron.core.transformer.moe.moe_utils import MoEAuxLossAutoScaler
+from megatron.core.pipeline_parallel import get_forward_backward_func
 
 from curriculum.plan import Plan, Stage
 from trainer.documents import Packed, documents, micro_batches
 from trainer.layout import Layout
-from trainer.mcore_compat import buffers_on
 from trainer.model import DocumentModel, Losses, build_model, rotary_dim
 from trainer.optimizer import Optimizers
 from trainer.schedule import StepSettings
@@ -38,17 +36,33 @@ class Diverged(ArithmeticError):
     """The loss or the gradients are not finite. The message says where, and how to see what was learned there."""
 
 
-class Trainer:
-    """The model, its optimisers and the step. The same plan, ranks and threads give the same bits."""
+class Objective(NamedTuple):
+    """What a step's sums are divided by and multiplied with; of the global batch, equal on all ranks. K: prediction depths."""
 
-    def __init__(self, plan: Plan, layout: Layout) -> None:
-        self.plan, self.layout = plan, layout
+    factors_K: list[float]  # of the weighted loss sums
+    weights_K: np.ndarray  # sums of the loss weights, 1 where nothing is learned
+    num_tokens: float
+
+
+class Trainer:
+    """The model, its optimisers and the step. The same plan, layout and threads give the same bits."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        layout: Layout,
+        *,
+        micro_tokens: int = MICRO_TOKENS,
+        dtype: torch.dtype = torch.float32,
+        recompute: bool = False,
+    ) -> None:
+        self.plan, self.layout, self.micro_tokens = plan, layout, micro_tokens
         torch.manual_seed(plan.seed % 2**63)
-        longest = max(stage.seq_len for stage in plan.stages)
-        self.model: DocumentModel = build_model(plan.model, max_seq_len=longest).to(layout.device)
-        with buffers_on(layout.device):
-            ddp_config = DistributedDataParallelConfig(grad_reduce_in_fp32=True)
-            self.ddp = DistributedDataParallel(self.model.config, ddp_config, self.model)
+        model = build_model(plan.model, seed=plan.seed, layout=layout, dtype=dtype, recompute=recompute)
+        self.model: DocumentModel = model.to(layout.device)
+        self.ddp = DistributedDataParallel(
+            self.model.config, DistributedDataParallelConfig(grad_reduce_in_fp32=True), self.model
+        )
         self.optimizers = Optimizers(self.ddp, plan.training)
 
     def step(self, now: StepSettings, stage: Stage, batch: "Batch") -> dict[str, Any]:
@@ -56,14 +70,17 @@ class Trainer:
 
         `stage` is the one of the feed's plan: where a build is followed, `self.plan` may not know its sources yet.
         """
-        packs = list(micro_batches(batch, max_tokens=MICRO_TOKENS))
-        weights_K, num_tokens = self._denominators(packs)
-        tally = self._gradients(now, packs, weights_K, num_tokens, num_sources=len(stage.sources))
-        loads_LE, balance = self._expert_load(num_tokens)
+        packs = self._packs(now, batch)
+        objective = self._objective(now, packs)
+        tally = Tally.zeros(len(objective.factors_K), len(stage.sources))
+        self.ddp.zero_grad_buffer()
+        self._run(now, packs, objective, tally, learn=True)
+        tally = tally.from_flat(self._sum_over_ranks(tally.flat()))
+        loads_CLE, balance = self._expert_load(len(stage.sources), objective.num_tokens)
         self.model.config.moe_router_bias_update_rate = now.bias_rate
         finalize_model_grads([self.ddp])  # adds gradients up over ranks and moves the routers' biases
         grad_norm = self.optimizers.clip(self.plan.training["clip_norm"])
-        losses_K = tally.losses_K / weights_K
+        losses_K = tally.losses_K / objective.weights_K
         _check_finite(now, stage, [*losses_K, grad_norm])
         self.optimizers.step(now.lr)
         return {
@@ -82,59 +99,90 @@ class Trainer:
             "rope_base": now.rope_base,
             "bias_rate": now.bias_rate,
             "mtp_weight": now.mtp_weight,
-            "max_violation": max_violation(loads_LE),
+            "max_violation": max_violation(loads_CLE.sum(axis=0)),
         }
 
-    def _denominators(self, packs: Sequence[Packed]) -> tuple[np.ndarray, float]:
-        """(sum of loss weights per depth, computed tokens) of the global batch; 1 where nothing is learned."""
-        local = np.append(
-            np.sum([pack.weight_sums_K for pack in packs], axis=0), sum(pack.tokens_T.size for pack in packs)
-        )
+    def _packs(self, now: StepSettings, batch: "Batch") -> list[Packed]:
+        most_rows = -(-now.rows // self.layout.data)
+        return list(micro_batches(batch, max_tokens=self.micro_tokens, layout=self.layout, most_rows=most_rows))
+
+    def _objective(self, now: StepSettings, packs: Sequence[Packed]) -> Objective:
+        local = np.append(np.sum([pack.weight_sums_K for pack in packs], axis=0), sum(p.num_tokens for p in packs))
+        if self.layout.tensor_rank or self.layout.pipeline_rank:
+            local[:] = 0.0  # these ranks read the same rows as the first of their group
         sums = self._sum_over_ranks(local)
         sums[sums == 0] = 1.0
-        return sums[:-1], float(sums[-1])
+        weights_K = sums[:-1]
+        shares_K = [1.0] + [now.mtp_weight / (weights_K.size - 1)] * (weights_K.size - 1)
+        factors_K = [share / weight for share, weight in zip(shares_K, weights_K.tolist(), strict=True)]
+        return Objective(factors_K, weights_K, float(sums[-1]))
 
-    def _gradients(
-        self, now: StepSettings, packs: Sequence[Packed], weights_K: np.ndarray, num_tokens: float, *, num_sources: int
-    ) -> Tally:
-        """Add the gradients of all micro-batches into DDP's buffers."""
-        tally = Tally.zeros(weights_K.size, num_sources)
-        balance_weight = self.plan.training["sequence_balance_weight"]
-        MoEAuxLossAutoScaler.set_loss_scale(torch.tensor(balance_weight / num_tokens, device=self.layout.device))
-        factors_K = [1.0] + [now.mtp_weight / (weights_K.size - 1)] * (weights_K.size - 1)
-        self.ddp.zero_grad_buffer()
-        for number, packed in enumerate(packs, start=1):
-            losses = self._forward(now, packed)
-            terms = zip(losses.sums_K, factors_K, weights_K.tolist(), strict=True)
-            objective = torch.stack([total * (factor / weight) for total, factor, weight in terms]).sum()
-            with contextlib.nullcontext() if number == len(packs) else self.ddp.no_sync():
-                objective.backward()
-            tally.add(packed, losses.tokens_KT)
-        return tally.from_flat(self._sum_over_ranks(tally.flat()))
+    def _run(
+        self, now: StepSettings, packs: Sequence[Packed], objective: Objective, tally: Tally, *, learn: bool
+    ) -> None:
+        """Send all micro-batches through the pipeline, forwards and (`learn`) backwards; gradients add up in DDP's buffers."""
 
-    def _forward(self, now: StepSettings, packed: Packed) -> Losses:
+        def forward(
+            iterator: Iterator[Packed], model: torch.nn.Module
+        ) -> tuple[Losses | torch.Tensor, Callable[[Losses], tuple[torch.Tensor, torch.Tensor, None]]]:
+            packed = next(iterator)
+
+            def loss(losses: Losses) -> tuple[torch.Tensor, torch.Tensor, None]:
+                if self.layout.tensor_rank == 0:
+                    tally.add(packed, losses.tokens_KT)
+                terms = [total * factor for total, factor in zip(losses.sums_K, objective.factors_K, strict=True)]
+                return torch.stack(terms).sum(), torch.zeros([], dtype=torch.int, device=self.layout.device), None
+
+            return self._forward(now, packed, objective, len(tally.source_losses_S)), loss
+
+        get_forward_backward_func()(
+            forward_step_func=forward,
+            data_iterator=iter(packs),
+            model=[self.ddp],
+            num_microbatches=len(packs),
+            seq_length=now.seq_len,  # of no effect: stages tell each other the length
+            micro_batch_size=1,
+            forward_only=not learn,
+        )
+
+    def _forward(
+        self, now: StepSettings, packed: Packed, objective: Objective, num_sources: int
+    ) -> Losses | torch.Tensor:
         device = self.layout.device
-        layout = documents(packed, rope_base=now.rope_base, rotary_dim=rotary_dim(self.plan.model), device=device)
+        about = documents(
+            packed,
+            rope_base=now.rope_base,
+            rotary_dim=rotary_dim(self.plan.model),
+            layout=self.layout,
+            num_sources=num_sources,
+            balance_scale=self.plan.training["sequence_balance_weight"] / objective.num_tokens,
+        )
         return self.ddp(
             torch.from_numpy(packed.tokens_T)[None].to(device),
             torch.from_numpy(packed.positions_T)[None].to(device),
             None,
             labels=torch.from_numpy(packed.labels_KT).to(device),
             loss_mask=torch.from_numpy(packed.weights_KT).to(device),
-            packed_seq_params=layout,
+            packed_seq_params=about,
         )
 
-    def _expert_load(self, num_tokens: float) -> tuple[np.ndarray, float]:
-        """(tokens per layer and expert of the global batch, balance loss averaged over layers)."""
-        routers = self.model.routers
-        if not routers:
-            return np.ones((1, 1)), 0.0
-        loads_LE = torch.stack([router.local_tokens_per_expert for router in routers]).double().cpu().numpy()
-        balance = sum(float(router.balance_sum) for router in routers)
-        for router in routers:
-            router.balance_sum = 0.0
-        sums = self._sum_over_ranks(np.append(loads_LE.ravel(), balance))
-        return sums[:-1].reshape(loads_LE.shape), float(sums[-1]) / num_tokens / len(routers)
+    def _expert_load(self, num_sources: int, num_tokens: float) -> tuple[np.ndarray, float]:
+        """(choices per source, layer and expert of the global batch, balance loss averaged over layers); begins to count anew.
+
+        Layers are those of the whole model that have experts, the prediction blocks last.
+        """
+        shape = self.plan.model
+        num_layers = shape["layers"] - shape["dense_layers"] + shape["mtp_layers"]
+        loads_CLE, balance = np.zeros((num_sources, num_layers, shape["experts"])), 0.0
+        for router in self.model.routers:
+            if router.loads_CE is not None and router.balance_sum is not None:
+                loads_CLE[:, router.layer_number - 1 - shape["dense_layers"]] = router.loads_CE.cpu().numpy()
+                balance += float(router.balance_sum)
+            router.loads_CE = router.balance_sum = None
+        if num_layers == 0:
+            return np.ones((num_sources, 1, 1)), 0.0
+        sums = self._sum_over_ranks(np.append(loads_CLE.ravel(), balance))
+        return sums[:-1].reshape(loads_CLE.shape), float(sums[-1]) / num_tokens / num_layers
 
     def _sum_over_ranks(self, values: np.ndarray) -> np.ndarray:
         return self.layout.sum(torch.from_numpy(values).to(self.layout.device)).cpu().numpy()

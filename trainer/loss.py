@@ -5,12 +5,15 @@ fused linear cross entropy); with a vocabulary of 151,552 that saves 2.5 GB per 
 chunk in the cache. It costs one buffer of the size of the projection's weight. Positions with nothing to learn are not
 projected at all.
 
-Not covered: a vocabulary split over tensor-parallel ranks.
+Where the vocabulary is split over tensor-parallel ranks, every rank computes the logits of its part, and the ranks agree
+on each token's maximum, sum and label (two small all-reduces per chunk). The gradient of the hidden states is then this
+rank's part of it: the caller adds the parts up.
 """
 
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from trainer.documents import IGNORED
 
@@ -18,18 +21,23 @@ CHUNK_LOGITS = 1 << 20  # logits alive at once: 4 MiB in float32, which stays in
 
 
 def linear_cross_entropy(
-    hidden_TH: torch.Tensor, weight_VH: torch.Tensor, labels_T: torch.Tensor, weights_T: torch.Tensor
+    hidden_TH: torch.Tensor,
+    weight_VH: torch.Tensor,
+    labels_T: torch.Tensor,
+    weights_T: torch.Tensor,
+    group: dist.ProcessGroup | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross entropy of `hidden @ weight.T`: (sum over tokens of weight * loss, loss of each token).
 
     The sum is a differentiable scalar; the losses `[T]` are float32, without gradient, 0 where the label is IGNORED.
+    With `group`, `weight_VH` is this rank's V rows of the vocabulary, in order of the ranks.
     """
     learned = (labels_T != IGNORED).nonzero().squeeze(1)
     losses_T = torch.zeros(labels_T.shape, dtype=torch.float32, device=labels_T.device)
     if learned.numel() == 0:
         return (hidden_TH.sum() + weight_VH.sum()) * 0.0, losses_T
     hidden_LH = hidden_TH if learned.numel() == labels_T.numel() else hidden_TH.index_select(0, learned)
-    total, losses_L = _LinearCrossEntropy.apply(hidden_LH, weight_VH, labels_T[learned], weights_T[learned])
+    total, losses_L = _LinearCrossEntropy.apply(hidden_LH, weight_VH, labels_T[learned], weights_T[learned], group)
     losses_T[learned] = losses_L
     return total, losses_T
 
@@ -39,7 +47,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden_LH: torch.Tensor, weight_VH: torch.Tensor, labels_L: torch.Tensor, weights_L: torch.Tensor
+        ctx: Any,
+        hidden_LH: torch.Tensor,
+        weight_VH: torch.Tensor,
+        labels_L: torch.Tensor,
+        weights_L: torch.Tensor,
+        group: dist.ProcessGroup | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         need_grad = any(ctx.needs_input_grad[:2])
         losses_L = torch.empty(labels_L.shape, dtype=torch.float32, device=hidden_LH.device)
@@ -49,10 +62,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
         for first in range(0, labels_L.numel(), step):
             part = slice(first, first + step)
             logits_LV = (hidden_LH[part] @ weight_VH.T).float()
-            probabilities_LV, losses_L[part] = _softmax_losses(logits_LV, labels_L[part])
+            if group is None:
+                local_L, is_here_L = labels_L[part], None
+            else:
+                local_L, is_here_L = _of_this_rank(labels_L[part], weight_VH.shape[0], group)
+            probabilities_LV, losses_L[part] = _softmax_losses(logits_LV, local_L, is_here_L, group)
             if grad_hidden_LH is not None and grad_weight_VH is not None:
                 grad_LV = probabilities_LV.mul_(weights_L[part, None])
-                grad_LV.scatter_add_(1, labels_L[part, None], -weights_L[part, None])
+                picked_L = weights_L[part] if is_here_L is None else weights_L[part] * is_here_L
+                grad_LV.scatter_add_(1, local_L[:, None], -picked_L[:, None])
                 grad_LV = grad_LV.to(weight_VH.dtype)
                 torch.mm(grad_LV, weight_VH, out=grad_hidden_LH[part])
                 grad_weight_VH.addmm_(grad_LV.T, hidden_LH[part])
@@ -61,14 +79,30 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return (losses_L * weights_L).sum(), losses_L
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
+    def backward(ctx: Any, grad: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         grad_hidden_LH, grad_weight_VH = ctx.saved_tensors
-        return grad_hidden_LH.mul_(grad), grad_weight_VH.mul_(grad), None, None
+        return grad_hidden_LH.mul_(grad), grad_weight_VH.mul_(grad), None, None, None
 
 
-def _softmax_losses(logits_LV: torch.Tensor, labels_L: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _of_this_rank(labels_L: torch.Tensor, rows: int, group: dist.ProcessGroup) -> tuple[torch.Tensor, torch.Tensor]:
+    """(row of each label among this rank's `rows`, 0 where it is another rank's; whether it is here)."""
+    local_L = labels_L - rows * group.rank()
+    is_here_L = (local_L >= 0) & (local_L < rows)
+    return local_L.masked_fill(~is_here_L, 0), is_here_L
+
+
+def _softmax_losses(
+    logits_LV: torch.Tensor, labels_L: torch.Tensor, is_here_L: torch.Tensor | None, group: dist.ProcessGroup | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Turns the logits into probabilities in place."""
-    logits_LV -= logits_LV.amax(dim=1, keepdim=True)
+    maxima_L1 = logits_LV.amax(dim=1, keepdim=True)
+    if group is not None:
+        dist.all_reduce(maxima_L1, op=dist.ReduceOp.MAX, group=group)
+    logits_LV -= maxima_L1
     picked_L = logits_LV.gather(1, labels_L[:, None]).squeeze(1)
     sums_L = logits_LV.exp_().sum(dim=1)
+    if group is not None and is_here_L is not None:
+        both_2L = torch.stack([sums_L, picked_L * is_here_L])
+        dist.all_reduce(both_2L, group=group)
+        sums_L, picked_L = both_2L
     return logits_LV.div_(sums_L[:, None]), sums_L.log() - picked_L

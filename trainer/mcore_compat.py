@@ -2,7 +2,7 @@
 
 Most gaps are filled by modules of ours in megatron's own slots (norm, attention, router, experts, optimiser: each says
 what it replaces). What remains is below. Nothing here runs at import; `install` is for processes that train and nothing
-else.
+else. PATCHED names every line of megatron that a patch relies on, and a test looks each of them up.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -37,19 +37,69 @@ def install() -> None:
     logging.getLogger("megatron").setLevel(logging.ERROR)
 
 
-@contextlib.contextmanager
-def buffers_on(device: "torch.device") -> Iterator[None]:
-    """Megatron's DDP allocates its gradients on the current CUDA device, also those of a CPU model
-    (distributed/param_and_grad_buffer.py:806, `device=torch.cuda.current_device()`): here that is `device`.
-    """
-    import torch
+# File of megatron.core -> lines that a patch of `running_on` is there for.
+PATCHED = {
+    "pipeline_parallel/schedules.py": ('total_num_tokens = torch.zeros([], dtype=torch.int, device="cuda")',),
+    "pipeline_parallel/p2p_communication.py": ("device=torch.cuda.current_device()", "torch.cuda.synchronize()"),
+    "distributed/param_and_grad_buffer.py": ("device=torch.cuda.current_device()",),
+    "models/common/language_module/language_module.py": ("weight.data = weight.data.cuda()",),
+    "tensor_parallel/random.py": (
+        "ctx.rng_states = _get_all_rng_states()",
+        "_set_all_rng_states(*ctx.rng_states)",
+        "cuda_rng_state = _get_cuda_rng_state(",
+    ),
+}
 
+
+@contextlib.contextmanager
+def running_on(device: "torch.device") -> Iterator[None]:
+    """Let megatron run on `device`. It names CUDA outright in a few places, which on a CPU are led here; on CUDA nothing is changed.
+
+    The patches of `torch.cuda` hold for the whole process while this is open.
+    """
     if device.type == "cuda":
         yield
-    else:
-        current_device = torch.cuda.current_device
-        torch.cuda.current_device = lambda: device  # type: ignore[assignment, return-value]
-        try:
-            yield
-        finally:
-            torch.cuda.current_device = current_device
+        return
+    import torch
+    from megatron.core.pipeline_parallel import schedules
+    from megatron.core.tensor_parallel import random
+
+    patches: list[tuple[Any, str, Any]] = [
+        # Gradient buffers and what pipeline stages receive are allocated on the current CUDA device.
+        (torch.cuda, "current_device", lambda: device),
+        # Pipeline stages wait for the device before they use what they received; on a CPU it has arrived.
+        (torch.cuda, "synchronize", _nothing),
+        # The word embeddings on the last stage are moved to CUDA before they are compared with those on the first.
+        (torch.Tensor, "cuda", lambda tensor: tensor),
+        # A count that we do not use is made on "cuda".
+        (schedules, "torch", _TorchOn(device)),
+        # Recomputed activations restore CUDA's random state. Dropout is 0: nothing is drawn.
+        (random, "_get_all_rng_states", lambda: (None, None)),
+        (random, "_set_all_rng_states", _nothing),
+    ]
+    with contextlib.ExitStack() as undo:
+        for where, name, replacement in patches:
+            undo.callback(setattr, where, name, getattr(where, name))
+            setattr(where, name, replacement)
+        yield
+
+
+class _TorchOn:
+    """The module torch, whose `zeros` go to `device` whatever device is asked for."""
+
+    def __init__(self, device: "torch.device") -> None:
+        self._device = device
+
+    def __getattr__(self, name: str) -> Any:
+        import torch
+
+        return getattr(torch, name)
+
+    def zeros(self, *size: Any, **options: Any) -> "torch.Tensor":
+        import torch
+
+        return torch.zeros(*size, **{**options, "device": self._device})
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    pass

@@ -5,8 +5,9 @@ partial rotary embedding; the first blocks dense SwiGLU, the others sigmoid-gate
 embeddings; one more block that predicts the token after next (multi-token prediction).
 
 The block specification is written out here instead of edited from megatron's: its norm, attention, router, experts,
-dispatcher and losses are ours (each module says why), everything else is megatron's. Not covered: tensor, expert,
-pipeline and context parallelism.
+dispatcher and losses are ours (each module says why), everything else is megatron's. A process builds its part of the
+model: its pipeline stage, its shards of the matrices, its experts. The block that predicts ahead lies on the last stage,
+with a copy of the word embeddings.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ import torch
 from megatron.core.fusions.fused_bias_dropout import get_bias_dropout_add
 from megatron.core.models.gpt.gpt_model import GPTModel
 from megatron.core.tensor_parallel.layers import ColumnParallelLinear, RowParallelLinear
+from megatron.core.tensor_parallel.mappings import gather_from_sequence_parallel_region
 from megatron.core.transformer.attention import SelfAttention, SelfAttentionSubmodules
 from megatron.core.transformer.enums import AttnMaskType
 from megatron.core.transformer.identity_op import IdentityOp
@@ -35,7 +37,9 @@ from megatron.core.transformer.transformer_layer import TransformerLayer, Transf
 
 from trainer.attention import DocumentAttention
 from trainer.documents import Documents
-from trainer.experts import LocalDispatcher, StackedExperts
+from trainer.experts import ExpertDispatcher, StackedExperts
+from trainer.initial import draw_weights
+from trainer.layout import ALONE, Layout
 from trainer.loss import linear_cross_entropy
 from trainer.norm import RMSNorm
 from trainer.router import BalancedRouter
@@ -48,10 +52,19 @@ class Losses(NamedTuple):
     tokens_KT: list[torch.Tensor]  # per token, without gradient
 
 
-def transformer_config(shape: Mapping[str, Any]) -> TransformerConfig:
-    """Megatron's configuration of a model shape (`plan.model`, see curriculum.model_shape.ModelShape)."""
-    moe_layers = shape["layers"] - shape["dense_layers"]
-    return TransformerConfig(
+def transformer_config(
+    shape: Mapping[str, Any],
+    *,
+    layout: Layout = ALONE,
+    dtype: torch.dtype = torch.float32,
+    recompute: bool = False,
+) -> TransformerConfig:
+    """Megatron's configuration of a model shape (`plan.model`, see curriculum.model_shape.ModelShape).
+
+    recompute  keeps only the input of every layer and computes the rest again when going back
+    """
+    sizes, moe_layers = layout.parallel, shape["layers"] - shape["dense_layers"]
+    config = TransformerConfig(
         num_layers=shape["layers"],
         hidden_size=shape["hidden"],
         num_attention_heads=shape["heads"],
@@ -66,6 +79,7 @@ def transformer_config(shape: Mapping[str, Any]) -> TransformerConfig:
         gated_linear_unit=True,
         activation_func=torch.nn.functional.silu,
         init_method_std=shape["init_std"],
+        perform_initialization=False,  # draw_weights does
         hidden_dropout=0.0,
         attention_dropout=0.0,
         num_moe_experts=shape["experts"],
@@ -78,35 +92,66 @@ def transformer_config(shape: Mapping[str, Any]) -> TransformerConfig:
         moe_router_topk_scaling_factor=shape["router_scale"],
         moe_router_dtype="fp32",
         moe_router_load_balancing_type="none",  # BalancedRouter has its own
-        moe_token_dispatcher_type="allgather",  # replaced by LocalDispatcher; alltoall would ask for a CUDA stream
+        moe_token_dispatcher_type="allgather",  # replaced by ExpertDispatcher; alltoall would ask for a CUDA stream
         mtp_num_layers=shape["mtp_layers"] or None,
+        tensor_model_parallel_size=sizes.tensor,
+        sequence_parallel=sizes.tensor > 1,
+        pipeline_model_parallel_size=sizes.pipeline,
+        num_layers_in_first_pipeline_stage=sizes.first_stage_layers,
+        num_layers_in_last_pipeline_stage=sizes.last_stage_layers,
+        context_parallel_size=sizes.context,
+        expert_model_parallel_size=sizes.expert,
+        expert_tensor_parallel_size=1,
         calculate_per_token_loss=True,  # gradients are summed over ranks, the loss is a mean over the tokens of the global batch
-        params_dtype=torch.float32,
+        params_dtype=dtype,
+        bf16=dtype == torch.bfloat16,
+        pipeline_dtype=dtype,
+        recompute_granularity="full" if recompute else None,
+        recompute_method="uniform" if recompute else None,
+        recompute_num_layers=1 if recompute else None,
         use_cpu_initialization=True,  # the same weights on every device
         gradient_accumulation_fusion=False,
         bias_dropout_fusion=False,
         persist_layer_norm=False,
         cuda_graph_scope=[],  # the default, "full", warns that it is deprecated
     )
+    # Stages tell each other how long a micro-batch is. Set here, because megatron refuses it together with the dispatcher that we replace.
+    config.variable_seq_lengths = sizes.pipeline > 1
+    return config
 
 
-def build_model(shape: Mapping[str, Any], *, max_seq_len: int) -> "DocumentModel":
-    """The model with freshly drawn weights (torch's default generator), on the CPU."""
-    config = transformer_config(shape)
+def build_model(
+    shape: Mapping[str, Any],
+    *,
+    seed: int,
+    layout: Layout = ALONE,
+    dtype: torch.dtype = torch.float32,
+    recompute: bool = False,
+) -> "DocumentModel":
+    """This process's part of the model with freshly drawn weights, on the CPU."""
+    config = transformer_config(shape, layout=layout, dtype=dtype, recompute=recompute)
     dense, moe = _block(config, mlp=_dense_mlp()), _block(config, mlp=_moe_mlp())
     layers = [moe if is_moe else dense for is_moe in config.moe_layer_freq]
+    counts = layout.parallel.stage_layers(shape["layers"])
+    first = sum(counts[: layout.pipeline_rank])
+    has_mtp = shape["mtp_layers"] and layout.is_last_stage
     model = DocumentModel(
         config=config,
-        transformer_layer_spec=TransformerBlockSubmodules(layer_specs=layers, layer_norm=RMSNorm),
+        transformer_layer_spec=TransformerBlockSubmodules(
+            layer_specs=layers[first : first + counts[layout.pipeline_rank]], layer_norm=RMSNorm
+        ),
         vocab_size=shape["vocab_size"],
-        max_sequence_length=max_seq_len,
+        max_sequence_length=0,  # nothing of the model depends on it: DocumentAttention rotates
+        pre_process=layout.is_first_stage,
+        post_process=layout.is_last_stage,
         share_embeddings_and_output_weights=False,
-        position_embedding_type="none",  # DocumentAttention rotates
-        mtp_block_spec=_mtp_blocks(moe, shape["mtp_layers"]) if shape["mtp_layers"] else None,
+        position_embedding_type="none",
+        mtp_block_spec=_mtp_blocks(moe, shape["mtp_layers"]) if has_mtp else None,
     )
     for module in model.modules():
         if isinstance(module, MoELayer):
-            module.token_dispatcher = LocalDispatcher(shape["experts"])
+            module.token_dispatcher = ExpertDispatcher(shape["experts"], module.ep_group)
+    draw_weights(model, seed, layout)
     return model
 
 
@@ -118,17 +163,13 @@ def rotary_dim(shape: Mapping[str, Any]) -> int:
 class DocumentModel(GPTModel):
     """GPTModel whose losses respect documents. Call: see `GPTModel.forward`; `packed_seq_params` is a `Documents`.
 
-    With labels `[K, T]` and loss weights `[K, T]` (as `loss_mask`) it returns `Losses`; without, the logits `[1, T, vocabulary]`.
+    With labels `[K, T]` and loss weights `[K, T]` (as `loss_mask`) it returns `Losses`; without, the logits `[1, T, vocabulary]`
+    (with tensor parallelism this rank's part of the vocabulary). Stages but the last return their hidden states.
     """
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.routers = [module for module in self.modules() if isinstance(module, BalancedRouter)]
-
-    def forward(self, *args: Any, packed_seq_params: Documents, **kwargs: Any) -> Losses | torch.Tensor:
-        for router in self.routers:
-            router.documents = packed_seq_params
-        return super().forward(*args, packed_seq_params=packed_seq_params, **kwargs)
 
     def _postprocess(
         self,
@@ -141,6 +182,8 @@ class DocumentModel(GPTModel):
         packed_seq_params: Documents,
         **_: Any,
     ) -> Losses | torch.Tensor:
+        if not self.post_process:
+            return hidden_states
         depths = [hidden_states]
         if self.mtp_process and labels is not None:
             stacked = self.mtp(
@@ -152,19 +195,33 @@ class DocumentModel(GPTModel):
                 embedding=self.embedding,
             )
             depths = list(stacked.chunk(1 + self.config.mtp_num_layers))
-        weight_VH = self.output_layer.weight
+        weight_VH, group = self.output_layer.weight, None
+        if self.config.tensor_model_parallel_size > 1:
+            group = self.pg_collection.tp
+            depths = [
+                gather_from_sequence_parallel_region(hidden, tensor_parallel_output_grad=True) for hidden in depths
+            ]
         if labels is None or loss_mask is None:
-            return torch.nn.functional.linear(hidden_states, weight_VH).transpose(0, 1)
+            return torch.nn.functional.linear(depths[0], weight_VH).transpose(0, 1)
         sums_K, tokens_KT = [], []
         for hidden, labels_T, weights_T in zip(depths, labels, loss_mask, strict=True):
-            total, losses_T = linear_cross_entropy(hidden.squeeze(1), weight_VH, labels_T, weights_T)
+            total, losses_T = linear_cross_entropy(hidden.squeeze(1), weight_VH, labels_T, weights_T, group)
             sums_K.append(total)
             tokens_KT.append(losses_T)
         return Losses(sums_K, tokens_KT)
 
 
+class DocumentLayer(TransformerLayer):
+    """Megatron's layer, which hands the documents to its router too, also when it is computed again on the way back."""
+
+    def forward(self, *args: Any, packed_seq_params: Documents, **kwargs: Any) -> Any:
+        if isinstance(self.mlp, MoELayer):
+            self.mlp.router.documents = packed_seq_params
+        return super().forward(*args, packed_seq_params=packed_seq_params, **kwargs)
+
+
 class DocumentMTPLayer(MultiTokenPredictionLayer):
-    """Megatron's prediction block with its inputs shifted by one mask instead of a Python loop over documents (`roll_tensor`)."""
+    """Megatron's prediction block with the tokens ahead from the host instead of a Python loop over documents (`roll_tensor`)."""
 
     def _get_embeddings(
         self,
@@ -174,8 +231,8 @@ class DocumentMTPLayer(MultiTokenPredictionLayer):
         hidden_states: torch.Tensor,
         packed_seq_params: Documents,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        shifted = input_ids.roll(-1, dims=-1).masked_fill(packed_seq_params.last_T, 0)
-        return shifted, position_ids, embedding(input_ids=shifted, position_ids=position_ids), hidden_states
+        ahead = packed_seq_params.ahead_KT[self.layer_number - 1][None]
+        return ahead, position_ids, embedding(input_ids=ahead, position_ids=position_ids), hidden_states
 
 
 def _block(config: TransformerConfig, *, mlp: ModuleSpec) -> ModuleSpec:
@@ -188,7 +245,7 @@ def _block(config: TransformerConfig, *, mlp: ModuleSpec) -> ModuleSpec:
         k_layernorm=qk_norm,
     )
     return ModuleSpec(
-        module=TransformerLayer,
+        module=DocumentLayer,
         submodules=TransformerLayerSubmodules(
             input_layernorm=RMSNorm,
             self_attention=ModuleSpec(

@@ -109,7 +109,7 @@ def _learn(trainer: "Trainer", feed: "Feed", steps: range, root: Path, on_step: 
 
     layout, depths = trainer.layout, trainer.plan.model["mtp_layers"]
     line: dict[str, Any] | None = None
-    stream = feed.stream(steps.start, rank=layout.rank, world=layout.world, mtp_depths=depths)
+    stream = feed.stream(steps.start, rank=layout.data_rank, world=layout.data, mtp_depths=depths)
     with contextlib.closing(stream) as batches, _record(root, steps.start, layout) as metrics:
         for step in steps:
             started = time.perf_counter()

@@ -16,6 +16,7 @@ from tests.plans import make_source, make_stage
 from trainer import mcore_compat
 
 if TYPE_CHECKING:
+    from trainer.documents import Packed
     from trainer.layout import Layout
 
 VOCAB = 96
@@ -115,6 +116,23 @@ def make_plan(tmp_path: Path) -> MakePlan:
         return plan
 
     return make
+
+
+def packed_of(lengths: Sequence[int]) -> "Packed":
+    """Documents of these lengths that predict nothing, of source 0."""
+    from trainer.documents import IGNORED, Packed
+
+    positions = np.concatenate([np.arange(length) for length in lengths])
+    return Packed(
+        tokens_T=positions,
+        positions_T=positions,
+        labels_KT=np.full((1, positions.size), IGNORED),
+        weights_KT=np.zeros((1, positions.size), np.float32),
+        ahead_KT=np.zeros((0, positions.size), np.int64),
+        sources_T=np.zeros(positions.size, np.int64),
+        borders_D=np.append(0, np.cumsum(lengths)),
+        real_D=np.array(lengths),
+    )
 
 
 MakeBatch = Callable[..., Batch]

@@ -1,10 +1,10 @@
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 import torch
 
-from trainer.documents import Documents, Packed, documents
+from tests.trainer.conftest import packed_of
+from trainer.documents import Documents, documents
 
 if TYPE_CHECKING:
     from trainer.layout import Layout
@@ -16,13 +16,7 @@ HEADS, GROUPS, DIM, ROTATED = 6, 2, 16, 8
 
 
 def layout_of(lengths: list[int]) -> Documents:
-    size = sum(lengths)
-    positions = np.concatenate([np.arange(length) for length in lengths])
-    zeros = np.zeros((1, size))
-    packed = Packed(
-        positions, positions, zeros, zeros, positions, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    )
-    return documents(packed, rope_base=100.0, rotary_dim=ROTATED, device=torch.device("cpu"))
+    return documents(packed_of(lengths), rope_base=100.0, rotary_dim=ROTATED)
 
 
 def inputs(dtype: torch.dtype) -> list[torch.Tensor]:

@@ -73,11 +73,11 @@ def test_micro_batches_learn_every_token_once(
 
 def test_what_layers_read_follows_the_borders(make_batch: MakeBatch) -> None:
     packed = pack(make_batch([3, 5], mtp_depths=0), 0, 1)
-    layout = documents(packed, rope_base=1e4, rotary_dim=8, device=torch.device("cpu"))
-    assert layout.lengths == (3, 5)
-    assert layout.ids_T.tolist() == [0] * 3 + [1] * 5
-    assert layout.lengths_T.tolist() == [3.0] * 3 + [5.0] * 5
-    assert layout.last_T.nonzero().squeeze(1).tolist() == [2, 7]
+    layout = documents(packed, rope_base=1e4, rotary_dim=8)
+    assert layout.runs.query_lengths == layout.runs.key_lengths == (3, 5)
+    assert layout.runs.keys is None
+    assert layout.ids_S.tolist() == [0] * 3 + [1] * 5
+    assert layout.lengths_S.tolist() == [3.0] * 3 + [5.0] * 5
     assert torch.equal(layout.cos_TR[:3], layout.cos_TR[3:6])  # positions restart
     angles = rotary_angles(5, rope_base=1e4, rotary_dim=8)
     assert torch.equal(layout.sin_TR[3:], angles.sin().float())

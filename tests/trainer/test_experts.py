@@ -16,11 +16,16 @@ def choice() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def test_sorted_and_grouped_equals_a_loop_over_tokens(shape: dict) -> None:
-    from trainer.experts import LocalDispatcher, StackedExperts
+    from megatron.core.process_groups_config import ProcessGroupCollection
+
+    from trainer.experts import ExpertDispatcher, StackedExperts
     from trainer.model import transformer_config
 
     config = transformer_config({**shape, "hidden": HIDDEN, "expert_ffn": WIDTH, "experts": EXPERTS})
-    module, dispatcher = StackedExperts(EXPERTS, config), LocalDispatcher(EXPERTS)
+    groups = ProcessGroupCollection.use_mpu_process_groups(["ep", "expt_dp"])
+    module, dispatcher = StackedExperts(EXPERTS, config, pg_collection=groups), ExpertDispatcher(EXPERTS, groups.ep)
+    for weight in (module.gate_up, module.down):
+        torch.nn.init.normal_(weight, std=0.06, generator=torch.Generator().manual_seed(2))
     hidden, experts_TK, weights_TK = choice()
     results = []
     for double in (False, True):
@@ -59,8 +64,10 @@ def test_the_loop_computes_what_the_grouped_product_computes() -> None:
 
 
 def test_a_width_that_no_kernel_takes_is_refused_with_the_next_one(shape: dict) -> None:
+    from megatron.core.process_groups_config import ProcessGroupCollection
+
     from trainer.experts import StackedExperts
     from trainer.model import transformer_config
 
     with pytest.raises(ValueError, match="expert_ffn is 20, not a multiple of 8: use 24"):
-        StackedExperts(EXPERTS, transformer_config({**shape, "expert_ffn": 20}))
+        StackedExperts(EXPERTS, transformer_config({**shape, "expert_ffn": 20}), pg_collection=ProcessGroupCollection())

@@ -1,15 +1,13 @@
+import importlib
 import inspect
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import torch
 
 from trainer import mcore_compat
-
-if TYPE_CHECKING:
-    from trainer.layout import Layout
 
 
 def test_another_megatron_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,14 +16,26 @@ def test_another_megatron_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyP
         mcore_compat.install()
 
 
-def test_the_patched_call_is_still_there_and_is_put_back(alone: "Layout") -> None:
-    from megatron.core.distributed import param_and_grad_buffer
+@pytest.mark.parametrize(("file", "lines"), mcore_compat.PATCHED.items())
+def test_what_the_patches_are_for_is_still_there(file: str, lines: tuple[str, ...]) -> None:
+    (core,) = importlib.import_module("megatron.core").__path__
+    source = Path(core, file).read_text()
+    for line in lines:
+        assert line in source, f"{file} no longer has `{line}`: is the patch in mcore_compat still needed?"
 
-    assert "device=torch.cuda.current_device()" in inspect.getsource(param_and_grad_buffer)
-    before = torch.cuda.current_device
-    with mcore_compat.buffers_on(alone.device):
-        assert torch.cuda.current_device() == alone.device
+
+def test_patches_hold_while_training_and_are_put_back() -> None:
+    mcore_compat.install()
+    from megatron.core.pipeline_parallel import schedules
+
+    before, device = torch.cuda.current_device, torch.device("cpu")
+    with mcore_compat.running_on(device):
+        assert torch.cuda.current_device() == device
+        assert schedules.torch.zeros([2], dtype=torch.int, device="cuda").device == device
+        assert schedules.torch.float32 is torch.float32
+        assert torch.ones(1).cuda().device == device
     assert torch.cuda.current_device is before
+    assert schedules.torch is torch
 
 
 def test_overridden_methods_have_megatrons_parameters() -> None:

@@ -1,6 +1,8 @@
 import pytest
 import torch
 
+from tests.trainer.conftest import packed_of
+
 pytestmark = pytest.mark.usefixtures("alone")
 
 TOKENS, EXPERTS, CHOSEN = 24, 6, 2
@@ -12,22 +14,17 @@ def router_and_layout(shape: dict, lengths: list[int]) -> tuple:
     from trainer.model import transformer_config
     from trainer.router import BalancedRouter
 
-    torch.manual_seed(0)
     config = transformer_config({**shape, "experts": EXPERTS, "experts_per_token": CHOSEN, "router_scale": 2.5})
     groups = ProcessGroupCollection.use_mpu_process_groups(["tp", "cp", "tp_cp", "tp_dp_cp"])
-    return BalancedRouter(config, groups), documents_of(lengths), config
+    router = BalancedRouter(config, groups)
+    torch.nn.init.normal_(router.weight, std=0.06, generator=torch.Generator().manual_seed(0))
+    return router, documents_of(lengths), config
 
 
 def documents_of(lengths: list[int]) -> "object":
-    import numpy as np
+    from trainer.documents import documents
 
-    from trainer.documents import Packed, documents
-
-    positions = np.concatenate([np.arange(length) for length in lengths])
-    zeros = np.zeros((1, positions.size))
-    borders = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    packed = Packed(positions, positions, zeros, zeros, positions, borders)
-    return documents(packed, rope_base=1e4, rotary_dim=8, device=torch.device("cpu"))
+    return documents(packed_of(lengths), rope_base=1e4, rotary_dim=8)
 
 
 def test_choice_and_weights_are_megatrons(shape: dict) -> None:
