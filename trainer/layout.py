@@ -53,7 +53,10 @@ ALONE = Layout(0, 1, torch.device("cpu"))
 
 @contextlib.contextmanager
 def joined(threads: int, parallel: Parallel | None = None) -> Iterator[Layout]:
-    """Join the run with `threads` CPU threads; leaves all groups at the end. Deterministic algorithms are asked for."""
+    """Join the run with `threads` CPU threads; leaves its groups at the end. Deterministic algorithms are asked for.
+
+    A process that is a member of torch's default group already stays one: it may join under one layout after the other.
+    """
     from megatron.core import parallel_state
     from megatron.core.tensor_parallel.random import initialize_rng_tracker
 
@@ -69,9 +72,10 @@ def joined(threads: int, parallel: Parallel | None = None) -> Iterator[Layout]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
-    if world > 1:
+    was_member = dist.is_initialized()
+    if not was_member and world > 1:
         dist.init_process_group(backend)
-    else:
+    elif not was_member:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     try:
         parallel_state.initialize_model_parallel(
@@ -98,7 +102,8 @@ def joined(threads: int, parallel: Parallel | None = None) -> Iterator[Layout]:
             )
     finally:
         parallel_state.destroy_model_parallel()
-        dist.destroy_process_group()
+        if not was_member:
+            dist.destroy_process_group()
         torch.use_deterministic_algorithms(False)
         torch.set_num_threads(threads_before)
 

@@ -10,7 +10,7 @@ model: its pipeline stage, its shards of the matrices, its experts. The block th
 with a copy of the word embeddings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -18,6 +18,7 @@ from megatron.core.fusions.fused_bias_dropout import get_bias_dropout_add
 from megatron.core.models.gpt.gpt_model import GPTModel
 from megatron.core.tensor_parallel.layers import ColumnParallelLinear, RowParallelLinear
 from megatron.core.tensor_parallel.mappings import gather_from_sequence_parallel_region
+from megatron.core.tensor_parallel.random import checkpoint as recomputed
 from megatron.core.transformer.attention import SelfAttention, SelfAttentionSubmodules
 from megatron.core.transformer.enums import AttnMaskType
 from megatron.core.transformer.identity_op import IdentityOp
@@ -233,6 +234,15 @@ class DocumentMTPLayer(MultiTokenPredictionLayer):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         ahead = packed_seq_params.ahead_KT[self.layer_number - 1][None]
         return ahead, position_ids, embedding(input_ids=ahead, position_ids=position_ids), hidden_states
+
+    def _checkpointed_forward(self, forward_func: Callable[..., torch.Tensor], **kwargs: Any) -> torch.Tensor:
+        """Megatron's tries to keep every argument as a tensor."""
+        inputs = kwargs.pop("hidden_states"), kwargs.pop("decoder_input")
+
+        def forward(hidden_states: torch.Tensor, decoder_input: torch.Tensor) -> torch.Tensor:
+            return forward_func(hidden_states=hidden_states, decoder_input=decoder_input, **kwargs)
+
+        return recomputed(forward, False, *inputs)
 
 
 def _block(config: TransformerConfig, *, mlp: ModuleSpec) -> ModuleSpec:
