@@ -1,6 +1,7 @@
 """The command line: `tokenloom VERB`. Tables go to stdout (`--json` for machines), progress and messages to stderr.
 
-Exit codes: 0 fine, 1 a check or a run failed, 2 a bad manifest or a bad call, 130 interrupted (the same command continues).
+Exit codes: 0 fine, 1 a check or a run failed, 2 a bad manifest or a bad call, 130 interrupted, 143 terminated (the same command
+continues after either).
 Modules are imported by the verb that needs them, so that `plan` answers at once and needs neither ray nor torch.
 """
 
@@ -46,11 +47,12 @@ ThreadsOption = Annotated[
 InProcessOption = Annotated[
     bool, typer.Option("--in-process", help="Run without Ray, one task after the other (for debugging).")
 ]
+GroupOption = Annotated[int | None, typer.Option(min=1, help="Size of this parallel group; 1 by default.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 SiteOption = Annotated[
     str | None,
     typer.Option(
-        help="A TOML file about this machine: folder and size of the cache for shards on S3. Default: $TOKENLOOM_SITE."
+        help="A TOML file about the machines: the layout, the cache for shards on S3, which checkpoints stay. Default: $TOKENLOOM_SITE."
     ),
 ]
 
@@ -109,6 +111,65 @@ def plan(
 
 
 @app.command()
+def describe(
+    model: Annotated[str, typer.Argument(help="A shipped shape (tiny, glm45_air, glm45), or a YAML file of one.")],
+    site: Annotated[
+        str | None,
+        typer.Option(help="A site file whose layout is judged; the options below go before what it says."),
+    ] = None,
+    seq_len: Annotated[int, typer.Option(min=1, help="Tokens of a row, for FLOPs and activations.")] = 4096,
+    tensor: GroupOption = None,
+    pipeline: GroupOption = None,
+    expert: GroupOption = None,
+    context: GroupOption = None,
+    first_stage_layers: Annotated[
+        int | None, typer.Option(min=1, help="Layers of the first pipeline stage, when uneven.")
+    ] = None,
+    last_stage_layers: Annotated[int | None, typer.Option(min=1, help="Layers of the last one.")] = None,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="Those of the site file, or the fewest that the layout can run on.")
+    ] = None,
+    gpu_memory: Annotated[str, typer.Option(help="Memory of one GPU.")] = "80G",
+    micro_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Positions computed at once; 8192 by default.")
+    ] = None,
+    recompute: Annotated[
+        str | None, typer.Option(help="none, or full: activations are computed a second time instead of kept.")
+    ] = None,
+    optimizer: Annotated[str, typer.Option(help="muon or adamw.")] = "muon",
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a model is and needs: parameters, FLOPs, key-value cache; with a layout, the memory of every pipeline stage. All on paper.
+
+    Example: tokenloom describe glm45
+    Example: tokenloom describe glm45_air --pipeline 4 --expert 8 --first-stage-layers 12 --last-stage-layers 8 --recompute full
+    Example: tokenloom describe glm45 --site manifests/sites/glm45.toml --seq-len 32768 --context 4
+    """
+    from curriculum import describe as describing
+    from curriculum.show import show_model
+
+    said = describing.from_options(
+        model,
+        site=site,
+        layout={
+            "tensor": tensor,
+            "pipeline": pipeline,
+            "expert": expert,
+            "context": context,
+            "first_stage_layers": first_stage_layers,
+            "last_stage_layers": last_stage_layers,
+        },
+        settings={"seq_len": seq_len, "micro_tokens": micro_tokens, "recompute": recompute, "optimizer": optimizer},
+        gpus=gpus,
+        gpu_memory=gpu_memory,
+    )
+    if as_json:
+        print(json.dumps(said))
+    else:
+        show_model(stdout, said)
+
+
+@app.command()
 def build(
     manifest: ManifestArgument,
     out: OutArgument,
@@ -136,14 +197,31 @@ def train(
         int | None, typer.Option(min=1, help="Stop after so many more steps; a later call continues.")
     ] = None,
     site: SiteOption = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes on this machine: those of the site file, else one per GPU, else one."),
+    ] = None,
+    print_only: Annotated[
+        bool, typer.Option("--print", help="Print what would be run, for several nodes a Slurm script; run nothing.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run the stages of a build's plan from its newest checkpoint. The build may still be running: what is not sealed yet is waited for.
 
+    Ctrl-C and SIGTERM end it after a checkpoint. A site file with several nodes is printed, not run: try its layout with `describe`.
+
     Example: tokenloom train out
-    On many GPUs: torchrun --nproc-per-node 8 -m trainer.run --root out
+    Example: tokenloom train out --processes 2
+    Example: tokenloom train out --site manifests/sites/glm45.toml > train.sbatch && sbatch train.sbatch
     """
-    steps = _train(out, threads=threads, stop_after=stop_after, shards=shards, site=site)
+    from curriculum.launch import plan_launch
+
+    options: dict[str, Any] = {"shards": shards, "site": site, "threads": threads, "stop_after": stop_after}
+    launch = plan_launch(out, processes=processes, **options)
+    if print_only or launch.nodes > 1:
+        print(launch.printed().rstrip())
+        return
+    steps = _train(out, processes=processes, **options)
     if as_json:
         print(json.dumps(steps[-1]))
     else:
@@ -378,13 +456,14 @@ def main() -> None:
         raise
     except _foreseen() as error:
         print(error, file=sys.stderr)
-        sys.exit(2 if isinstance(error, ManifestError) else 1)
+        sys.exit(2 if isinstance(error, ManifestError) else getattr(error, "exit_code", 1))
 
 
 def _foreseen() -> tuple[type[Exception], ...]:
     """Errors with a message for the user; evaluated, and so imported, only when there is an error."""
     from curriculum.curate import BuildError
     from curriculum.export import ExportError
+    from curriculum.launch import LaunchError
     from curriculum.plan import PlanError
     from curriculum.report import ReportError
     from curriculum.training import TrainingError
@@ -395,4 +474,4 @@ def _foreseen() -> tuple[type[Exception], ...]:
     from datapipe.store import StoreError
 
     foreign = (ExportError, MegatronFileError, SampleError, ShardError, SiteError, StoreError)
-    return ManifestError, BuildError, PlanError, ReportError, TrainingError, *foreign
+    return ManifestError, BuildError, LaunchError, PlanError, ReportError, TrainingError, *foreign

@@ -34,6 +34,10 @@ class Parallel:
         """Processes that share one copy of the dense weights and of a row: tensor * pipeline * context."""
         return self.tensor * self.pipeline * self.context
 
+    def fewest(self) -> int:
+        """The least number of processes that these sizes can run on."""
+        return self.pipeline * math.lcm(self.tensor * self.context, self.expert)
+
     def data(self, world: int) -> int:
         """Into how many shares `world` processes divide a batch. Raises ValueError where they do not come out even."""
         if world < 1 or world % self.of_one_copy:

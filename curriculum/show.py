@@ -1,4 +1,4 @@
-"""Tables for the terminal: what `plan`, `build`, `train` and `inspect` print on stdout.
+"""Tables for the terminal: what `plan`, `describe`, `build`, `train` and `inspect` print on stdout.
 
 Names are never cut, and the tables of the quickstart fit 80 columns; elsewhere long cells are folded.
 """
@@ -206,3 +206,120 @@ def show_training(console: Console, steps: list[dict[str, Any]]) -> None:
             f"{100 * sum(step['seconds']['wait'] for step in stage) / seconds:.1f} %",
         )
     console.print(table)
+
+
+PARTS = {
+    "attention": "attention",
+    "dense_mlp": "dense MLPs",
+    "shared_experts": "shared experts",
+    "routed_experts": "routed experts",
+    "routers": "routers",
+    "norms": "norms",
+    "mtp": "MTP block",
+    "word_embeddings": "word embeddings",
+    "output_head": "output head",
+    "projections": "attention projections",
+    "scores": "attention scores",
+    "mlp": "dense MLPs, shared experts",
+    "experts": "routed experts, routers",
+    "head": "output head",
+}
+
+
+def show_model(console: Console, said: dict[str, Any]) -> None:
+    """What `curriculum.describe.describe` found."""
+    shape, parameters, cache = said["shape"], said["parameters"], said["kv_cache"]
+    moe_layers = shape["layers"] - shape["dense_layers"]
+    console.print(
+        f"[bold]{said['model']}[/]  {shape['layers']} layers ({shape['dense_layers']} dense, {moe_layers} with experts), "
+        f"{shape['mtp_layers']} more predict further ahead; hidden {shape['hidden']}, {shape['heads']} heads of "
+        f"{shape['head_dim']} ({shape['kv_heads']} for keys); {shape['experts']} experts of {shape['expert_ffn']}, "
+        f"{shape['experts_per_token']} per token; vocabulary {shape['vocab_size']:,}\n",
+        highlight=False,
+    )
+    console.print(_parameters(console, parameters), "")
+    console.print(_flops(console, said["flops_per_token"]))
+    console.print("A multiplication with its addition is 2; causal attention counts half the square of scores.\n")
+    console.print(
+        f"Key-value cache: {cache['bytes_per_token']:,} bytes per token in bf16, {_gb(cache['bytes'])} at {cache['tokens']:,} tokens.",
+        highlight=False,
+    )
+    if "layout" in said:
+        _show_memory(console, said["layout"], said["memory"])
+
+
+def _parameters(console: Console, parameters: dict[str, Any]) -> Table:
+    table = _table(console, "Parameters", "part", "total", "active", "share")
+
+    def add(name: str, count: int, active: int, share: str = "") -> None:
+        table.add_row(name, f"{count:,}", f"{active:,}", share)
+
+    for name, part in parameters["parts"].items():
+        if name == "mtp":
+            without = parameters["without_mtp"]
+            add("[bold]without MTP[/]", without["total"], without["active"])
+        if name == "word_embeddings":
+            add("[bold]with MTP[/]", parameters["total"], parameters["active"])
+        add(PARTS[name], part["total"], part["active"], f"{100 * part['total'] / parameters['total']:.2f} %")
+    return table
+
+
+def _flops(console: Console, flops: dict[str, Any]) -> Table:
+    total = flops["forward"]["total"]
+    title = f"FLOPs per token in rows of {flops['seq_len']:,} tokens"
+    table = _table(console, title, "part", "forward", "training", "share")
+    for name, forward in flops["forward"].items():
+        label = "[bold]all[/]" if name == "total" else PARTS[name]
+        table.add_row(label, si(forward), si(3 * forward), f"{100 * forward / total:.1f} %")
+    without = flops["training_without_mtp"]
+    table.add_row("[bold]all without MTP[/]", si(without / 3), si(without), f"{100 * without / 3 / total:.1f} %")
+    return table
+
+
+def _show_memory(console: Console, layout: dict[str, Any], memory: dict[str, Any]) -> None:
+    sizes = ", ".join(f"{name} {layout[name]}" for name in ("tensor", "pipeline", "context", "data", "expert"))
+    console.print(
+        f"\n[bold]Layout[/]  {layout['gpus']} GPUs: {sizes}; {layout['experts_per_gpu']} experts per GPU, each expert on "
+        f"{layout['expert_data']}; {layout['positions']:,} positions at once, {layout['precision']}, "
+        f"recompute {layout['recompute']}, {layout['optimizer']}\n",
+        highlight=False,
+    )
+    columns = (
+        "stage",
+        "layers",
+        "work",
+        "parameters",
+        "weights",
+        "gradients",
+        "optimiser",
+        "activations",
+        "step",
+        "total",
+    )
+    table = _table(console, "GB on the fullest GPU of every pipeline stage", *columns)
+    for number, stage in enumerate(memory["stages"]):
+        is_worst = number == memory["worst_stage"]
+        table.add_row(
+            str(number),
+            str(stage["layers"]),
+            f"{stage['work']:.2f}",
+            si(stage["parameters"]),
+            *(f"{stage[name] / 1e9:.1f}" for name in ("weights", "gradients", "optimizer")),
+            f"{(stage['activations'] + stage['going_back']) / 1e9:.1f}",
+            f"{stage['step'] / 1e9:.1f}",
+            f"{stage['total'] / 1e9:.1f}",
+            style="bold" if is_worst else None,
+        )
+    console.print(table, "")
+    needed, there, reserve = memory["bytes"], memory["gpu_memory_bytes"], memory["stages"][0]["reserve"]
+    verdict = "[green]fits[/]" if memory["fits"] else "[red]does not fit[/]"
+    console.print(
+        f"{verdict}: stage {memory['worst_stage']} needs {_gb(needed)} of {_gb(there)}. Activations and the optimiser's step are "
+        f"never there together: the greater counts. Estimated: {_gb(reserve)} in every total for CUDA and NCCL; the step; and within "
+        "the activations what the way back through one layer needs. Work is a stage's share against the mean: the slowest sets the pace.",
+        highlight=False,
+    )
+
+
+def _gb(num_bytes: float) -> str:
+    return f"{num_bytes / 1e9:.3g} GB"

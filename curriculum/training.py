@@ -1,18 +1,35 @@
-"""Starts the trainer in a process of its own and follows it: the trainer imports this floor, so this floor does not import it.
+"""Starts the trainer in processes of their own and follows it: the trainer imports this floor, so this floor does not import it.
 
-The trainer writes one line of JSON per step to its stdout; when this process dies, the next line breaks the pipe and ends it.
+Rank 0 writes one line of JSON per step to its stdout; when this process dies, the next line breaks the pipe and ends it.
+SIGTERM and Ctrl-C go to the trainer once, which saves and ends; a second one leaves it alone with a broken pipe.
 """
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
-import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
+
+from curriculum.launch import plan_launch
+
+FORWARDED = (signal.SIGINT, signal.SIGTERM)
 
 
 class TrainingError(Exception):
     """The trainer ended with an error, which it has written to stderr."""
+
+    exit_code = 1
+
+
+class Terminated(TrainingError):
+    """SIGTERM ended the run; the trainer was told, and has ended."""
+
+    exit_code = 128 + signal.SIGTERM
 
 
 def run_trainer(
@@ -23,20 +40,62 @@ def run_trainer(
     site: str | None = None,
     threads: int | None = None,
     stop_after: int | None = None,
+    processes: int | None = None,
 ) -> list[dict[str, Any]]:
     """Train the plan in the local folder `root` to its end, or for `stop_after` more steps; returns all lines of metrics.jsonl.
 
-    `site` is the path of a site file (`datapipe.site`).
+    `site` is the path of a site file (`datapipe.site`); `processes` goes before what it says. More than one are started by
+    torchrun, on this machine. Raises TrainingError, SiteError, LaunchError; KeyboardInterrupt when the trainer has ended after Ctrl-C.
     """
-    command = [sys.executable, "-m", "trainer.run", "--root", root, "--steps-to-stdout"]
-    command += ["--shards", shards] if shards else []
-    command += ["--site", site] if site else []
-    command += ["--threads", str(threads)] if threads else []
-    command += ["--stop-after", str(stop_after)] if stop_after else []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    launch = plan_launch(root, shards=shards, site=site, threads=threads, stop_after=stop_after, processes=processes)
+    if launch.nodes > 1:
+        raise TrainingError(
+            f"the site file asks for {launch.nodes} nodes, and this command starts nothing on other machines: "
+            f"`tokenloom train {root} --print` prints what to run on them"
+        )
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads or 1)} if launch.processes > 1 else None
+    # In a group of its own, so that a Ctrl-C at the terminal arrives once: through us.
+    with (
+        subprocess.Popen(
+            [*launch.command(), "--steps-to-stdout"],
+            stdout=subprocess.PIPE,
+            text=True,
+            process_group=0,
+            env=environment,
+        ) as process,
+        _forwarding(process) as received,
+    ):
         assert process.stdout is not None
         for line in process.stdout:
             on_step(json.loads(line))
+        process.wait()
+    if signal.SIGTERM in received:
+        raise Terminated("stopped by SIGTERM; the same command continues after the last checkpoint")
+    if signal.SIGINT in received:
+        raise KeyboardInterrupt
     if process.returncode:
         raise TrainingError(f"the trainer ended with exit code {process.returncode}; its message stands above")
     return [json.loads(line) for line in Path(root, "metrics.jsonl").read_text().splitlines()]
+
+
+@contextlib.contextmanager
+def _forwarding(process: "subprocess.Popen[str]") -> Iterator[list[int]]:
+    """Hands SIGINT and SIGTERM on to the process, and says which came. Python takes signals in the main thread only."""
+    received: list[int] = []
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+        process.send_signal(number)
+        os.write(2, b"stopping: the trainer ends its step and saves; once more to stop at once\n")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {number: signal.signal(number, hand_on) for number in FORWARDED}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Facts about this machine, never about the data: where the cache lies, how large it may be, how long is waited.
+"""Facts about this machine, never about the data: where the cache lies, how the model is spread over GPUs, what is kept.
 
     # site.toml, named by TOKENLOOM_SITE
     [cache]
@@ -10,8 +10,26 @@
     [feed]
     memory = "1Gi"                    # of decoded record batches, per process; 256Mi by default; each source in use wants 5Mi
     patience_seconds = 86400          # for a running build to seal the next shard; an hour by default
+    [parallel]                        # sizes of the groups (curriculum/parallel.py); 1 by default
+    tensor = 2
+    pipeline = 8
+    expert = 16
+    context = 1
+    first_stage_layers = 10           # decoder layers of the first and the last pipeline stage, when uneven
+    last_stage_layers = 10
+    nodes = 16                        # machines; 1 by default
+    processes_per_node = 8            # by default one per GPU, and one where there is no GPU
+    [training]
+    micro_tokens = 8192               # positions that a data-parallel rank computes at once
+    precision = "auto"                # or "bf16", "fp32"; auto is bf16 on CUDA and fp32 on a CPU
+    recompute = "none"                # or "full": activations are computed a second time instead of kept
+    [checkpoints]
+    keep_last = 2                     # newest checkpoints that stay
+    keep_every_tokens = "100B"        # the first one after each multiple stays as well; by default none does
+    keep_stage_ends = true            # those at the end of a stage stay as well
+    asynchronous = true               # written while training goes on
 
-Nothing here changes which bytes a trainer gets. TOML, because a training node has no YAML.
+Nothing here changes which rows a trainer gets. TOML, because a training node has no YAML.
 """
 
 import os
@@ -27,6 +45,7 @@ from typing import Any
 from datapipe.s3 import CONNECTIONS
 
 VARIABLE = "TOKENLOOM_SITE"
+SI = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 
 
@@ -40,7 +59,7 @@ def _own_folder() -> str:
 
 @dataclass(frozen=True)
 class Site:
-    """What a process may use of this machine."""
+    """What a process may use of this machine, and how many machines and processes there are."""
 
     cache_folder: str = field(default_factory=_own_folder)
     cache_bytes: int = 8 << 30
@@ -48,6 +67,21 @@ class Site:
     concurrency: int = 8
     memory_bytes: int = 256 << 20
     patience_seconds: float = 3600.0
+    tensor: int = 1
+    pipeline: int = 1
+    expert: int = 1
+    context: int = 1
+    first_stage_layers: int | None = None
+    last_stage_layers: int | None = None
+    nodes: int = 1
+    processes_per_node: int | None = None  # None: one per GPU, and one where there is no GPU
+    micro_tokens: int = 8192
+    precision: str = "auto"
+    recompute: str = "none"
+    keep_last: int = 2
+    keep_every_tokens: int = 0  # 0: none is kept for that
+    keep_stage_ends: bool = True
+    asynchronous_checkpoints: bool = True
 
 
 def load_site(path: str | None = None) -> Site:
@@ -94,6 +128,29 @@ def _count(value: object, *, most: int) -> int:
     return value
 
 
+def _tokens(value: object) -> int:
+    """An integer, or a whole number with k, M, B or T, as a manifest writes tokens; 0 is none."""
+    match = re.fullmatch(r"([0-9][0-9_]*)\s*([kMBT]?)", str(value))
+    if isinstance(value, bool) or not isinstance(value, int | str) or not match:
+        raise ValueError('tokens, or a whole number of k, M, B or T (powers of 1000): "100B"')
+    return int(match[1].replace("_", "")) * SI[match[2]]
+
+
+def _choice(value: object, *, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise ValueError(_listed(choices, '"{}"'))
+    return str(value)
+
+
+def _switch(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false, without quotes")
+    return value
+
+
+_GROUP = partial(_count, most=1 << 16)
+_LAYERS = partial(_count, most=1 << 12)
+
 # table -> key -> (field of Site, what reads the value or says in a ValueError what to write)
 KEYS: dict[str, dict[str, tuple[str, Callable[[object], object]]]] = {
     "cache": {"folder": ("cache_folder", _folder), "size": ("cache_bytes", partial(_size, least=64 << 20))},
@@ -104,6 +161,27 @@ KEYS: dict[str, dict[str, tuple[str, Callable[[object], object]]]] = {
     "feed": {
         "memory": ("memory_bytes", partial(_size, least=8 << 20)),
         "patience_seconds": ("patience_seconds", partial(_seconds, most=30 * 86_400)),
+    },
+    "parallel": {
+        "tensor": ("tensor", _GROUP),
+        "pipeline": ("pipeline", _GROUP),
+        "expert": ("expert", _GROUP),
+        "context": ("context", _GROUP),
+        "first_stage_layers": ("first_stage_layers", _LAYERS),
+        "last_stage_layers": ("last_stage_layers", _LAYERS),
+        "nodes": ("nodes", _GROUP),
+        "processes_per_node": ("processes_per_node", partial(_count, most=1 << 10)),
+    },
+    "training": {
+        "micro_tokens": ("micro_tokens", partial(_count, most=1 << 24)),
+        "precision": ("precision", partial(_choice, choices=("auto", "bf16", "fp32"))),
+        "recompute": ("recompute", partial(_choice, choices=("none", "full"))),
+    },
+    "checkpoints": {
+        "keep_last": ("keep_last", partial(_count, most=1_000_000)),
+        "keep_every_tokens": ("keep_every_tokens", _tokens),
+        "keep_stage_ends": ("keep_stage_ends", _switch),
+        "asynchronous": ("asynchronous_checkpoints", _switch),
     },
 }
 

@@ -7,8 +7,21 @@ from pathlib import Path
 import pytest
 
 from curriculum import cli
+from curriculum.training import Terminated
 
-VERBS = ("sample", "plan", "build", "train", "report", "inspect", "verify", "run", "export megatron", "import megatron")
+VERBS = (
+    "sample",
+    "plan",
+    "describe",
+    "build",
+    "train",
+    "report",
+    "inspect",
+    "verify",
+    "run",
+    "export megatron",
+    "import megatron",
+)
 Call = Callable[..., tuple[int, str, str]]
 
 
@@ -55,6 +68,56 @@ def test_a_misspelt_step_is_exit_code_2_before_any_data_is_read(
     code, _, err = tokenloom("build", small_manifest, tmp_path / "out", "--data", tmp_path / "absent")
     assert code == 2
     assert "Did you mean 'dedup.minhash'?" in err
+
+
+def test_describe_speaks_to_people_and_machines(tokenloom: Call) -> None:
+    code, out, _ = tokenloom("describe", "glm45", "--seq-len", 8192)
+    assert code == 0
+    assert "FLOPs per token in rows of 8,192 tokens" in out
+    assert "Layout" not in out
+    code, out, _ = tokenloom("describe", "tiny", "--pipeline", 2, "--gpus", 4, "--gpu-memory", "16G", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert (found["layout"]["data"], found["layout"]["stage_layers"]) == (2, [2, 2])
+    assert found["memory"]["fits"]
+
+
+def test_a_misspelt_model_or_an_impossible_layout_is_exit_code_2(tokenloom: Call) -> None:
+    code, out, err = tokenloom("describe", "glm-45")
+    assert (code, out) == (2, "")
+    assert err.startswith("glm-45: neither a shipped model nor a file.\n    Did you mean 'glm45'?")
+    code, _, err = tokenloom("describe", "tiny", "--tensor", 3, "--gpus", 3)
+    assert code == 2
+    assert err.startswith("layout: tensor: 3 does not divide")
+
+
+def test_train_prints_what_it_would_run(tokenloom: Call, tmp_path: Path) -> None:
+    """Nothing is started: there is not even a plan."""
+    code, out, _ = tokenloom("train", tmp_path, "--print", "--processes", 2, "--stop-after", 5)
+    assert code == 0
+    assert "-m torch.distributed.run --nproc-per-node 2 " in out
+    assert out.endswith(f"-m trainer.run --root {tmp_path} --stop-after 5\n")
+
+
+def test_train_for_many_nodes_is_a_script(tokenloom: Call, tmp_path: Path) -> None:
+    (tmp_path / "site.toml").write_text("[parallel]\nnodes = 2\nprocesses_per_node = 8\n")
+    code, out, err = tokenloom("train", tmp_path, "--site", tmp_path / "site.toml")
+    assert (code, err) == (0, "")
+    assert out.startswith("#!/bin/bash\n")
+    assert "#SBATCH --nodes=2" in out
+    (tmp_path / "site.toml").write_text("[parallel]\nnodes = 2\n")
+    code, out, err = tokenloom("train", tmp_path, "--site", tmp_path / "site.toml")
+    assert (code, out) == (1, "")
+    assert "write processes_per_node = 8" in err
+
+
+def test_sigterm_is_exit_code_143(tokenloom: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def terminated(*_: object, **__: object) -> None:
+        raise Terminated("stopped by SIGTERM")
+
+    monkeypatch.setattr(cli, "_train", terminated)
+    code, _, err = tokenloom("train", tmp_path, "--processes", 1)
+    assert (code, err) == (143, "stopped by SIGTERM\n")
 
 
 def test_a_bad_call_is_exit_code_2(tokenloom: Call, tmp_path: Path) -> None:

@@ -64,6 +64,18 @@ def test_sizes(tmp_path: Path, written: str, size_bytes: int) -> None:
         ('[feed]\nmemory = "lots"', r"\[feed\] memory = 'lots'"),
         ("[feed]\npatience_seconds = 0", r"\[feed\] patience_seconds = 0.*from 1 to 2592000"),
         ("[cache]\nsize = 200Gi", "not TOML.*have quotes"),
+        ("[parallel]\ntensor = 0", r"\[parallel\] tensor = 0.*from 1 to 65536"),
+        ("[parallel]\ntensor = true", r"tensor = True.*whole number"),
+        ("[parallel]\ndata = 4", r"\[parallel\] data = 4 is not known.*write tensor or pipeline"),
+        ("[parallel]\nfirst_stage_layers = 0", "first_stage_layers = 0.*from 1"),
+        ('[training]\nprecision = "fp16"', r"precision = 'fp16'.*write \"auto\" or \"bf16\" or \"fp32\""),
+        ("[training]\nrecompute = true", r"recompute = True.*write \"none\" or \"full\""),
+        ("[training]\nmicro_tokens = 0", "micro_tokens = 0.*from 1"),
+        ('[checkpoints]\nkeep_every_tokens = "100GB"', r"keep_every_tokens = '100GB'.*\"100B\""),
+        ("[checkpoints]\nkeep_every_tokens = 1e9", r"keep_every_tokens = 1000000000.0.*\"100B\""),
+        ("[checkpoints]\nkeep_every_tokens = -1", "keep_every_tokens = -1"),
+        ("[checkpoints]\nkeep_last = 0", "keep_last = 0.*from 1"),
+        ("[checkpoints]\nkeep_stage_ends = 1", "keep_stage_ends = 1.*true or false"),
     ],
 )
 def test_what_cannot_be_is_named(tmp_path: Path, text: str, told: str) -> None:
@@ -76,6 +88,50 @@ def test_what_cannot_be_is_named(tmp_path: Path, text: str, told: str) -> None:
 def test_what_a_feed_may_take(tmp_path: Path) -> None:
     site = load_site(write(tmp_path, '[feed]\nmemory = "1Gi"\npatience_seconds = 86400\n'))
     assert site == Site(memory_bytes=1 << 30, patience_seconds=86_400.0)
+
+
+def test_how_a_model_is_spread_and_what_is_kept(tmp_path: Path) -> None:
+    text = (
+        "[parallel]\ntensor = 2\npipeline = 8\nexpert = 16\ncontext = 3\nfirst_stage_layers = 10\nlast_stage_layers = 11\n"
+        'nodes = 16\nprocesses_per_node = 8\n[training]\nmicro_tokens = 4096\nprecision = "bf16"\nrecompute = "full"\n'
+        '[checkpoints]\nkeep_last = 3\nkeep_every_tokens = "100B"\nkeep_stage_ends = false\nasynchronous = false\n'
+    )
+    assert load_site(write(tmp_path, text)) == Site(
+        tensor=2,
+        pipeline=8,
+        expert=16,
+        context=3,
+        first_stage_layers=10,
+        last_stage_layers=11,
+        nodes=16,
+        processes_per_node=8,
+        micro_tokens=4096,
+        precision="bf16",
+        recompute="full",
+        keep_last=3,
+        keep_every_tokens=100 * 10**9,
+        keep_stage_ends=False,
+        asynchronous_checkpoints=False,
+    )
+
+
+def test_without_a_file_a_model_is_not_spread(tmp_path: Path) -> None:
+    site = load_site(write(tmp_path, ""))
+    assert (site.tensor, site.pipeline, site.expert, site.context, site.nodes) == (1, 1, 1, 1, 1)
+    assert (site.micro_tokens, site.precision, site.recompute, site.processes_per_node) == (8192, "auto", "none", None)
+    assert (site.keep_last, site.keep_every_tokens, site.keep_stage_ends, site.asynchronous_checkpoints) == (
+        2,
+        0,
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "tokens"), [("0", 0), ("1_000", 1000), ('"2T"', 2 * 10**12), ('"20 M"', 20_000_000)]
+)
+def test_tokens_are_written_as_in_a_manifest(tmp_path: Path, written: str, tokens: int) -> None:
+    assert load_site(write(tmp_path, f"[checkpoints]\nkeep_every_tokens = {written}\n")).keep_every_tokens == tokens
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
