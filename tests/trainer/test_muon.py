@@ -1,6 +1,11 @@
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
+from tests.trainer.torchrun import torchrun
+from trainer import muon
 from trainer.muon import Muon, newton_schulz
 
 RATE = 0.01
@@ -31,15 +36,21 @@ def test_gram_form_equals_the_published_iteration(shape: tuple[int, int], rank: 
     assert error < 1e-3
 
 
-def test_update_is_near_orthogonal_with_the_rms_of_glm45() -> None:
+def test_update_is_near_orthogonal() -> None:
     x = torch.randn(1, 64, 256, generator=torch.Generator().manual_seed(8))
     singular = torch.linalg.svdvals(newton_schulz(x, 5)[0])
     assert singular.min() > 0.6
     assert singular.max() < 1.25
-    weight = torch.nn.Parameter(torch.zeros(64, 256))
-    weight.grad = x[0]
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (256, 64), (64, 256), (32, 1024), (3, 48, 80)])
+def test_update_has_the_rms_of_glm45(shape: tuple[int, ...]) -> None:
+    """Update RMS 0.15 to 0.22 times the rate, which AdamW's has too: one rate fits both."""
+    weight = torch.nn.Parameter(torch.zeros(shape))
+    weight.grad = torch.randn(shape, generator=torch.Generator().manual_seed(8))
     Muon([weight], lr=RATE, weight_decay=0.0).step()
-    assert 0.15 < weight.detach().square().mean().sqrt() / RATE < 0.22
+    for matrix in weight.detach().view(-1, *shape[-2:]):
+        assert 0.15 < matrix.square().mean().sqrt() / RATE < 0.22
 
 
 @pytest.mark.parametrize("shape", [(24, 40), (40, 24)])
@@ -100,3 +111,37 @@ def test_state_resumes_bit_for_bit() -> None:
 def test_a_matrix_outside_the_loss_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"\(4, 6\) has no gradient"):
         Muon([torch.nn.Parameter(torch.ones(4, 6))], lr=RATE).step()
+
+
+def test_small_batches_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    def learned() -> list[torch.Tensor]:
+        generator = torch.Generator().manual_seed(12)
+        weights = [torch.nn.Parameter(torch.zeros(shape)) for shape in [(8, 12), (12, 8), (3, 8, 12), (8, 12)]]
+        made = Muon(weights, lr=RATE)
+        for weight in weights:
+            weight.grad = torch.randn(weight.shape, generator=generator)
+        made.step()
+        return [weight.detach() for weight in weights]
+
+    together = learned()
+    monkeypatch.setattr(muon, "BATCH_ELEMENTS", 200)
+    for one, other in zip(together, learned(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-8)
+
+
+def test_parts_on_many_ranks_move_as_the_whole_matrix(tmp_path: Path) -> None:
+    """Fused or not, split by rows or by columns, tall or wide, fewer matrices than ranks or more."""
+    torchrun("muon_worker.py", 4, tmp_path / "found.json")
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert set(found) == {"2", "4", "4, small batches"}
+    for ranks, differences in found.items():
+        assert len(differences) == 10
+        for name, difference in differences.items():
+            assert difference < 1e-6, (ranks, name)
+
+
+def test_what_muon_does_not_take_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"\(4, 6\) is torch.bfloat16: give Muon its float32 master"):
+        Muon([torch.nn.Parameter(torch.ones(4, 6, dtype=torch.bfloat16))], lr=RATE)
+    with pytest.raises(ValueError, match=r"\(6,\) is not for Muon"):
+        Muon([torch.nn.Parameter(torch.ones(6))], lr=RATE)
