@@ -1,0 +1,54 @@
+"""What goes with the tokenizer of an exported model: its settings, its chat template, and what generation stops at.
+
+tokenizer.json itself is copied byte for byte, so its hash is the plan's. Training leaves out what such a file may add of
+itself (post-processing, truncation, padding; see datapipe.tokenize); transformers does not. A tokenizer that this repository
+trained adds nothing.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trainer.huggingface_config import HuggingFaceError
+
+CHAT_TEMPLATE = Path(__file__).with_name("chat_template.jinja")
+STOPS = ("<|user|>", "<|observation|>")  # an assistant hands over with one of these
+CHAT_TOKENS = ("<|system|>", "<|assistant|>", *STOPS, "<think>", "</think>", "<tool_call>", "</tool_call>")
+
+
+def stop_ids(tokenizer: Path, eos_id: int) -> list[int]:
+    """What a chat model's generation stops at: end of text, and the roles it hands over to, where the tokenizer has them."""
+    from tokenizers import Tokenizer
+
+    model = Tokenizer.from_file(str(tokenizer))
+    return [eos_id, *(token for token in map(model.token_to_id, STOPS) if token is not None)]
+
+
+def tokenizer_config(
+    path: Path, shape: Mapping[str, Any], config: Mapping[str, Any], chat_template: str | None
+) -> dict[str, Any]:
+    """The content of tokenizer_config.json for the tokenizer.json at `path` and a model of `shape` with that config.json.
+
+    chat_template  None for the one of this folder, if the tokenizer has its tokens
+    """
+    from tokenizers import Tokenizer
+
+    model = Tokenizer.from_file(str(path))
+    num_tokens = model.get_vocab_size(with_added_tokens=True)
+    if num_tokens > shape["vocab_size"]:
+        raise HuggingFaceError(f"{path} has {num_tokens} tokens, the model {shape['name']} only {shape['vocab_size']}.")
+    end = config["eos_token_id"][0]
+    token = model.id_to_token(end)
+    if token is None:
+        raise HuggingFaceError(f"eos_ids: {path} has no token {end}.")
+    if chat_template is None and all(model.token_to_id(tag) is not None for tag in CHAT_TOKENS):
+        chat_template = CHAT_TEMPLATE.read_text(encoding="utf-8")
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": token,
+        "pad_token": token,
+        "model_max_length": config["max_position_embeddings"],
+        "padding_side": "left",
+        "clean_up_tokenization_spaces": False,
+        **({"chat_template": chat_template} if chat_template else {}),
+    }
