@@ -16,6 +16,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--regenerate",
+        action="store_true",
+        help="write golden values anew and print what changed (tests/trainer/test_golden.py)",
+    )
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real pages, crawls, evaluations and books; TOKENLOOM_TEST_DATA names another place."""

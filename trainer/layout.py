@@ -43,6 +43,14 @@ class Layout(NamedTuple):
             dist.all_reduce(values)
         return values
 
+    def max(self, value: float) -> float:
+        """The greatest `value` of any rank."""
+        if self.world == 1:
+            return value
+        values = torch.tensor([value], dtype=torch.float64, device=self.device)
+        dist.all_reduce(values, op=dist.ReduceOp.MAX)
+        return float(values)
+
     def wait_for_all(self) -> None:
         if self.world > 1:
             dist.barrier()

@@ -10,7 +10,7 @@ rate); weights and optimiser state stay.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,11 +20,14 @@ from megatron.core.pipeline_parallel import get_forward_backward_func
 
 from curriculum.plan import Plan, Stage
 from trainer.documents import Packed, documents, micro_batches
+from trainer.initial import put_weights
 from trainer.layout import Layout
 from trainer.model import DocumentModel, Losses, build_model, rotary_dim
 from trainer.optimizer import Optimizers
 from trainer.schedule import StepSettings
+from trainer.spikes import SpikeWatch
 from trainer.tally import Tally
+from trainer.weights import Weights
 
 if TYPE_CHECKING:
     from curriculum.feed import Batch
@@ -33,7 +36,7 @@ MICRO_TOKENS = 8_192  # positions computed at once on a rank; 1 GB of activation
 
 
 class Diverged(ArithmeticError):
-    """The loss or the gradients are not finite. The message says where, and how to see what was learned there."""
+    """A step went wrong in a way that ends the run. The message says where, what, and how to go on."""
 
 
 class Objective(NamedTuple):
@@ -55,15 +58,24 @@ class Trainer:
         micro_tokens: int = MICRO_TOKENS,
         dtype: torch.dtype = torch.float32,
         recompute: bool = False,
+        weights: Weights | None = None,
     ) -> None:
+        """weights: of a whole model, to begin from; without them they are drawn."""
         self.plan, self.layout, self.micro_tokens = plan, layout, micro_tokens
         torch.manual_seed(plan.seed % 2**63)
         model = build_model(plan.model, seed=plan.seed, layout=layout, dtype=dtype, recompute=recompute)
+        if weights:
+            put_weights(model, weights, layout)
         self.model: DocumentModel = model.to(layout.device)
         self.ddp = DistributedDataParallel(
             self.model.config, DistributedDataParallelConfig(grad_reduce_in_fp32=True), self.model
         )
         self.optimizers = Optimizers(self.ddp, plan.training)
+        self._stage, self._watch = -1, SpikeWatch(plan.training["spikes"])
+
+    def resume(self, stage: int, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Know the lines of metrics of the steps that were learned of `stage` before."""
+        self._stage, self._watch = stage, SpikeWatch(self.plan.training["spikes"], lines)
 
     def step(self, now: StepSettings, stage: Stage, batch: "Batch") -> dict[str, Any]:
         """Learn this rank's share of a global batch. Returns the step's line of metrics.jsonl, but for `seconds`.
@@ -77,12 +89,17 @@ class Trainer:
         self._run(now, packs, objective, tally, learn=True)
         tally = tally.from_flat(self._sum_over_ranks(tally.flat()))
         loads_CLE, balance = self._expert_load(len(stage.sources), objective.num_tokens)
+        biases = [router.expert_bias.clone() for router in self.model.routers]
         self.model.config.moe_router_bias_update_rate = now.bias_rate
         finalize_model_grads([self.ddp])  # adds gradients up over ranks and moves the routers' biases
         grad_norm = self.optimizers.clip(self.plan.training["clip_norm"])
         losses_K = tally.losses_K / objective.weights_K
-        _check_finite(now, stage, [*losses_K, grad_norm])
-        self.optimizers.step(now.lr)
+        spike, skipped = self._judge(now, stage, float(losses_K.sum()), float(losses_K[0]), grad_norm)
+        if skipped:
+            for router, bias in zip(self.model.routers, biases, strict=True):
+                router.expert_bias.copy_(bias)
+        else:
+            self.optimizers.step(now.lr)
         return {
             "step": now.step,
             "stage": stage.name,
@@ -100,10 +117,49 @@ class Trainer:
             "bias_rate": now.bias_rate,
             "mtp_weight": now.mtp_weight,
             "max_violation": max_violation(loads_CLE.sum(axis=0)),
+            "max_violation_by_source": {
+                source.name: max_violation(loads_LE)
+                for source, loads_LE in zip(stage.sources, loads_CLE, strict=True)
+                if loads_LE.any()
+            },
+            "spike": spike,
+            "skipped": skipped,
         }
 
+    def evaluate(self, now: StepSettings, stage: Stage, batch: "Batch") -> dict[str, Any]:
+        """The loss of held-out rows, of which `batch` is this rank's share, in all and by source; weights stay as they are."""
+        with torch.no_grad():
+            packs = self._packs(now, batch)
+            objective = self._objective(now, packs)
+            tally = Tally.zeros(len(objective.factors_K), len(stage.sources))
+            self._run(now, packs, objective, tally, learn=False)
+        tally = tally.from_flat(self._sum_over_ranks(tally.flat()))
+        return {
+            "loss": float(tally.losses_K[0] / objective.weights_K[0]),
+            "loss_by_source": _by_source(stage, tally)["loss_by_source"],
+        }
+
+    def _judge(
+        self, now: StepSettings, stage: Stage, total: float, loss: float, grad_norm: float
+    ) -> tuple[str | None, bool]:
+        """(what is wrong with the step, whether it is not learned); raises Diverged where that ends the run."""
+        if now.stage != self._stage:
+            self.resume(now.stage, ())
+        judged = loss if math.isfinite(total) else total  # a loss further ahead may be the one that is not finite
+        spike = self._watch.judge(judged, grad_norm)
+        if spike and self._watch.ends(judged, grad_norm):
+            raise Diverged(
+                f"step {now.step} (stage {stage.name!r}, its step {now.stage_step}): {spike}. Lower training.lr.peak (the rate "
+                f"here is {now.lr:.3g}) or write `spikes: {{policy: skip}}`, and the same command continues from the last checkpoint."
+            )
+        skipped = spike is not None and self._watch.policy == "skip"
+        if not skipped:
+            self._watch.learned(loss, grad_norm)
+        return spike, skipped
+
     def _packs(self, now: StepSettings, batch: "Batch") -> list[Packed]:
-        most_rows = -(-now.rows // self.layout.data)
+        """This rank's micro-batches: as many on all ranks, because experts exchange tokens across them."""
+        most_rows = int(self.layout.max(len(batch.tokens)))
         return list(micro_batches(batch, max_tokens=self.micro_tokens, layout=self.layout, most_rows=most_rows))
 
     def _objective(self, now: StepSettings, packs: Sequence[Packed]) -> Objective:
@@ -203,13 +259,3 @@ def _by_source(stage: Stage, tally: Tally) -> dict[str, dict[str, Any]]:
         },
         "tokens_by_source": dict(zip(names, tally.source_tokens_S.astype(int).tolist(), strict=True)),
     }
-
-
-def _check_finite(now: StepSettings, stage: Stage, values: Sequence[float]) -> None:
-    if not all(math.isfinite(value) for value in values):
-        shown = ", ".join(f"{value:g}" for value in values)
-        raise Diverged(
-            f"step {now.step} (stage {stage.name!r}, its step {now.stage_step}) is not finite: the losses and the gradient "
-            f"norm are {shown}. `tokenloom inspect` shows the documents of a step. Lower training.lr.peak (the rate here is "
-            f"{now.lr:.3g}), and the same command continues from the last checkpoint."
-        )

@@ -6,9 +6,10 @@ border.
 """
 
 import math
+from itertools import pairwise
 from typing import Any, NamedTuple
 
-from curriculum.plan import Plan
+from curriculum.plan import Plan, Stage
 
 
 class StepSettings(NamedTuple):
@@ -43,6 +44,34 @@ def settings(plan: Plan, step: int) -> StepSettings:
         bias_rate=stage.bias_rate,
         mtp_weight=stage.mtp_weight,
     )
+
+
+def changes(plan: Plan, step: int) -> list[str]:
+    """What holds at a step and did not at the one before, each with its reason; the first step has no before."""
+    now = settings(plan, step)
+    if step == 0:
+        return []
+    before = settings(plan, step - 1)
+    stage, last = plan.stages[now.stage], plan.stages[before.stage]
+    if now.stage == before.stage:
+        return [f"rows: {before.rows} -> {now.rows} (the batch ramp of stage {stage.name!r})"] * (
+            now.rows != before.rows
+        )
+    reason = f"stage {stage.name!r} begins: {last.name!r} has had its {last.tokens:,} tokens"
+    named = ("seq_len", "rows", "rope_base", "bias_rate", "mtp_weight")
+    found = [(name, getattr(before, name), getattr(now, name)) for name in named]
+    found += [("learn", last.learn, stage.learn), ("mixture", shares(last, end=True), shares(stage, end=False))]
+    return [reason] + [f"{name}: {old} -> {new}" for name, old, new in found if old != new]
+
+
+def shares(stage: Stage, *, end: bool) -> str:
+    """The shares of rows that sources have at the beginning or the end of a stage, as `web 0.78, code 0.22`."""
+    if stage.is_open:
+        return "not known yet"
+    bounds = stage.mixture[-1 if end else 0].bounds
+    parts = [upper - lower for lower, upper in pairwise((0, *bounds))]
+    total = sum(parts)
+    return ", ".join(f"{s.name} {part / total:.3g}" for s, part in zip(stage.sources, parts, strict=True) if part)
 
 
 def total_tokens(plan: Plan) -> int:

@@ -44,6 +44,7 @@ SHAPE: dict[str, Any] = {
 }
 TRAINING: dict[str, Any] = {
     "optimizer": "muon",
+    "head": "muon",
     "lr": {"peak": 4e-3, "end": 4e-4, "warmup_tokens": 256},
     "weight_decay": 0.1,
     "clip_norm": 1.0,
@@ -51,6 +52,8 @@ TRAINING: dict[str, Any] = {
     "adam": {"beta1": 0.9, "beta2": 0.95, "eps": 1e-8},
     "sequence_balance_weight": 1e-4,
     "checkpoint_steps": 1000,
+    "validation_steps": 0,
+    "spikes": {"policy": "warn", "window": 128, "deviations": 6.0},
 }
 
 

@@ -81,7 +81,9 @@ def test_every_layout_learns_what_one_process_learns(root: Path, processes: int,
             # What rounds differently at first grows: a choice of experts that was close falls the other way.
             tolerance = 1e-6 if ours["step"] < 2 else 2e-3
             for key in CLOSE:
-                assert ours[key] == pytest.approx(reference[key], rel=tolerance * (20 if key == "grad_norm" else 1)), where
+                assert ours[key] == pytest.approx(reference[key], rel=tolerance * (20 if key == "grad_norm" else 1)), (
+                    where
+                )
         if spread["isolation"] is not None:
             assert spread["isolation"]["inside"] > 0, layout
             assert spread["isolation"]["outside"] == 0, layout

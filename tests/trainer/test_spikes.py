@@ -1,0 +1,60 @@
+import math
+from typing import Any
+
+import pytest
+
+from trainer.spikes import SpikeWatch
+
+
+def watch(policy: str = "warn", window: int = 8, deviations: float = 3.0, recent: Any = ()) -> SpikeWatch:
+    return SpikeWatch({"policy": policy, "window": window, "deviations": deviations}, recent)
+
+
+def fed(*losses: float, **settings: Any) -> SpikeWatch:
+    found = watch(**settings)
+    for loss in losses:
+        assert found.judge(loss, 1.0) is None
+        found.learned(loss, 1.0)
+    return found
+
+
+def test_a_loss_far_above_the_last_ones_is_named_with_its_distance() -> None:
+    found = fed(2.0, 2.2, 2.0, 2.2)
+    assert found.judge(2.4, 1.0) is None  # mean 2.1, deviation 0.115
+    assert found.judge(2.5, 1.0) == "loss 2.5 is 3.5 standard deviations above the mean of the last 4 steps, 2.1"
+    assert found.judge(1.0, 1.0) is None  # downwards is fine
+
+
+def test_nothing_is_judged_before_half_the_window_is_known() -> None:
+    assert fed(2.0, 2.1, 2.0).judge(50.0, 1.0) is None
+    assert fed(2.0, 2.1, 2.0, 2.1).judge(50.0, 1.0) is not None
+
+
+def test_old_steps_are_forgotten() -> None:
+    assert fed(*[2.0, 2.1] * 4).judge(3.0, 1.0)
+    drifted = fed(*[2.0, 2.1] * 4, *[2.1 + 0.02 * step for step in range(8)])
+    assert "of the last 8 steps, 2.17" in str(drifted.judge(9.0, 1.0))
+
+
+def test_the_gradient_norm_is_watched_too() -> None:
+    assert fed(2.0, 2.1, 2.0, 2.1).judge(2.0, 1.5) == (
+        "grad_norm 1.5 is any deviation above the mean of the last 4 steps, 1"
+    )
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_a_spike_from_the_first_step(value: float) -> None:
+    assert "loss" in str(watch().judge(value, 1.0))
+    assert "grad_norm" in str(watch().judge(2.0, value))
+
+
+def test_who_stops() -> None:
+    assert [watch(policy).ends(9.0, 1.0) for policy in ("warn", "skip", "stop")] == [False, False, True]
+    assert [watch(policy).ends(math.nan, 1.0) for policy in ("warn", "skip", "stop")] == [True, False, True]
+
+
+def test_a_resumed_run_knows_what_the_undisturbed_one_knows() -> None:
+    lines = [{"loss": 2.0 + step % 2 / 10, "grad_norm": 1.0, "skipped": step == 2} for step in range(6)]
+    resumed = watch(recent=lines)
+    expected = fed(2.0, 2.1, 2.1, 2.0, 2.1)
+    assert resumed.judge(9.0, 1.0) == expected.judge(9.0, 1.0) is not None

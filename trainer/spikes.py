@@ -1,0 +1,59 @@
+"""Steps that went wrong: a loss or a gradient norm far above those of the last steps, or one that is no number.
+
+A spike is more than `deviations` standard deviations above the mean of the last `window` steps, once half of them are
+known (the rule and its numbers, 128 and 6, are those of OLMo-core's SkipStepOptimizer). A stage begins to count anew,
+because its data is other data. What is not finite is a spike always.
+
+The policy says what follows: `warn` goes on, `skip` leaves the weights as they were before the step, `stop` ends the run.
+A step that is not finite is never learned: `warn` stops for it.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+POLICIES = ("warn", "skip", "stop")
+QUANTITIES = ("loss", "grad_norm")
+
+
+class SpikeWatch:
+    """Judges the steps of one stage in order; equal on all ranks, because what it sees is."""
+
+    def __init__(self, settings: Mapping[str, Any], recent: Iterable[Mapping[str, Any]] = ()) -> None:
+        """settings: policy, window, deviations; recent: the lines of metrics of the stage so far."""
+        self.policy: str = settings["policy"]
+        self._deviations: float = settings["deviations"]
+        self._window: int = settings["window"]
+        self._last = {name: deque[float](maxlen=self._window) for name in QUANTITIES}
+        for line in recent:
+            if not line["skipped"]:
+                self.learned(line["loss"], line["grad_norm"])
+
+    def judge(self, loss: float, grad_norm: float) -> str | None:
+        """What is wrong with a step, in words; None where nothing is."""
+        values = {"loss": loss, "grad_norm": grad_norm}
+        odd = [f"{name} {value:g} is not finite" for name, value in values.items() if not math.isfinite(value)]
+        odd += [reason for name, value in values.items() if not odd and (reason := self._above(name, value))]
+        return ", ".join(odd) or None
+
+    def ends(self, loss: float, grad_norm: float) -> bool:
+        """Whether such a step, judged a spike, ends the run."""
+        finite = math.isfinite(loss) and math.isfinite(grad_norm)
+        return self.policy == "stop" or (self.policy == "warn" and not finite)
+
+    def learned(self, loss: float, grad_norm: float) -> None:
+        """Count a step that the weights were moved by."""
+        self._last["loss"].append(loss)
+        self._last["grad_norm"].append(grad_norm)
+
+    def _above(self, name: str, value: float) -> str | None:
+        last = self._last[name]
+        if len(last) < max(2, self._window // 2):
+            return None
+        mean = sum(last) / len(last)
+        deviation = math.sqrt(sum((known - mean) ** 2 for known in last) / (len(last) - 1))
+        if value <= mean + self._deviations * deviation:
+            return None
+        far = f"{(value - mean) / deviation:.1f} standard deviations" if deviation else "any deviation"
+        return f"{name} {value:g} is {far} above the mean of the last {len(last)} steps, {mean:g}"
