@@ -11,8 +11,21 @@ import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from curriculum.cli_bridges import exports, imports
+from curriculum.cli_options import (
+    CpusOption,
+    DataOption,
+    GroupOption,
+    InProcessOption,
+    JsonOption,
+    ManifestArgument,
+    OutArgument,
+    SiteOption,
+    ThreadsOption,
+    stderr,
+    stdout,
+)
 from curriculum.document import ManifestError
 
 if TYPE_CHECKING:
@@ -26,35 +39,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-exports = typer.Typer(help="Hand packed rows to other trainers.", no_args_is_help=True)
-imports = typer.Typer(help="Take data that other tools have tokenised.", no_args_is_help=True)
 app.add_typer(exports, name="export")
 app.add_typer(imports, name="import")
-stdout = Console(width=None if sys.stdout.isatty() else 140)
-stderr = Console(stderr=True)
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
-
-ManifestArgument = Annotated[str, typer.Argument(help="A manifest file, or the name of a shipped one (quickstart).")]
-OutArgument = Annotated[str, typer.Argument(help="Folder of the build: local or s3://bucket/prefix.")]
-DataOption = Annotated[str, typer.Option(help="Folder that relative paths of the manifest's sources start from.")]
-CpusOption = Annotated[
-    int | None, typer.Option(min=1, help="Cores for local Ray; all by default. The result is the same for any number.")
-]
-ThreadsOption = Annotated[
-    int | None, typer.Option(min=1, help="Threads of the trainer, 1 by default; another number rounds differently.")
-]
-InProcessOption = Annotated[
-    bool, typer.Option("--in-process", help="Run without Ray, one task after the other (for debugging).")
-]
-GroupOption = Annotated[int | None, typer.Option(min=1, help="Size of this parallel group; 1 by default.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-SiteOption = Annotated[
-    str | None,
-    typer.Option(
-        help="A TOML file about the machines: the layout, the cache for shards on S3, which checkpoints stay. Default: $TOKENLOOM_SITE."
-    ),
-]
 
 
 @app.command()
@@ -196,6 +184,12 @@ def train(
     stop_after: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many more steps; a later call continues.")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Begin from these weights: a checkpoint's folder or a Hugging Face directory. Later calls need it no more."
+        ),
+    ] = None,
     site: SiteOption = None,
     processes: Annotated[
         int | None,
@@ -216,7 +210,13 @@ def train(
     """
     from curriculum.launch import plan_launch
 
-    options: dict[str, Any] = {"shards": shards, "site": site, "threads": threads, "stop_after": stop_after}
+    options: dict[str, Any] = {
+        "shards": shards,
+        "site": site,
+        "threads": threads,
+        "stop_after": stop_after,
+        "weights": weights,
+    }
     launch = plan_launch(out, processes=processes, **options)
     if print_only or launch.nodes > 1:
         print(launch.printed().rstrip())
@@ -333,66 +333,6 @@ def run(
         return
     _show_trained(steps)
     stdout.print(f"report: {page}", soft_wrap=True, highlight=False)
-
-
-@exports.command("megatron")
-def export_to_megatron(
-    out: OutArgument,
-    dest: Annotated[
-        str, typer.Argument(help="Folder for the .bin/.idx pairs and blend.json: local or s3://bucket/prefix.")
-    ],
-    stage: Annotated[str | None, typer.Option(help="Only this stage's sources; all by default.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Write packed rows as Megatron's .bin/.idx, one document of exactly seq_len tokens per row: stock GPTDataset keeps them aligned.
-
-    Example: tokenloom export megatron out megatron --stage general
-    """
-    from curriculum.export import export_megatron
-
-    with stderr.status("exporting") as status:
-        blend = export_megatron(
-            out, dest, stage=stage, on_shard=lambda path, done, total: status.update(f"{done}/{total} {path}")
-        )
-    if as_json:
-        print(json.dumps(blend))
-        return
-    for each in blend["stages"]:
-        stdout.print(f"[bold]{each['name']}[/]")
-        stdout.print(
-            f"--data-path {each['data_path']} {each['arguments']}", soft_wrap=True, highlight=False, markup=False
-        )
-    for note in blend["notes"]:
-        stderr.print(f"note: {note}", highlight=False, markup=False)
-
-
-@imports.command("megatron")
-def import_from_megatron(
-    prefixes: Annotated[
-        list[str],
-        typer.Argument(
-            help="Prefixes of .bin/.idx pairs, with or without suffix; relative ones start at --data later."
-        ),
-    ],
-    to: Annotated[str, typer.Option(help="The corpus file to write; the manifest names it under `corpora`.")],
-    kind: Annotated[str, typer.Option(help="What the documents are: web, code, book, ...")] = "web",
-) -> None:
-    """Make a corpus of data that Megatron's tools have tokenised: checks the whole index of every pair and writes a corpus file.
-
-    Example: tokenloom import megatron tokens/web_*_document.idx --to manifests/corpora/web.yaml
-    """
-    from curriculum.imported import write_corpus
-    from datapipe.schema import KINDS
-
-    if kind not in KINDS:
-        raise typer.BadParameter(f"--kind {kind!r}: write one of {', '.join(KINDS)}")
-    documents, tokens = write_corpus(prefixes, to, kind=kind)
-    stdout.print(f"{to}: {documents:,} documents, {tokens:,} tokens", soft_wrap=True, highlight=False)
-    stderr.print(
-        "Name it under `corpora` in a manifest, with `tokenizer: {path: ...}` of the tokenizer that made the tokens.",
-        soft_wrap=True,
-        highlight=False,
-    )
 
 
 def _build(manifest: str, out: str, data: str, cpus: int | None, in_process: bool) -> "Built":

@@ -97,6 +97,7 @@ def plan_launch(
     site: str | None = None,
     threads: int | None = None,
     stop_after: int | None = None,
+    weights: str | None = None,
     processes: int | None = None,
 ) -> Launch:
     """How to start the trainer on the plan in `root`; `processes` per node goes before the site file.
@@ -119,6 +120,7 @@ def plan_launch(
     arguments += ["--site", where(site)] if site else []
     arguments += ["--threads", str(threads)] if threads else []
     arguments += ["--stop-after", str(stop_after)] if stop_after else []
+    arguments += ["--weights", where(weights)] if weights else []
     return Launch(tuple(arguments), about.nodes, per_node)
 
 

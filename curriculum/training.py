@@ -40,6 +40,7 @@ def run_trainer(
     site: str | None = None,
     threads: int | None = None,
     stop_after: int | None = None,
+    weights: str | None = None,
     processes: int | None = None,
 ) -> list[dict[str, Any]]:
     """Train the plan in the local folder `root` to its end, or for `stop_after` more steps; returns all lines of metrics.jsonl.
@@ -47,7 +48,15 @@ def run_trainer(
     `site` is the path of a site file (`datapipe.site`); `processes` goes before what it says. More than one are started by
     torchrun, on this machine. Raises TrainingError, SiteError, LaunchError; KeyboardInterrupt when the trainer has ended after Ctrl-C.
     """
-    launch = plan_launch(root, shards=shards, site=site, threads=threads, stop_after=stop_after, processes=processes)
+    launch = plan_launch(
+        root,
+        shards=shards,
+        site=site,
+        threads=threads,
+        stop_after=stop_after,
+        weights=weights,
+        processes=processes,
+    )
     if launch.nodes > 1:
         raise TrainingError(
             f"the site file asks for {launch.nodes} nodes, and this command starts nothing on other machines: "

@@ -1,0 +1,214 @@
+"""What belongs to a run beside its steps: validation, spikes and their documents, SIGTERM, curves, other weights, half precision."""
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curriculum.plan import Plan
+from tests.trainer.test_run import COMMAND, lines
+from trainer.run import LayoutError, main, train
+
+MakePlan = Callable[..., Plan]
+
+
+def held_out(plan: Plan, rows: int) -> Plan:
+    """The plan with the first rows of every source held out."""
+    stages = [
+        dataclasses.replace(
+            stage, sources=tuple(dataclasses.replace(source, held_out=rows) for source in stage.sources)
+        )
+        for stage in plan.stages
+    ]
+    return dataclasses.replace(plan, stages=tuple(stages), training={**plan.training, "validation_steps": 2})
+
+
+def test_held_out_rows_are_measured_by_source_and_not_learned(tmp_path: Path, make_plan: MakePlan) -> None:
+    (tmp_path / "with").mkdir()
+    plan = held_out(make_plan(), 2)
+    (tmp_path / "plan.json").write_text(plan.to_json())
+    train(str(tmp_path))
+    seen = lines(tmp_path)
+    measured = [line["step"] for line in seen if line["validation"]]
+    assert measured == [1, 2, 3, 5]  # every second step, and at the ends of both stages
+    for line in seen:
+        if line["validation"]:
+            assert set(line["validation"]["loss_by_source"]) == {"web/all", "code/all"}
+            assert line["validation"]["loss"] == pytest.approx(4.56, abs=0.3)
+    again = tmp_path / "again"
+    again.mkdir()
+    (again / "shards").symlink_to(tmp_path / "shards")
+    without = dataclasses.replace(plan, training={**plan.training, "validation_steps": 0})
+    (again / "plan.json").write_text(without.to_json())
+    train(str(again))
+    for line, other in zip(seen, lines(again), strict=True):  # measuring moves nothing
+        assert {**line, "validation": None} == other
+
+
+@pytest.mark.parametrize("policy", ["warn", "skip", "stop"])
+def test_a_spike_names_its_documents_and_is_treated_by_policy(
+    tmp_path: Path, make_plan: MakePlan, policy: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    from trainer.loop import Diverged
+
+    # A window of two, and deviations below zero: from the third step of a stage on everything is a spike.
+    make_plan(training={"spikes": {"policy": policy, "window": 4, "deviations": -100.0}})
+    if policy == "stop":
+        with pytest.raises(
+            Diverged, match=r"step 2 \(stage 'short', its step 2\): loss .* above the mean of the last 2"
+        ):
+            train(str(tmp_path))
+    else:
+        train(str(tmp_path))
+        spikes = [line["step"] for line in lines(tmp_path) if line["spike"]]
+        assert spikes == [2, 5]
+        assert [line["step"] for line in lines(tmp_path) if line["skipped"]] == (spikes if policy == "skip" else [])
+        assert "step 2: loss" in caplog.text
+    found = json.loads((tmp_path / "spikes" / "step-00000002.json").read_text())
+    assert found["stage"] == "short"
+    assert len(found["rows"]) == 4
+    assert found["rows"][0]["pieces"][0]["doc"]
+
+
+def test_a_skipped_step_leaves_weights_and_biases_as_they_were(tmp_path: Path, make_plan: MakePlan) -> None:
+    import torch
+
+    from trainer.weights import CheckpointWeights
+
+    plan = make_plan(training={"checkpoint_steps": 1, "spikes": {"policy": "skip", "window": 4, "deviations": -100.0}})
+    assert plan.stages[0].bias_rate > 0
+    train(str(tmp_path), stop_after=3)
+    before, after = (CheckpointWeights(tmp_path / "checkpoints" / f"step-0000000{n}" / "weights") for n in (2, 3))
+    assert before.names()
+    for name in before.names():
+        assert torch.equal(before.read(name), after.read(name)), name
+
+
+def test_what_is_not_finite_ends_a_run_that_only_warns(tmp_path: Path, make_plan: MakePlan) -> None:
+    from trainer.loop import Diverged
+
+    plan = make_plan()
+    make_plan(training={"clip_norm": 0.0, "lr": {**plan.training["lr"], "peak": 1e30}})
+    with pytest.raises(Diverged, match="is not finite") as caught:
+        train(str(tmp_path))
+    assert "its " in caught.value.__notes__[0]
+    assert "documents are in" in caught.value.__notes__[0]
+
+
+def test_sigterm_saves_and_ends_and_the_same_command_goes_on(tmp_path: Path, make_plan: MakePlan) -> None:
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    make_plan(root=undisturbed)
+    train(str(undisturbed))
+    make_plan()
+    command = [sys.executable, *COMMAND, "--root", str(tmp_path), "--steps-to-stdout"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        left = process.stdout.readlines()
+        message = process.stderr.read()
+    assert process.returncode == 143
+    assert "stopped by SIGTERM" in message
+    assert "Traceback" not in message
+    done = 1 + len(left)
+    assert done < 6
+    assert (tmp_path / "checkpoints" / "latest").read_text().strip() == f"step-{done:08d}"
+    train(str(tmp_path))
+    assert lines(tmp_path) == lines(undisturbed)
+
+
+def test_every_number_is_a_curve_of_tensorboard(tmp_path: Path, make_plan: MakePlan) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    make_plan()
+    train(str(tmp_path), stop_after=4)
+    time.sleep(1.1)  # names of event files, by which TensorBoard orders them, count seconds
+    train(str(tmp_path))
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    seen = lines(tmp_path)
+    for name, values in {
+        "loss": [line["loss"] for line in seen],
+        "loss_by_source/web/all": [line["loss_by_source"]["web/all"] for line in seen],
+        "max_violation_by_source/web/all": [line["max_violation_by_source"]["web/all"] for line in seen],
+    }.items():
+        curve = events.Scalars(name)
+        assert [event.step for event in curve] == [line["step"] for line in seen]
+        assert [event.value for event in curve] == pytest.approx(values)
+    assert {"speed/tokens_per_second", "seconds/wait", "loss_by_stage/short", "grad_norm"} <= set(
+        events.Tags()["scalars"]
+    )
+
+
+def test_a_run_may_begin_from_the_weights_of_another(tmp_path: Path, make_plan: MakePlan) -> None:
+    from trainer.convert import export_checkpoint
+    from trainer.initial import open_weights
+
+    plan = make_plan()
+    train(str(tmp_path), stop_after=3)
+    import torch
+
+    export_checkpoint(tmp_path, tmp_path / "hf", step=None, dtype=torch.float32)
+    checkpoint = tmp_path / "checkpoints" / "step-00000003"
+    fresh = train(str(_beside(tmp_path, "fresh")), stop_after=1)["last"]
+    begun = []
+    for name, weights in (("from-checkpoint", checkpoint), ("from-hf", tmp_path / "hf")):
+        begun.append(train(str(_beside(tmp_path, name)), stop_after=1, weights=str(weights))["last"])
+    assert begun[0]["loss"] == begun[1]["loss"] < fresh["loss"]
+    from trainer.weights import WeightsError
+
+    with pytest.raises(WeightsError, match="expert_ffn 16, not 24"):
+        open_weights(tmp_path / "hf", {**plan.model, "expert_ffn": 24})
+
+
+def _beside(root: Path, name: str) -> Path:
+    folder = root / name
+    folder.mkdir()
+    (folder / "shards").symlink_to(root / "shards")
+    (folder / "plan.json").write_text((root / "plan.json").read_text())
+    return folder
+
+
+def test_half_precision_learns_what_full_precision_learns(tmp_path: Path, make_plan: MakePlan) -> None:
+    make_plan()
+    (tmp_path / "site.toml").write_text('[training]\nprecision = "bf16"\n')
+    half = _beside(tmp_path, "half")
+    train(str(tmp_path))
+    train(str(half), site=str(tmp_path / "site.toml"))
+    for line, other in zip(lines(tmp_path), lines(half), strict=True):
+        assert other["loss"] != line["loss"]
+        assert other["loss"] == pytest.approx(line["loss"], rel=0.01)
+
+
+def test_a_layout_that_does_not_fit_is_refused_with_the_remedy(
+    tmp_path: Path, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_plan()
+    (tmp_path / "site.toml").write_text("[parallel]\ntensor = 3\n")
+    with pytest.raises(LayoutError, match="tensor"):
+        train(str(tmp_path), site=str(tmp_path / "site.toml"))
+    monkeypatch.setattr(sys, "argv", ["run", "--root", str(tmp_path), "--site", str(tmp_path / "site.toml")])
+    assert main() == 1
+    assert "[parallel]" in caplog.messages[-1]
+
+
+@pytest.mark.parametrize("step", [3])
+def test_a_stage_switch_is_told_with_its_reason(tmp_path: Path, make_plan: MakePlan, step: int) -> None:
+    from trainer.schedule import changes
+
+    plan: Any = make_plan()
+    assert changes(plan, 0) == changes(plan, 1) == []
+    told = changes(plan, step)
+    assert told[0] == "stage 'long' begins: 'short' has had its 384 tokens"
+    assert "seq_len: 32 -> 64" in told
+    assert "rope_base: 10000.0 -> 1000000.0" in told
+    assert "mtp_weight: 0.3 -> 0.1" in told
