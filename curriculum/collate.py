@@ -55,6 +55,13 @@ class FlatBatch(Batch):
     cu_seqlens_padded: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int32))  # int32 (pieces + 1,)
 
 
+def empty(seq_len: int, mtp_depths: int) -> Batch:
+    """A batch of no rows."""
+    memory = np.empty((2 + mtp_depths, 0, seq_len), np.int32)
+    nothing = np.zeros(0, np.int32)
+    return Batch(memory[0].view(np.uint32), memory[1], memory[2:], cu_seqlens=np.zeros(1, np.int32), source_ids=nothing)
+
+
 def collate(memory: np.ndarray, layout: Layout) -> Batch:
     """The batch of some rows, in place. memory: int32 (2 + MTP depths, rows, seq_len), of which [0] holds the tokens; the layout has
     the sources as the stage counts them."""

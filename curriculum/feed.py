@@ -6,6 +6,9 @@ A global batch is the same set of rows for any number of ranks; a rank takes its
 any step, resume costs one batch, and which documents were in a step is computed, never logged. What the feed keeps (decoded record
 batches, located blocks of rows, collated windows of steps) only saves work.
 
+Rows that the plan holds out are in no step; `validation` gives them. Held out are rows, not documents: where a corpus is packed
+in two ways, or `concat` cuts a document, other stages or the next row may learn what a held-out row shows.
+
 It follows a build that is still running: a shard that is not sealed yet, or a stage that is not laid out yet, is waited for, and the
 waiting is metered ("build"). The order is that of the finished build. Shards on S3 are read through a block cache on the local disk, and
 blocks that the next rows need are fetched ahead.
@@ -28,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from curriculum import plan_changes
-from curriculum.collate import IGNORED, Batch, FlatBatch, collate, context_part, flatten, split
+from curriculum.collate import IGNORED, Batch, FlatBatch, collate, context_part, empty, flatten, split
 from curriculum.follow import Follower
 from curriculum.order import BLOCK_ROWS, Located, Order
 from curriculum.plan import Plan, PlanError, Stage, archived
@@ -174,6 +177,32 @@ class Feed:
             with self._follower.interrupted():
                 worker.shutdown(cancel_futures=True)
 
+    def validation(self, stage: int, *, rank: int = 0, world: int = 1, mtp_depths: int = 0) -> Batch:
+        """Rows [rank * B // world, (rank + 1) * B // world) of the B = `Stage.validation_rows` rows that the sources of a stage hold out.
+
+        They come source by source, in the order of the shards, and mask what the stage masks. A rank without a share, and a stage
+        that holds nothing out, get a batch of no rows. The first shard of every source must be sealed, as for the stage's first step.
+        All rows of the rank are in memory at once: (8 + 4 * mtp_depths) bytes per token.
+
+        Raises ValueError for a rank that is not there, and what `datapipe.shards` raises for a shard it cannot read.
+        """
+        if not 0 <= rank < world:
+            raise ValueError(f"there is no rank {rank} of {world}: ranks count from 0")
+        with self._lock:
+            plan = self._follower.closed_stage(stage)
+            rows = plan.validation_rows
+            share = np.arange(rank * rows // world, (rank + 1) * rows // world)
+            if not share.size:
+                return empty(plan.seq_len, mtp_depths)
+            counts = np.array([source.held_out for source in plan.sources], np.int64)
+            source = np.repeat(np.arange(counts.size, dtype=np.int32), counts)[share]
+            shard_row = share - (np.cumsum(counts) - counts)[source]
+            before, started = self._waited(), time.perf_counter()
+            zeros = np.zeros(share.size, np.int64)
+            batch = self._gather(stage, Located(source, zeros, zeros, shard_row), mtp_depths)
+            self._charge(batch, before, started)
+            return batch
+
     def lineage(self, stage: int, step: int) -> list[dict[str, Any]]:
         """What the global batch of a step is made of: for each row where it comes from, and the documents in it."""
         with self._lock:
@@ -239,42 +268,43 @@ class Feed:
         num_steps, alike = max(1, WINDOW_TOKENS // (num_rows * plan.seq_len)), plan.steps_alike(step)
         first = step - (step - alike.start) % num_steps
         steps = range(first, min(first + num_steps, alike.stop))
-        meter, started = self._meter, time.perf_counter()
-        fetched, decoded, built = meter.fetch, meter.decode, self._follower.seconds
-        window = self._gather(stage, _rows(plan, steps, rank, world), mtp_depths)
+        before, started = self._waited(), time.perf_counter()
+        window = self._gather(stage, self._locate(stage, _rows(plan, steps, rank, world)), mtp_depths)
         self._fetch_ahead(stage, steps.stop, rank, world)
         ready: dict[Any, Batch] = {
             (stage, k, rank, world, mtp_depths): part for k, part in zip(steps, split(window, len(steps)), strict=True)
         }
-        waited = {
-            "build": self._follower.seconds - built,
-            "fetch": meter.fetch - fetched,
-            "decode": meter.decode - decoded,
-        }
-        collating = time.perf_counter() - started - sum(waited.values())
-        ready[stage, step, rank, world, mtp_depths].seconds.update(waited, collate=collating)
+        self._charge(ready[stage, step, rank, world, mtp_depths], before, started)
         return ready
 
-    def _gather(self, stage: int, rows: np.ndarray, mtp_depths: int) -> Batch:
-        located = self._locate(stage, rows)
+    def _waited(self) -> dict[str, float]:
+        """Seconds spent so far in all, by what took them."""
+        return {"build": self._follower.seconds, "fetch": self._meter.fetch, "decode": self._meter.decode}
+
+    def _charge(self, batch: Batch, before: dict[str, float], started: float) -> None:
+        """Note in a batch what took the time since `started`; `before` is what `_waited` said then."""
+        waited = {what: seconds - before[what] for what, seconds in self._waited().items()}
+        batch.seconds.update(waited, collate=time.perf_counter() - started - sum(waited.values()))
+
+    def _gather(self, stage: int, located: Located, mtp_depths: int) -> Batch:
         key = (located.source.astype(np.int64) << 32) | located.shard
         distinct, reader = np.unique(key, return_inverse=True)
         readers = [self._reader(stage, *divmod(number, 1 << 32)) for number in distinct.tolist()]
         # One large allocation is used again by the next batch; several smaller ones go back to the system: 3 ns per token measured.
-        memory = np.empty((2 + mtp_depths, rows.size, readers[0].seq_len), np.int32)
+        memory = np.empty((2 + mtp_depths, key.size, readers[0].seq_len), np.int32)
         read_tokens(readers, reader, located.shard_row, memory[0].view(np.uint32))
         plan = self.plan.stages[stage]
         numbers = {source.name: index for index, source in enumerate(plan.sources)}
         source_ids = [np.array([numbers.get(name, UNLISTED) for name in each.sources], np.int32) for each in readers]
         layout = read_layout(readers, reader, located.shard_row, source_ids)
         if layout.source.min(initial=0) == UNLISTED:
-            row = np.repeat(np.arange(rows.size), layout.pieces.counts)[layout.source.argmin()]
+            row = np.repeat(np.arange(key.size), layout.pieces.counts)[layout.source.argmin()]
             unlisted = ", ".join(sorted({*readers[reader[row]].sources} - {*numbers}))
             raise ShardError(
                 f"{readers[reader[row]].prefix}: row {located.shard_row[row]} holds tokens of {unlisted}, which stage {plan.name!r} "
                 "does not list: shards and plan.json are of different builds; run `tokenloom build`"
             )
-        return collate(memory, layout)
+        return collate(memory, layout.without_spans() if plan.learn == "all" else layout)
 
     def _locate(self, stage: int, rows: np.ndarray) -> Located:
         rows, limit = np.asarray(rows, np.int64), self.plan.stages[stage].rows

@@ -54,11 +54,8 @@ class Weight(NamedTuple):
     numel: int
     is_expert: bool
     takes_muon: bool
-    at_once: tuple[int, int, int] = (
-        0,
-        0,
-        0,
-    )  # the largest stack that Muon makes orthogonal at once: matrices, and their sides
+    # The largest stack that Muon makes orthogonal at once: matrices, rows, columns.
+    at_once: tuple[int, int, int] = (0, 0, 0)
     is_split: bool = False  # tensor-parallel ranks hold parts
 
 

@@ -2,6 +2,9 @@
 
 A row is not full: `best_fit` pads, and short documents of other corpora may fill its gaps. So a row of one corpus is worth another number
 of tokens than a row of the next, and shares of tokens become shares of rows only through what is counted here. All exact fractions.
+
+Rows that are held out for validation are decided here, from what the shards hold and not from the stage: stages that share shards hold the
+same rows out. What a row holds is counted over all rows, held out or not; they are a random sample.
 """
 
 import dataclasses
@@ -12,6 +15,8 @@ from typing import Any
 from curriculum.document import ManifestError
 from curriculum.manifest import Manifest
 from curriculum.stages import Packing, StageSpec
+
+MOST_HELD_OUT = Fraction(1, 20)  # of the rows of a bucket
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +30,12 @@ class Bucket:
     tokens: dict[str, Fraction]  # of every source that lies in these rows, its own included
     folder: str = ""
     num_shards: int = 0
+    held_out: int = 0  # of the rows, for validation
+
+    @property
+    def trainable(self) -> Fraction:
+        """The rows of one epoch."""
+        return self.rows - self.held_out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,12 +50,12 @@ class Holding:
     @cached_property
     def one_pass(self) -> Fraction:
         """Rows of one epoch: every bucket as often as it asks for."""
-        return sum((bucket.epochs * bucket.rows for bucket in self.buckets), Fraction(0))
+        return sum((bucket.epochs * bucket.trainable for bucket in self.buckets), Fraction(0))
 
     @cached_property
     def bucket_shares(self) -> tuple[Fraction, ...]:
         """Of the rows that are drawn from the corpus."""
-        return tuple(bucket.epochs * bucket.rows / (self.one_pass or 1) for bucket in self.buckets)
+        return tuple(bucket.epochs * bucket.trainable / (self.one_pass or 1) for bucket in self.buckets)
 
     @cached_property
     def content(self) -> dict[str, Fraction]:
@@ -69,6 +80,12 @@ def held(manifest: Manifest, spec: StageSpec, lock: dict[str, Any] | None) -> di
     return {name: _measured(manifest, spec, name, lock) for name in spec.corpora}
 
 
+def held_out_rows(manifest: Manifest, rows: int, num_shards: int, seq_len: int) -> int:
+    """Rows of a bucket in one packing that are kept for validation: the first ones of its first shard, which keeps one at least."""
+    wanted = -(-manifest.validation.tokens // seq_len)
+    return max(0, min(wanted, int(MOST_HELD_OUT * rows), rows // max(1, num_shards) - 1))
+
+
 def _measured(manifest: Manifest, spec: StageSpec, corpus: str, lock: dict[str, Any]) -> Holding:
     packing = spec.packing(corpus)
     entries = {
@@ -85,6 +102,7 @@ def _measured(manifest: Manifest, spec: StageSpec, corpus: str, lock: dict[str, 
             tokens={source: Fraction(tokens) for source, tokens in entry["tokens_by_source"].items()},
             folder=entry["folder"],
             num_shards=entry["num_shards"],
+            held_out=held_out_rows(manifest, entry["rows"], entry["num_shards"], spec.seq_len),
         )
         for name, epochs in manifest.corpora[corpus].bucket_epochs.items()
         if (entry := entries.get(name)) and (entry["rows"] or corpus in spec.fill)
@@ -92,14 +110,14 @@ def _measured(manifest: Manifest, spec: StageSpec, corpus: str, lock: dict[str, 
     if not buckets or not (corpus in spec.fill or any(bucket.rows for bucket in buckets)):
         raise ManifestError(
             [
-                f"lock.json: holds no shards of `{corpus}` as stage {spec.name} wants them ({_shown(packing)}). "
+                f"lock.json: holds no shards of `{corpus}` as stage {spec.name} wants them ({in_words(packing)}). "
                 "Run `tokenloom build` again."
             ]
         )
     return Holding(corpus, packing, tuple(buckets))
 
 
-def _shown(packing: Packing) -> str:
+def in_words(packing: Packing) -> str:
     parts = [f"{packing.method} {packing.seq_len}"]
     parts += ["related documents together"] if packing.related else []
     parts += (
@@ -115,5 +133,7 @@ def _declared(manifest: Manifest, spec: StageSpec, corpus: str) -> Holding:
     for name, epochs in declared.bucket_epochs.items():
         tokens = (declared.declared_tokens or 1) * Fraction(str(declared.bucket_shares[name]))
         source = f"{corpus}/{name}"
-        buckets.append(Bucket(source, name, Fraction(str(epochs)), tokens / spec.seq_len, {source: tokens}))
+        rows = tokens / spec.seq_len
+        held_out = held_out_rows(manifest, round(rows), 1, spec.seq_len)
+        buckets.append(Bucket(source, name, Fraction(str(epochs)), rows, {source: tokens}, held_out=held_out))
     return Holding(corpus, spec.packing(corpus), tuple(buckets), known=declared.declared_tokens is not None)

@@ -45,8 +45,8 @@ def inspect_step(root: str, step: int) -> dict[str, Any]:
 def inspect_document(root: str, identity: str) -> dict[str, Any] | None:
     """A document by its id: what its corpus knows of it, the start of its text, and where and when it is learned.
 
-    "pieces": one entry per piece and stage, with the global steps that learn it; "steps_done" is how far the training has come. None when
-    no shard holds the document.
+    "pieces": one entry per piece and stage, with the global steps that learn it, none where its row is "held_out" for validation;
+    "steps_done" is how far the training has come. None when no shard holds the document.
     """
     plan = load_plan(root)
     feed, order = Feed(plan, root), doc_index.document_order(identity, plan.seed)
@@ -65,6 +65,7 @@ def inspect_document(root: str, identity: str) -> dict[str, Any] | None:
                     "start": found.start,
                     "length": found.length,
                     "offset": found.offset,
+                    "held_out": source.is_held_out(found.shard, found.row),
                     "steps": feed.steps_with(stage_index, source_index, found.shard, found.row),
                 }
                 pieces.append(piece)

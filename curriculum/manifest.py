@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from curriculum.corpus import Corpus, load_corpora
 from curriculum.document import Document, ManifestError, shown
@@ -19,6 +19,16 @@ from curriculum.stage_fields import load_stages
 from curriculum.stages import StageSpec
 
 MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
+
+
+VALIDATION_STEPS = 500  # unless the manifest says how often
+
+
+class Validation(NamedTuple):
+    """What is kept out of training, to measure the loss on."""
+
+    tokens: int = 0  # of every source in every packing
+    every_steps: int = 0  # how often to measure between the ends of stages; 0 = nothing is measured
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +41,7 @@ class Manifest:
     corpora: dict[str, Corpus]
     stages: tuple[StageSpec, ...]
     training: dict[str, Any]
+    validation: Validation
     shard_tokens: int
     documents: dict[str, Document] = dataclasses.field(compare=False, repr=False)
 
@@ -86,7 +97,18 @@ def load_manifest(name: str) -> Manifest:
     fields = Fields(document)
     fields.keys(
         (),
-        ("name", "version", "seed", "model", "tokenizer", "corpora", "stages", "training", "shard_tokens"),
+        (
+            "name",
+            "version",
+            "seed",
+            "model",
+            "tokenizer",
+            "corpora",
+            "stages",
+            "training",
+            "validation",
+            "shard_tokens",
+        ),
         required=("name", "version", "model", "corpora", "stages"),
     )
     document.check()
@@ -102,6 +124,7 @@ def load_manifest(name: str) -> Manifest:
         corpora=corpora,
         stages=stages,
         training=_load_training(fields),
+        validation=_load_validation(fields),
         shard_tokens=fields.count(("shard_tokens",), 64 * 2**20, least=1),
         documents={"": document, **files},
     )
@@ -154,6 +177,7 @@ def _load_tokenizer(fields: Fields) -> dict[str, Any]:
 
 TRAINING_DEFAULTS: dict[str, Any] = {
     "optimizer": "muon",
+    "head": "muon",
     "lr": {"peak": 2.5e-4, "end": 2.5e-5, "warmup_tokens": 0},
     "weight_decay": 0.1,
     "clip_norm": 1.0,
@@ -161,23 +185,43 @@ TRAINING_DEFAULTS: dict[str, Any] = {
     "adam": {"beta1": 0.9, "beta2": 0.95, "eps": 1e-8},
     "sequence_balance_weight": 1e-4,
     "checkpoint_steps": 1000,
+    "spikes": {"policy": "warn", "window": 128, "deviations": 6.0},
 }
-"""GLM-4.5 report, section 2.4; the betas of AdamW, the warm-up and the clip norm are not disclosed there (Moonlight's are used)."""
+"""GLM-4.5 report, section 2.4; the betas of AdamW, the warm-up and the clip norm are not disclosed there (Moonlight's are used). What is
+a spike is OLMo-core's."""
+
+TRAINING_CHOICES = {
+    ("optimizer",): ("muon", "adamw"),  # of every matrix but the word embeddings
+    ("head",): ("muon", "adamw"),  # of the output head, which is a matrix in the report and not one in most code
+    ("spikes", "policy"): ("warn", "skip", "stop"),
+}
 
 
 def _load_training(fields: Fields) -> dict[str, Any]:
     fields.keys(("training",), tuple(TRAINING_DEFAULTS))
-    training: dict[str, Any] = {"optimizer": fields.choice(("training", "optimizer"), ("muon", "adamw"), "muon")}
+    training: dict[str, Any] = {}
     for key, default in TRAINING_DEFAULTS.items():
-        where = ("training", key)
         if isinstance(default, dict):
-            fields.keys(where, tuple(default))
-            training[key] = {
-                inner: fields.count((*where, inner), value)
-                if isinstance(value, int)
-                else fields.number((*where, inner), value)
-                for inner, value in default.items()
-            }
-        elif key != "optimizer":
-            training[key] = fields.count(where, default) if isinstance(default, int) else fields.number(where, default)
+            fields.keys(("training", key), tuple(default))
+            training[key] = {inner: _load_setting(fields, (key, inner), value) for inner, value in default.items()}
+        else:
+            training[key] = _load_setting(fields, (key,), default)
     return training
+
+
+def _load_setting(fields: Fields, key: tuple[str, ...], default: Any) -> Any:
+    where = ("training", *key)
+    if key in TRAINING_CHOICES:
+        return fields.choice(where, TRAINING_CHOICES[key], default)
+    return fields.count(where, default) if isinstance(default, int) else fields.number(where, default)
+
+
+def _load_validation(fields: Fields) -> Validation:
+    """Nothing is held out unless the manifest asks for it."""
+    where = ("validation",)
+    if fields.get(where) is None:
+        return Validation()
+    fields.keys(where, Validation._fields, required=("tokens",))
+    tokens = fields.count((*where, "tokens"), 0)
+    every_steps = fields.count((*where, "every_steps"), VALIDATION_STEPS)
+    return Validation(tokens, every_steps if tokens else 0)

@@ -4,7 +4,8 @@ The mixture says which source row i comes from and how many rows of that source 
 position in the order of that epoch. The order goes through the shards of the source one after the other, later epochs from another one
 on, and shuffles the rows inside each shard by groups of what a record batch holds (`permute.shuffle`). A shard is a random sample of its
 source's documents, so rows are as well mixed as by a shuffle of everything; but a source needs one shard at a time: a feed reads ahead
-in whole runs of a file, a small cache is enough, and a stage can begin as soon as the first shard of every source is sealed.
+in whole runs of a file, a small cache is enough, and a stage can begin as soon as the first shard of every source is sealed. The rows held
+out for validation, the first ones of the first shard, are walked past: everything here is an order of the other ones.
 
 Costs: 0.2 us per row, 0.02 ms per source and block. Nothing grows with the size of a source: not memory, not the start. Every row of a
 source comes exactly once per epoch, and stages that share shards go on where the one before ended.
@@ -43,6 +44,8 @@ class Order:
         self.stage, self.offset = stage, mixture.offset(stage.seed)
         self.first_rank = np.array([source.first_rank for source in stage.sources], np.int64)
         self.rows = np.array([source.rows for source in stage.sources], np.int64)
+        self.held_out = np.array([source.held_out for source in stage.sources], np.int64)
+        self.trainable = self.rows - self.held_out
         self.num_shards = np.array([source.num_shards for source in stage.sources], np.int64)
         largest = [-(-source.rows // source.num_shards) if source.num_shards else 0 for source in stage.sources]
         self.group = np.clip(largest, 1, max(1, BATCH_TOKENS // stage.seq_len))  # rows, per source
@@ -52,18 +55,18 @@ class Order:
         """Rows [block * BLOCK_ROWS, (block + 1) * BLOCK_ROWS) of the stage, as if it had no end."""
         parts = [self._drawn(*part) for part in self._segments(block * BLOCK_ROWS, (block + 1) * BLOCK_ROWS)]
         source, rank = (np.concatenate(column) for column in zip(*parts, strict=True))
-        epoch, position = np.divmod(self.first_rank[source] + rank, self.rows[source])
+        epoch, position = np.divmod(self.first_rank[source] + rank, self.trainable[source])
         shard, shard_row = self._shuffled(source, epoch, position)
         return Located(source.astype(np.int32), epoch, shard, shard_row)
 
     def stage_rows(self, source: int, shard: int, shard_row: int) -> list[int]:
-        """The rows of the stage that are this row of a shard: one per epoch, none when the stage does not reach it."""
+        """The rows of the stage that are this row of a shard: one per epoch, none when the stage does not reach it or it is held out."""
         drawn = self.stage.sources[source]
-        if not drawn.rows_planned:
+        if not drawn.rows_planned or drawn.is_held_out(shard, shard_row):
             return []
         first, last = drawn.first_rank, drawn.first_rank + drawn.rows_planned - 1
-        epochs = np.arange(first // drawn.rows, last // drawn.rows + 1)
-        ranks = epochs * drawn.rows + self._position(source, epochs, shard, shard_row) - drawn.first_rank
+        epochs = np.arange(first // drawn.trainable_rows, last // drawn.trainable_rows + 1)
+        ranks = epochs * drawn.trainable_rows + self._position(source, epochs, shard, shard_row) - drawn.first_rank
         return [self._row_of(source, rank) for rank in ranks.tolist() if 0 <= rank < drawn.rows_planned]
 
     def _segments(self, first: int, end: int) -> Iterator[tuple[MixtureSegment, int, int]]:
@@ -100,43 +103,45 @@ class Order:
 
     def _shuffled(self, source: np.ndarray, epoch: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(shard, row in it) at each position of the order of its source in an epoch."""
-        rows, num_shards = self.rows[source], self.num_shards[source]
+        rows, num_shards, trainable = self.rows[source], self.num_shards[source], self.trainable[source]
         row = position + self._first_row(source, epoch)
-        row -= np.where(row >= rows, rows, 0)
+        row += self.held_out[source] - np.where(row >= trainable, trainable, 0)
         shard = ((row + 1) * num_shards - 1) // rows
         first = shard * rows // num_shards
         size = ((shard + 1) * rows // num_shards - first).astype(np.uint64)
+        held_out = np.where(shard == 0, self.held_out[source], 0).astype(np.uint64)
         group, key = self.group[source].astype(np.uint64), self._key(source, epoch, shard)
         num_groups = (size + group - np.uint64(1)) // group
         inside = cycle_walk(
             (row - first).astype(np.uint64),
             lambda cells, which: shuffle(cells, num_groups[which], group[which], key[which]),
-            lambda cells, which: cells < size[which],
+            lambda cells, which: (cells < size[which]) & (cells >= held_out[which]),
         )
         return shard, inside.astype(np.int64)
 
     def _position(self, source: int, epochs: np.ndarray, shard: int, shard_row: int) -> np.ndarray:
-        """The position of a row in the order of its source in each of these epochs: the inverse of `_shuffled`."""
+        """The position of a row that is drawn in the order of its source in each of these epochs: the inverse of `_shuffled`."""
         drawn = self.stage.sources[source]
         sources = np.full(epochs.size, source)
-        size = np.uint64(drawn.shard(shard).rows)
+        size, held_out = np.uint64(drawn.shard(shard).rows), np.uint64(0 if shard else drawn.held_out)
         group, key = np.uint64(self.group[source]), self._key(sources, epochs, np.full(epochs.size, shard))
         num_groups = (size + group - np.uint64(1)) // group
         inside = cycle_walk(
             np.full(epochs.size, shard_row, np.uint64),
             lambda cells, which: unshuffle(cells, num_groups, group, key[which]),
-            lambda cells, which: cells < size,
+            lambda cells, which: (cells < size) & (cells >= held_out),
         )
-        row = drawn.first_row(shard) + inside.astype(np.int64)
-        return (row - self._first_row(sources, epochs)) % drawn.rows
+        row = drawn.first_row(shard) + inside.astype(np.int64) - drawn.held_out
+        return (row - self._first_row(sources, epochs)) % drawn.trainable_rows
 
     def _first_row(self, source: np.ndarray, epoch: np.ndarray) -> np.ndarray:
-        """The row that an epoch begins with, before the shuffle: the first one of some shard, in the first epoch of the first."""
+        """The row, not counting those held out, that an epoch begins with before the shuffle: some shard's first, in epoch 0 the first."""
         num_shards = self.num_shards[source]
         shard = (mix(derive(self.keys[source], epoch.astype(np.uint64))) % num_shards.astype(np.uint64)).astype(
             np.int64
         )
-        return np.where(epoch > 0, shard, 0) * self.rows[source] // num_shards
+        first = np.where(epoch > 0, shard, 0) * self.rows[source] // num_shards
+        return np.maximum(first - self.held_out[source], 0)
 
     def _key(self, source: np.ndarray, epoch: np.ndarray, shard: np.ndarray) -> np.ndarray:
         return derive(derive(self.keys[source], epoch.astype(np.uint64)), shard.astype(np.uint64))

@@ -15,7 +15,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any
 
-FORMAT = 2
+FORMAT = 3
 PLAN = "plan.json"
 
 
@@ -36,6 +36,7 @@ class Source:
     """One bucket of one corpus in one stage: the unit of the mixture.
 
     Its rows lie in `num_shards` shards of nearly the same size: shard s holds rows [s * rows // num_shards, (s + 1) * rows // num_shards).
+    The first `held_out` rows of shard 0 are for validation and are never drawn: epochs, ranks and planned rows are of the other ones.
     """
 
     name: str  # "web/high"
@@ -48,6 +49,7 @@ class Source:
     first_rank: int  # rows that earlier stages have drawn from the same shards: this stage goes on behind them
     rows_planned: int  # rows of the stage that come from here, exactly
     tokens_planned: int  # of this source in the stage, also those in rows of other sources (fillers), without padding
+    held_out: int = 0  # rows for validation, fewer than shard 0 has; stages that share the shards share them
 
     @property
     def shards(self) -> tuple[Shard, ...]:
@@ -62,9 +64,18 @@ class Source:
         return shard * self.rows // self.num_shards
 
     @property
+    def trainable_rows(self) -> int:
+        """The rows of one epoch."""
+        return self.rows - self.held_out
+
+    @property
     def epochs(self) -> float:
         """How often a row of this source is seen in the stage, on average."""
-        return self.rows_planned / self.rows if self.rows else math.inf
+        return self.rows_planned / self.trainable_rows if self.rows else math.inf
+
+    def is_held_out(self, shard: int, shard_row: int) -> bool:
+        """Whether this row of shard `shard` is for validation."""
+        return shard == 0 and shard_row < self.held_out
 
 
 def shard_path(folder: str, index: int) -> str:
@@ -102,6 +113,7 @@ class Stage:
     bias_rate: float  # update rate of the loss-free balance bias
     mtp_weight: float
     seed: int  # of the mixture
+    learn: str = "spans"  # "spans": documents with loss spans are learned inside them only | "all": every token of every document
 
     @property
     def is_open(self) -> bool:
@@ -149,6 +161,11 @@ class Stage:
         """Positions in the stage's rows, padding included."""
         return self.rows * self.seq_len
 
+    @property
+    def validation_rows(self) -> int:
+        """Rows of all its sources that are held out."""
+        return sum(source.held_out for source in self.sources)
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -159,7 +176,7 @@ class Plan:
     lock: str  # sha256 of the lock it was made from; empty while the build is running
     tokenizer: dict[str, Any]  # path, sha256, vocab_size, eos_id
     model: dict[str, Any]  # the model shape, see curriculum.model_shape.ModelShape
-    training: dict[str, Any]  # optimiser and schedules, see curriculum.manifest.Training
+    training: dict[str, Any]  # optimiser and schedules (curriculum.manifest.TRAINING_DEFAULTS), and `validation_steps`
     stages: tuple[Stage, ...]
 
     @property

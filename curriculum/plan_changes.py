@@ -19,6 +19,7 @@ from curriculum.plan import Plan, Source, Stage
 
 # Fields of the plan whose other value is another model. Where the tokenizer lies ("path") is not identity.
 IDENTITY = ("model", "tokenizer", "seed")
+RULES = ("optimizer", "head")  # which weight is learned by which rule: another one has another state
 # Fields of a stage that are compared in their own way; every other one holds for the whole stage.
 COMPARED_IN_PARTS = ("name", "seed", "steps", "batch", "sources", "mixture")
 # Fields of a source that do not say which rows are drawn; every other one does.
@@ -44,8 +45,10 @@ def compare(old: Plan, new: Plan, done: int) -> Changes:
     changes = Changes([], [])
     for key in IDENTITY:
         changes.add(_differences(key, *(_without(getattr(plan, key), "path") for plan in (old, new))), is_past=True)
-    changes.add(_differences("training.optimizer", old.training["optimizer"], new.training["optimizer"]), is_past=True)
-    changes.add(_differences("training", *(_without(plan.training, "optimizer") for plan in (old, new))), is_past=False)
+    for key in RULES:
+        rules = (plan.training.get(key) for plan in (old, new))
+        changes.add(_differences(f"training.{key}", *rules), is_past=True)
+    changes.add(_differences("training", *(_without(plan.training, *RULES) for plan in (old, new))), is_past=False)
     for index, (before, after) in enumerate(itertools.zip_longest(old.stages, new.stages)):
         of_stage = _compare_stages(before, after, max(done, 0))
         changes.add([f"stages[{index}].{text}" for text in of_stage.past], is_past=True)
@@ -128,8 +131,8 @@ def _order_edits(old: Source, new: Source) -> Iterator[tuple[str, str]]:
                 yield field.name, f"{field.name}: {_shown(before)} -> {_shown(after)}"
 
 
-def _without(value: Any, key: str) -> Any:
-    return {k: v for k, v in value.items() if k != key} if isinstance(value, dict) else value
+def _without(value: Any, *keys: str) -> Any:
+    return {key: kept for key, kept in value.items() if key not in keys} if isinstance(value, dict) else value
 
 
 def _differences(name: str, old: Any, new: Any) -> list[str]:

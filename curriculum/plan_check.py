@@ -19,11 +19,13 @@ def plan_problems(plan: Plan, lock: dict[str, Any]) -> Iterator[str]:
     if plan.tokenizer != lock["tokenizer"]:
         yield f"plan.json: names another tokenizer than the lock. {AGAIN}"
     entries = {entry["folder"]: entry for entry in lock["shards"]}
+    held_out: dict[str, int] = {}  # by folder
     for stage in plan.stages:
         if stage.is_open:
             yield f"plan.json: stage {stage.name} is open, though its build has ended. {AGAIN}"
             continue
         problems = [text for source in stage.sources for text in _source_problems(stage, source, entries)]
+        problems += [text for source in stage.sources for text in _held_out_problems(source, held_out)]
         problems += _mixture_problems(stage)
         yield from (f"plan.json: stage {stage.name} {text}. {AGAIN}" for text in problems)
 
@@ -54,6 +56,15 @@ def _source_problems(stage: Stage, source: Source, entries: dict[str, dict[str, 
     for shard, file in zip(source.shards, files, strict=True):
         if (shard.path, shard.rows) != (file["path"], file["rows"]):
             yield f"reads {shard.path} with {shard.rows} rows, the lock has {file['path']} with {file['rows']}"
+
+
+def _held_out_problems(source: Source, known: dict[str, int]) -> Iterator[str]:
+    """Rows for validation that are not there, or that another stage learns; `known` is what the stages before hold out."""
+    limit = source.shard(0).rows if source.num_shards else 0
+    if not 0 <= source.held_out < max(1, limit):
+        yield f"holds {source.held_out} rows of {source.name} out for validation, of the {limit} in its first shard"
+    elif source.held_out != known.setdefault(source.folder, source.held_out):
+        yield f"holds {source.held_out} rows of {source.name} out for validation, a stage before it {known[source.folder]}"
 
 
 def _mixture_problems(stage: Stage) -> Iterator[str]:

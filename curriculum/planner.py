@@ -12,7 +12,7 @@ from typing import Any
 import xxhash
 
 from curriculum.caps import check_epochs, check_fillers, check_rest
-from curriculum.holdings import Bucket, Holding, held
+from curriculum.holdings import MOST_HELD_OUT, Bucket, Holding, held, in_words
 from curriculum.manifest import Manifest
 from curriculum.plan import BatchSegment, Plan, Source, Stage
 from curriculum.schedule import StageMix
@@ -46,10 +46,10 @@ def make_plan(
         lock=lock_sha256,
         tokenizer=tokenizer,
         model=dataclasses.asdict(manifest.model),
-        training=manifest.training,
+        training={**manifest.training, "validation_steps": manifest.validation.every_steps},
         stages=tuple(stages),
     )
-    return plan, warnings
+    return plan, list(dict.fromkeys(warnings))
 
 
 def _open_stage(manifest: Manifest, index: int) -> Stage:
@@ -68,6 +68,7 @@ def _open_stage(manifest: Manifest, index: int) -> Stage:
         bias_rate=spec.bias_rate,
         mtp_weight=spec.mtp_weight,
         seed=_seed(manifest, spec.name),
+        learn=spec.learn,
     )
 
 
@@ -100,7 +101,20 @@ def _close(
         planned = sum(source.rows_planned for source in sources if source.corpus == corpus)
         warning = check_epochs(document, index, mix, corpus, planned, _drawn(manifest, before, holding))
         warnings += [warning] if warning else []
+        warnings += _nothing_held_out(manifest, holding)
     return dataclasses.replace(stage, sources=tuple(sources), mixture=segments)
+
+
+def _nothing_held_out(manifest: Manifest, holding: Holding) -> list[str]:
+    """A warning per bucket that has too few rows to hold any out for validation, though the manifest asks for it."""
+    if not (manifest.validation.tokens and holding.known):
+        return []
+    return [
+        f"{bucket.source} ({in_words(holding.packing)}): none of its {round(bucket.rows)} rows are held out for validation: "
+        f"at most one in {1 / MOST_HELD_OUT} may be, and the first shard keeps one"
+        for bucket in holding.buckets
+        if bucket.rows and not bucket.held_out
+    ]
 
 
 def _drawn(manifest: Manifest, stages: list[Stage], holding: Holding, source: str | None = None) -> dict[str, int]:
@@ -134,6 +148,7 @@ def _source(
         first_rank=first_rank,
         rows_planned=rows_planned,
         tokens_planned=tokens_planned,
+        held_out=bucket.held_out if holding.known else 0,
     )
 
 

@@ -101,7 +101,10 @@ class StageMix:
     def counted(self) -> dict[str, list[int]]:
         """Rows of the stage from each bucket of the corpora that are given by epochs."""
         return {
-            name: [round(Fraction(str(epochs)) * bucket.epochs * bucket.rows) for bucket in self.holdings[name].buckets]
+            name: [
+                round(Fraction(str(epochs)) * bucket.epochs * bucket.trainable)
+                for bucket in self.holdings[name].buckets
+            ]
             for name, epochs in self.spec.epochs.items()
         }
 

@@ -12,6 +12,7 @@ from curriculum.fields import Fields, did_you_mean
 from curriculum.stages import MixPhase, StageSpec
 
 PACKS = ("concat", "best_fit")
+LEARN = ("spans", "all")
 STAGE_KEYS = (
     "name",
     "tokens",
@@ -26,6 +27,7 @@ STAGE_KEYS = (
     "rope_base",
     "bias_rate",
     "mtp_weight",
+    "learn",
 )
 
 
@@ -70,6 +72,7 @@ def _load_stage(fields: Fields, index: int, corpora: set[str]) -> StageSpec:
         rope_base=fields.number((*at, "rope_base"), 10_000.0),
         bias_rate=fields.number((*at, "bias_rate"), 0.001),
         mtp_weight=fields.number((*at, "mtp_weight"), 0.3),
+        learn=fields.choice((*at, "learn"), LEARN, "spans"),
     )
     _check_caps(fields, (*at, "max_epochs"), spec)
     _check_packing(fields, at, spec)

@@ -53,6 +53,7 @@ class StageSpec:
     rope_base: float
     bias_rate: float
     mtp_weight: float
+    learn: str = "spans"  # "spans" | "all"
 
     @property
     def shared(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Starts the trainer in processes of their own and follows it: the trainer imports this floor, so this floor does not import it.
 
 Rank 0 writes one line of JSON per step to its stdout; when this process dies, the next line breaks the pipe and ends it.
-SIGTERM and Ctrl-C go to the trainer once, which saves and ends; a second one leaves it alone with a broken pipe.
+After SIGTERM or Ctrl-C the trainer gets one SIGTERM, upon which it saves and ends; a second one leaves it with a broken pipe.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import Any
 
 from curriculum.launch import plan_launch
 
-FORWARDED = (signal.SIGINT, signal.SIGTERM)
+OBEYED = (signal.SIGINT, signal.SIGTERM)
 
 
 class TrainingError(Exception):
@@ -46,7 +46,7 @@ def run_trainer(
     """Train the plan in the local folder `root` to its end, or for `stop_after` more steps; returns all lines of metrics.jsonl.
 
     `site` is the path of a site file (`datapipe.site`); `processes` goes before what it says. More than one are started by
-    torchrun, on this machine. Raises TrainingError, SiteError, LaunchError; KeyboardInterrupt when the trainer has ended after Ctrl-C.
+    torchrun, on this machine. Raises TrainingError, SiteError, LaunchError; KeyboardInterrupt when it has ended after Ctrl-C.
     """
     launch = plan_launch(
         root,
@@ -89,20 +89,23 @@ def run_trainer(
 
 @contextlib.contextmanager
 def _forwarding(process: "subprocess.Popen[str]") -> Iterator[list[int]]:
-    """Hands SIGINT and SIGTERM on to the process, and says which came. Python takes signals in the main thread only."""
+    """Hands SIGINT and SIGTERM on as SIGTERM, and says which came: SIGINT would end the trainer without a checkpoint.
+
+    Python takes signals in the main thread only.
+    """
     received: list[int] = []
 
     def hand_on(number: int, frame: FrameType | None) -> None:
         if received:
             raise KeyboardInterrupt
         received.append(number)
-        process.send_signal(number)
+        process.terminate()
         os.write(2, b"stopping: the trainer ends its step and saves; once more to stop at once\n")
 
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
-    before = {number: signal.signal(number, hand_on) for number in FORWARDED}
+    before = {number: signal.signal(number, hand_on) for number in OBEYED}
     try:
         yield received
     finally:

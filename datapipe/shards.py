@@ -102,6 +102,11 @@ class Layout(NamedTuple):
     def take(self, rows: np.ndarray) -> "Layout":
         return Layout(self.pieces.take(rows), self.learned.take(rows), self.source[self.pieces.of_rows(rows)])
 
+    def without_spans(self) -> "Layout":
+        """The same as if no document had loss spans: every token of every piece is learned."""
+        pieces = self.pieces
+        return self._replace(learned=Ranges(pieces.counts, pieces.begin, pieces.end - 1))
+
     @staticmethod
     def concatenate(parts: Sequence["Layout"]) -> "Layout":
         pieces, learned, source = zip(*parts, strict=True)

@@ -32,8 +32,8 @@ def emit(
     rows = []
     for source in sources(docs, min_chars=min_chars, max_scan_chars=max_scan_chars):
         asked = [q for q in questions(source, seed=seed) if q.fact.kind != "example" and q.reason is None]
-        inside = [(window, _inside(asked, *window)) for window in windows(source.text, max_context_chars)]
-        enough = [(window, found) for window, found in inside if len(found) >= min_questions]
+        by_window = [(window, inside(asked, *window)) for window in windows(source.text, max_context_chars)]
+        enough = [(window, found) for window, found in by_window if len(found) >= min_questions]
         for window, found in sorted(enough, key=lambda entry: (-len(entry[1]), entry[0]))[:max_per_document]:
             rows.append(_row(source, window, fit(found, max_questions, seed=seed, source=source)))
     return table(rows)
@@ -50,7 +50,8 @@ def windows(text: str, max_chars: int) -> Iterator[tuple[int, int]]:
         begin = end
 
 
-def _inside(asked: list[Question], begin: int, end: int) -> list[Question]:
+def inside(asked: list[Question], begin: int, end: int) -> list[Question]:
+    """The questions whose evidence lies in [begin, end)."""
     return [
         q for q in asked if begin <= q.fact.evidence_start and q.fact.evidence_start + q.fact.evidence_length <= end
     ]

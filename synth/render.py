@@ -5,8 +5,9 @@ strings raw and other values as JSON, tool schemas as JSON lines in a system tur
 explanation of the call format names no tags, which would be special tokens; and markup inside a payload is escaped (`<|user|>` becomes
 `<\\|user|>`), which the original leaves to luck. The type of an argument is read back from the schema, because "5" and 5 look the same.
 
-What is learned: everything an assistant says and the role token that ends its turn, which the model must produce to hand over. After the
-last turn the end-of-text token follows; the tokeniser counts it as learned because the last span reaches the end of the text.
+What is learned: everything an assistant says and the role token that ends its turn, which the model must produce to hand over; less
+where `render` is told that turns are only context, or that whoever asks writes the empty thoughts. After the last turn the end-of-text
+token follows; the tokeniser counts it as learned because the last span reaches the end of the text.
 """
 
 import dataclasses
@@ -32,6 +33,7 @@ _TOOLS_HEAD = (
 _TOOLS_TAIL = (
     "\n</tools>\n\nFor each function call, output the function name and then its arguments, each as a key and a value."
 )
+_NO_THOUGHTS = "\n<think></think>"
 _MARKUP = re.compile(r"<(\\*)(" + "|".join(re.escape(token[1:]) for token in SPECIAL_TOKENS) + ")")
 _ESCAPED = re.compile(r"<(\\*)\\(" + "|".join(re.escape(token[1:]) for token in SPECIAL_TOKENS) + ")")
 _ROLE = re.compile(r"<\|(system|user|assistant|observation)\|>")
@@ -80,19 +82,25 @@ def unescape(payload: str) -> str:
     return _ESCAPED.sub(r"<\1\2", payload)
 
 
-def render(turns: Sequence[Turn]) -> Rendered:
-    """The text of a conversation and the spans that are learned. RenderError on what `parse` could not read back."""
+def render(turns: Sequence[Turn], *, context: int = 0, direct: bool = False) -> Rendered:
+    """The text of a conversation and the spans that are learned. RenderError on what `parse` could not read back.
+
+    context  so many turns at the beginning are only shown
+    direct   empty thoughts are not learned: who asks for an answer without thinking writes them before it
+    """
     text = ""
     spans: list[Span] = []
     learning: int | None = None
     tools: dict[str, Mapping[str, Any]] = {}
-    for turn in turns:
+    for index, turn in enumerate(turns):
         _check(turn)
         tools |= {tool["name"]: tool for tool in turn.tools}
         text += f"<|{turn.role}|>"
         if learning is not None:
             spans.append((learning, len(text) - learning))
-        learning = len(text) if turn.role == "assistant" else None
+        learning = len(text) if turn.role == "assistant" and index >= context else None
+        if learning is not None and direct and not turn.think:
+            learning += len(_NO_THOUGHTS)
         text += _body(turn, tools)
     if learning is not None:
         spans.append((learning, len(text) - learning))

@@ -94,12 +94,12 @@ def source_title(origin: str, kind: str, text: str, meta: str) -> str:
 def ask(fact: Fact, title: str, *, seed: int, document: str) -> str:
     """The question that the fact answers."""
     templates = QUESTIONS[fact.kind]
-    return _filled(templates[keyed(seed, document, "ask", fact.start) % len(templates)], fact, title)
+    return filled(templates[keyed(seed, document, "ask", fact.start) % len(templates)], fact, title)
 
 
 def canonical(fact: Fact, title: str) -> str:
     """The question in its first phrasing, normalised: two questions ask the same if these are equal."""
-    return normalised(_filled(QUESTIONS[fact.kind][0], fact, title))
+    return normalised(filled(QUESTIONS[fact.kind][0], fact, title))
 
 
 def think(text: str, fact: Fact, title: str, *, seed: int, document: str) -> str:
@@ -110,7 +110,7 @@ def think(text: str, fact: Fact, title: str, *, seed: int, document: str) -> str
         )
     templates = THOUGHTS[fact.kind]
     chosen = templates[keyed(seed, document, "think", fact.start) % len(templates)]
-    return _filled(chosen, fact, title, evidence(text, fact))
+    return filled(chosen, fact, title, evidence(text, fact))
 
 
 def worked_steps(fact: Fact) -> list[str] | None:
@@ -124,7 +124,8 @@ def named_source(fact: Fact, title: str) -> str:
     return f"the documentation of `{fact.scope}`" if fact.scope else title
 
 
-def _filled(template: str, fact: Fact, title: str, quoted: str = "") -> str:
+def filled(template: str, fact: Fact, title: str, quoted: str = "") -> str:
+    """A phrasing with the words of the fact in the place of its {names}; `quoted` is the evidence."""
     source = named_source(fact, title)
     values = {
         "subject": fact.subject,

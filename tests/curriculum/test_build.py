@@ -21,6 +21,7 @@ from curriculum.manifest import load_manifest
 from curriculum.plan import Plan, archived
 from curriculum.verify import verify
 from datapipe.engine import InProcess, RayData, Task, finished
+from datapipe.shards import ShardReader
 from datapipe.store import StoreError
 
 Outputs = dict[str, bytes]
@@ -121,6 +122,28 @@ def test_a_document_is_seen_in_the_steps_that_its_inspection_lists(built: tuple[
         document = inspect_document(str(root), identity)
         assert document is not None
         assert {step for piece in document["pieces"] for step in piece["steps"]} == steps[identity]
+
+
+def test_validation_rows_are_learned_in_no_step(
+    built: tuple[Path, Built], small_data: Path, small_manifest: Path, tmp_path: Path
+) -> None:
+    """The shards are those of a build without validation; a document in a row that is held out says so."""
+    root = Path(shutil.copytree(built[0], tmp_path / "copy"))
+    small_manifest.write_text(small_manifest.read_text() + "validation: {tokens: 128, every_steps: 2}\n")
+    plan = run(small_manifest, root, small_data).plan
+    assert plan.training["validation_steps"] == 2
+    assert verify(str(root)) == []
+    source = next(each for each in plan.stages[0].sources if each.corpus == "books")
+    assert source.held_out == 2
+    feed = Feed(plan, str(root))
+    names = [source.name for source in plan.stages[0].sources for _ in range(source.held_out)]
+    assert len(feed.validation(0).tokens) == len(names) == plan.stages[0].validation_rows
+    piece = ShardReader(str(root / source.shard(0).path)).pieces(1)[0]
+    document = inspect_document(str(root), piece.doc)
+    assert document is not None
+    shown = [(each["held_out"], each["steps"]) for each in document["pieces"] if each["shard_row"] == 1]
+    assert (True, []) in shown
+    assert {each["held_out"] for each in document["pieces"] if each["steps"]} <= {False}
 
 
 def test_a_batch_decodes_to_the_documents_it_names(built: tuple[Path, Built]) -> None:

@@ -158,7 +158,9 @@ def test_a_shape_of_ones_own(tmp_path: Path, old: str, new: str, told: str) -> N
 def test_the_tables_say_it() -> None:
     found = said("glm45_air", pipeline=4, expert=8, first_stage_layers=12, last_stage_layers=8, gpus=32)
     text = shown(found)
-    rows = {line.strip().partition("  ")[0]: line.split() for line in text.splitlines()}
+    rows: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        rows.setdefault(line.strip().partition("  ")[0], line.split())
     assert rows["without MTP"][2:4] == ["105,610,731,520", "12,182,609,920"]
     assert rows["routed experts"][2:5] == ["99,656,663,040", "6,228,541,440", "92.29"]
     assert "188,416 bytes per token in bf16, 24.7 GB at 131,072 tokens" in text

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from curriculum.collate import IGNORED, PADDING, context_part, flatten
 from curriculum.feed import Batch, Feed, Site
 from curriculum.follow import BuildStalled
-from curriculum.plan import BatchSegment, Plan, PlanError, Source, archived
+from curriculum.plan import BatchSegment, Plan, PlanError, Source, Stage, archived
 from curriculum.plan_changes import PlanChanged
 from datapipe import store
 from datapipe.shards import ChecksumError, Piece, ShardError, ShardWriter, tokens_path
@@ -338,3 +338,116 @@ def test_waiting_for_the_build_is_metered(tmp_path: Path) -> None:
     batch = Feed(plan_of(stage, lock=""), str(tmp_path)).batch(0, 0)
     assert batch.seconds["build"] > 0.2
     assert same(batch, Feed(plan_of(stage), str(tmp_path)).batch(0, 0))
+
+
+HELD_OUT = {"web/all": 5, "code/all": 1, "math/all": 4}
+
+
+def holding_out(stage: Stage) -> Stage:
+    sources = [dataclasses.replace(source, held_out=HELD_OUT[source.name]) for source in stage.sources]
+    return dataclasses.replace(stage, sources=tuple(sources))
+
+
+@pytest.fixture(scope="module")
+def held(built: tuple[Plan, str, Rows]) -> Plan:
+    """The plan of `built` with ten rows of each stage held out."""
+    plan, _, _ = built
+    return dataclasses.replace(plan, stages=tuple(map(holding_out, plan.stages)))
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_validation_gives_the_rows_held_out_source_by_source(
+    built: tuple[Plan, str, Rows], held: Plan, stage: int
+) -> None:
+    _, root, rows = built
+    sources, seq_len = held.stages[stage].sources, held.stages[stage].seq_len
+    batch = Feed(held, root).validation(stage, mtp_depths=1)
+    expected = [rows[source.shard(0).path, row] for source in sources for row in range(source.held_out)]
+    assert batch.tokens.tolist() == [tokens.tolist() for tokens, _ in expected]
+    assert len(expected) == held.stages[stage].validation_rows == 10
+    names = {source.name: index for index, source in enumerate(sources)}
+    ids: list[int] = []
+    hosts = [source.name for source in sources for _ in range(source.held_out)]
+    for k, (host, (_, pieces)) in enumerate(zip(hosts, expected, strict=True)):
+        ids += [names[[host, "code/all"][piece.source]] for piece in pieces]  # fillers count as what they are
+        end = pieces[-1].start + pieces[-1].length
+        ids += [PADDING] if end < seq_len else []
+        for piece in pieces:
+            spans = ((piece.start, piece.length),) if piece.loss_spans is None else piece.loss_spans
+            learned = {t - 1 for low, count in spans for t in range(low, low + count)} - {piece.start - 1}
+            inside = range(piece.start, piece.start + piece.length)
+            assert {t for t in inside if batch.labels[k, t] != IGNORED} == learned
+            deeper = {t - 1 for t in learned} - {piece.start - 1}
+            assert {t for t in inside if batch.mtp_labels[0, k, t] != IGNORED} == deeper
+    assert batch.source_ids.tolist() == ids
+    assert set(batch.seconds) == {"build", "fetch", "decode", "collate"}
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 10, 13])
+def test_ranks_share_the_validation_rows_and_some_may_have_none(
+    built: tuple[Plan, str, Rows], held: Plan, world: int
+) -> None:
+    _, root, _ = built
+    feed = Feed(held, root)
+    whole = feed.validation(0, mtp_depths=2)
+    parts = [feed.validation(0, rank=rank, world=world, mtp_depths=2) for rank in range(world)]
+    assert [len(part.tokens) for part in parts] == [
+        (rank + 1) * 10 // world - rank * 10 // world for rank in range(world)
+    ]
+    assert same(joined(parts), whole)
+    assert all(part.loss_weights.shape == part.position_ids.shape == part.tokens.shape for part in parts)
+    for rank in (-1, world):
+        with pytest.raises(ValueError, match=f"no rank {rank} of {world}"):
+            feed.validation(0, rank=rank, world=world)
+
+
+def test_what_is_held_out_is_in_no_step(built: tuple[Plan, str, Rows], held: Plan) -> None:
+    """And every other row is; an epoch is that much shorter."""
+    _, root, _ = built
+    feed = Feed(held, root)
+    lines = [line for step in range(held.stages[0].steps) for line in feed.lineage(0, step)]
+    for index, source in enumerate(held.stages[0].sources):
+        mine = [line for line in lines if line["source"] == source.name]
+        away = {(source.shard(0).path, row) for row in range(source.held_out)}
+        seen = Counter((line["shard"], line["shard_row"]) for line in mine if line["epoch"] == 0)
+        assert not away & {(line["shard"], line["shard_row"]) for line in mine}
+        assert len(seen) == source.rows - source.held_out
+        assert set(seen.values()) == {1}
+        assert [feed.steps_with(0, index, 0, row) for row in range(source.held_out)] == [[]] * source.held_out
+
+
+def test_a_stage_that_holds_nothing_out_has_no_validation_rows(built: tuple[Plan, str, Rows]) -> None:
+    plan, root, _ = built
+    batch = Feed(plan, root).validation(1, mtp_depths=1)
+    assert (batch.tokens.shape, batch.mtp_labels.shape, batch.cu_seqlens.tolist()) == ((0, 1024), (1, 0, 1024), [0])
+
+
+def test_validation_needs_the_first_shards_only(tmp_path: Path) -> None:
+    stage = holding_out(write_stage("short", tmp_path, {}, seq_len=64, steps=20, batch=[BatchSegment(0, 4)]))
+    live = Feed(plan_of(stage, lock=""), str(tmp_path), patience=0.1)
+    with pytest.raises(BuildStalled, match="shard-00000 is not there"):
+        live.validation(0)
+    for source in stage.sources:
+        (tmp_path / (source.shard(0).path + ".json")).write_text("{}")
+    assert same(live.validation(0), Feed(plan_of(stage), str(tmp_path)).validation(0))
+
+
+def test_a_stage_may_learn_what_loss_spans_leave_out(built: tuple[Plan, str, Rows], held: Plan) -> None:
+    """Every token of every document but the first, deeper labels too; validation masks what the stage masks."""
+    _, root, _ = built
+    first, second = held.stages
+    plan = dataclasses.replace(held, stages=(first, dataclasses.replace(first, name="all", learn="all"), second))
+    feed = Feed(plan, root)
+    pairs = [(feed.batch(stage, 7, mtp_depths=1), feed.validation(stage, mtp_depths=1)) for stage in (0, 1)]
+    for spans, everything in zip(*pairs, strict=True):
+        assert (spans.tokens == everything.tokens).all()
+        last, is_document = everything.cu_seqlens[1:] - 1, everything.source_ids != PADDING
+        learned = np.repeat(is_document, np.diff(everything.cu_seqlens))
+        learned[last] = False
+        assert ((everything.labels != IGNORED).ravel() == learned).all()
+        assert (everything.labels.ravel()[:-1][learned[:-1]] == everything.tokens.ravel()[1:][learned[:-1]]).all()
+        learned[np.maximum(last - 1, 0)] = False
+        assert ((everything.mtp_labels[0] != IGNORED).ravel() == learned).all()
+        known = spans.labels != IGNORED
+        assert 0 < known.sum() < (everything.labels != IGNORED).sum()
+        assert (spans.labels[known] == everything.labels[known]).all()

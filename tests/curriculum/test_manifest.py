@@ -61,13 +61,14 @@ def test_shipped_manifests_load(name: str) -> None:
 
 
 def test_the_quickstart_has_the_stages_of_the_report() -> None:
-    """GLM-4.5 report, figure 3, with rows 16 times shorter in pre-training and 32 times in mid-training."""
-    stages = load_manifest("quickstart").stages
+    """GLM-4.5 report, figure 3, with rows 16 times shorter in pre-training and 32 times in mid-training; then fine-tuning (section 3)."""
+    *stages, last = load_manifest("quickstart").stages
     assert [stage.seq_len for stage in stages] == [256, 256, 1024, 1024, 4096]
     assert [stage.pack for stage in stages] == ["concat", "concat", "best_fit", "best_fit", "best_fit"]
     assert [stage.bias_rate > 0 for stage in stages] == [True, False, False, False, False]
     assert [stage.mtp_weight for stage in stages] == [0.3, 0.1, 0.1, 0.1, 0.1]
     assert [stage.rope_base for stage in stages] == [1e4, 1e4, 1e6, 1e6, 1e6]
+    assert (last.name, last.corpora, last.learn, last.rope_base) == ("sft", ("chat", "agent"), "spans", 1e6)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,9 @@ def test_the_quickstart_has_the_stages_of_the_report() -> None:
         ("models/tiny.yaml", "models/huge.yaml", 4, "model: models/huge.yaml: no such file"),
         ("web.yaml", "absent.yaml", 6, "corpora.web: absent.yaml: no such file"),
         ("seed: 3", "seed: three", 3, "seed: 'three' is not a count"),
+        ("seed: 3", "validation: {every_steps: 9}", 3, "validation: the key 'tokens' is missing."),
+        ("seed: 3", "validation: {tokens: 1, steps: 9}", 3, "validation.steps: is not a key here.\n    Did you mean"),
+        ("seed: 3", "validation: 64Ki", 3, "validation: is '64Ki', not a mapping.\n    Give it the keys tokens, every_steps."),
     ],
 )  # fmt: skip
 def test_a_mistake_is_explained(tmp_path: Path, old: str, new: str, line: int, message: str) -> None:
@@ -142,6 +146,19 @@ def test_corpora_are_built_after_what_they_need(tmp_path: Path) -> None:
     """)
     manifest = MANIFEST.replace("  web: web.yaml\n", "  made: made.yaml\n  web: web.yaml\n")
     assert load_manifest(write(tmp_path, manifest, made=made)).build_order() == ["web", "made"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", (0, 0)),
+        ("validation: {tokens: 64Ki}\n", (65_536, 500)),
+        ("validation: {tokens: 1k, every_steps: 0}\n", (1000, 0)),
+        ("validation: {tokens: 0}\n", (0, 0)),
+    ],
+)
+def test_nothing_is_held_out_unless_asked_for(tmp_path: Path, text: str, expected: tuple[int, int]) -> None:
+    assert load_manifest(write(tmp_path, MANIFEST + text)).validation == expected
 
 
 def test_an_unknown_manifest_names_the_shipped_ones() -> None:

@@ -73,5 +73,5 @@ def test_the_digest_is_of_what_is_learned_and_other_formats_are_refused() -> Non
     live = Plan("p", "1", 1, "m", "", {}, {}, {}, ())
     assert (live.is_live, plan.is_live, live.digest()) == (True, False, plan.digest())
     text = plan.to_json().replace(f'"format": {FORMAT}', '"format": 1')
-    with pytest.raises(PlanError, match="format 1, this version of tokenloom reads 2"):
+    with pytest.raises(PlanError, match="format 1, this version of tokenloom reads 3"):
         Plan.from_json(text)

@@ -99,6 +99,8 @@ EDITS: dict[str, tuple[Callable[[], Plan], int]] = {
     "shards of a source": (lambda: with_source(1, 0, folder="shards/other"), 11),
     "rows of a source": (lambda: with_source(1, 1, rows=41), 11),
     "where the source goes on": (lambda: with_source(1, 1, first_rank=7), 11),
+    "rows held out": (lambda: with_source(1, 1, held_out=2), 11),
+    "loss masks": (lambda: with_stage(1, learn="all"), 11),
     "order of a source": (lambda: with_source(1, 1, seed=7), 11),
     "batch from step 6": (lambda: with_stage(1, batch=(BatchSegment(0, 2), BatchSegment(6, 8))), 17),
     "batch from step 2": (lambda: with_stage(1, batch=(BatchSegment(0, 2), BatchSegment(2, 4))), 13),
@@ -146,6 +148,18 @@ def test_edits_of_the_future_are_told() -> None:
         "stages[1].mix from row 12: books/all 0 % -> 50.0 %, code/all 50.0 % -> 25.0 %, web/all 50.0 % -> 25.0 %",
         "stages[2].sources.web/all.rows: 90 -> 95",
     ]
+
+
+def test_how_often_to_validate_may_change_at_any_time() -> None:
+    """What is held out may not, once its source is drawn from; a stage that has not begun may still hold out more."""
+    often = dataclasses.replace(PLAN, training={**PLAN.training, "validation_steps": 5})
+    assert compare(PLAN, often, 30) == ([], ["training.validation_steps: None -> 5"])
+    sources = tuple(dataclasses.replace(source, held_out=1) for source in PLAN.stages[1].sources)
+    told = [f"stages[1].sources.{name}/all.held_out: 0 -> 1" for name in ("web", "code")]
+    assert compare(PLAN, with_stage(1, sources=sources), 10) == ([], told)
+    assert compare(PLAN, with_stage(1, sources=sources), 14) == (told, [])
+    with pytest.raises(PlanChanged, match=r"web/all\.held_out: 0 -> 1"):
+        check(PLAN, with_stage(1, sources=sources), 14, where="plan.json")
 
 
 def test_a_long_ramp_is_told_in_a_few_lines() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curriculum.document import ManifestError
-from curriculum.manifest import Manifest
+from curriculum.manifest import Manifest, Validation
 from curriculum.plan import Plan
 from curriculum.planner import make_plan
 from curriculum.stages import Packing
@@ -197,3 +197,45 @@ def test_epochs_of_an_unknown_size_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"m.yaml:7 .*epochs.books: the size of `books` is not known") as caught:
         make_plan(make_curriculum(tmp_path, stage_text(epochs="{books: 1}")), None)
     assert "Write declared_tokens into the file of `books`, or give --out with a finished build." in str(caught.value)
+
+
+def test_a_plan_counts_the_rows_that_it_does_not_hold_out(tmp_path: Path) -> None:
+    """Stages that share shards hold the same rows out; the second begins where the first ended, in the order of the other rows."""
+    text = stage_text(tokens=256_000) + stage_text("two", 256_000, "{web: 0.9, books: 0.1}", learn="all")
+    made = make_curriculum(tmp_path, text)
+    plain, _ = make_plan(made, LOCK)
+    plan, warnings = make_plan(dataclasses.replace(made, validation=Validation(4000, 7)), LOCK)
+    one, two = plan.stages
+    assert [source.held_out for source in one.sources + two.sources] == [16] * 4
+    assert [source.trainable_rows for source in one.sources] == [2984, 1984]
+    assert one.sources[0].epochs == one.sources[0].rows_planned / 2984
+    assert two.sources[0].first_rank == one.sources[0].rows_planned
+    assert (one.validation_rows, plan.training["validation_steps"]) == (32, 7)
+    assert (plain.stages[0].validation_rows, plain.training["validation_steps"]) == (0, 0)
+    assert (one.learn, two.learn) == ("spans", "all")
+    assert not warnings
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_what_is_held_out_counts_for_caps_and_epochs(tmp_path: Path) -> None:
+    """Of 400 rows of code, 20 are for validation; one epoch is 380, and 390 are too many."""
+    lock = make_lock(shard_set(CONCAT, "web", 4000), shard_set(CONCAT, "code", 400))
+    by_epochs = make_curriculum(tmp_path, stage_text(mix="{web: 1}", epochs="{code: 1}"))
+    code = make_plan(dataclasses.replace(by_epochs, validation=Validation(10**6, 1)), lock)[0].stages[0].sources[1]
+    assert (code.rows_planned, code.rows, code.held_out, code.epochs) == (380, 400, 20, 1.0)
+    by_share = make_curriculum(tmp_path, stage_text(mix="{web: 0.9, code: 0.1}"))
+    make_plan(by_share, lock)
+    with pytest.raises(ManifestError, match=r"mix.code: the plan needs .* `code` holds 97\.3k: 1\.03 epochs"):
+        make_plan(dataclasses.replace(by_share, validation=Validation(10**6, 1)), lock)
+
+
+def test_a_source_too_small_to_hold_rows_out_is_told_once(tmp_path: Path) -> None:
+    text = stage_text(tokens=4096, mix="{web: 0.9, code: 0.1}") + stage_text("two", 4096, "{web: 0.9, code: 0.1}")
+    made = dataclasses.replace(make_curriculum(tmp_path, text), validation=Validation(256, 1))
+    lock = make_lock(shard_set(CONCAT, "web", 3000), shard_set(CONCAT, "code", 19))
+    plan, warnings = make_plan(made, lock)
+    assert [source.held_out for source in plan.stages[0].sources] == [1, 0]
+    assert warnings == [
+        "code/all (concat 256): none of its 19 rows are held out for validation: at most one in 20 may be, and the first shard keeps one"
+    ]
+    assert not make_plan(made, None)[1]

@@ -40,6 +40,7 @@ def test_phases_are_resolved(tmp_path: Path) -> None:
     )
     assert (stage.epochs, stage.max_epochs) == ({"books": 0.5}, {"web": 4.0, "books": 2.0})
     assert (stage.fill, stage.together) == (("web",), ("code",))
+    assert stage.learn == "spans"
 
 
 def test_one_mapping_is_one_phase(tmp_path: Path) -> None:
@@ -95,6 +96,7 @@ def test_shares_are_decimal_text(tmp_path: Path) -> None:
         ("fill: [web]", "fill: web", 18, "fill: is 'web', not a list of corpora.\n    Write `fill: [web]`."),
         ("fill: [web]", "fill: [books]", 18, "fill: 'books' is given by epochs: all its rows are learned"),
         ("fill: [web]", "fill: [code]", 18, "fill: 'code' stands in `together` too"),
+        ("seq_len: 256", "learn: span", 9, "learn: is 'span'.\n    Did you mean 'spans'?"),
         ("together: [code]", "together: [repos]", 19, "together: 'repos' is not a corpus of this stage."),
     ],
 )  # fmt: skip

@@ -89,7 +89,7 @@ def test_sigterm_reaches_every_rank_once_and_is_waited_for(
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_ctrl_c_is_handed_on_once(
+def test_ctrl_c_is_handed_on_once_as_what_makes_it_save(
     tmp_path: Path, stand_in: Callable[[int], None], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The trainer is in a group of its own: what a terminal sends to ours does not reach it a second time."""
@@ -98,7 +98,7 @@ def test_ctrl_c_is_handed_on_once(
     with pytest.raises(KeyboardInterrupt):
         run_trainer(str(tmp_path), on_step=on_first_step(signal.SIGINT, lines))
     assert lines[-1] == "saved"
-    assert (tmp_path / "came-0").read_text() == "SIGINT"
+    assert (tmp_path / "came-0").read_text() == "SIGTERM"
     pid, group = (tmp_path / "group-0").read_text().split()
     assert pid == group
     assert "once more to stop at once" in capfd.readouterr().err

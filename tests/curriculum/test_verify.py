@@ -294,6 +294,14 @@ EDITS: dict[str, tuple[Callable[[Plan], Plan], str]] = {
         "whose segment 1 (from row 20) says that 14 rows were taken before of web/all, counting gives 15",
     ),
     "first segment": (lambda p: with_segments(p, {"first_row": 3}), "must begin with 0 and grow up to its 40 rows"),
+    "held out": (
+        lambda p: edited_source(p, 0, held_out=40),
+        "holds 40 rows of web/all out for validation, of the 40 in its first shard",
+    ),
+    "held out once only": (
+        lambda p: dataclasses.replace(p, stages=(*p.stages, edited_source(p, 0, held_out=2).stages[0])),
+        "holds 2 rows of web/all out for validation, a stage before it 0",
+    ),
     "late segment": (lambda p: with_segments(p, {}, {"first_row": 40}), "from rows [0, 40], which must begin with 0"),
     "bounds": (lambda p: with_segments(p, {"bounds": (1, 2)}), "has no 2 bounds that grow to 2**64"),
     "too few bounds": (lambda p: with_segments(p, {"bounds": (1 << 64,)}), "has no 2 bounds that grow to 2**64"),
@@ -309,6 +317,12 @@ def test_a_plan_that_is_not_of_its_lock_is_told(build: Path, edit: str) -> None:
     assert problems
     assert all(problem.startswith("plan.json: ") for problem in problems)
     assert any(expected in problem for problem in problems), problems
+
+
+def test_a_plan_that_holds_rows_out_passes(build: Path) -> None:
+    plan = Plan.from_json((build / "plan.json").read_text())
+    write_plan(str(build), edited_source(plan, 0, held_out=39))
+    assert verify(str(build)) == []
 
 
 def test_a_plan_that_adds_up_in_segments_passes(build: Path) -> None:
