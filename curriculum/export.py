@@ -1,8 +1,8 @@
 """Packed rows for Megatron-LM as it is: one .bin/.idx pair per source, one document of exactly seq_len tokens per row.
 
 GPTDataset lays documents end to end and cuts after every seq_len tokens, so with `--seq-length` = seq_len each of its samples is one
-packed row, through any number of epochs and its own shuffles. Rows keep the order of the shards; padding is what it is there, eos. Beside
-the pairs lies blend.json: per stage the arguments for Megatron, and in words what it cannot know (NOTES).
+packed row, through any number of epochs and its own shuffles. Rows keep the order of the shards, those held out for validation are left
+out; padding is what it is there, eos. Beside the pairs lies blend.json: per stage the arguments for Megatron, and in words what it cannot know (NOTES).
 
 Sources with the same shards share a pair, named after the folder of the shards, whose name is a hash of what made them: a finished pair
 of the right size is never written again, one that was interrupted begins anew. Not covered: writing one pair with several processes;
@@ -91,15 +91,15 @@ def _prefix(out: str, source: Source) -> str:
 
 def _write_pair(root: str, prefix: str, source: Source, seq_len: int, vocab_size: int) -> Iterator[str]:
     """Write the pair unless it is there; gives the path of every shard when it is done."""
-    if _is_finished(prefix, source.rows, seq_len, vocab_size):
+    if _is_finished(prefix, source.trainable_rows, seq_len, vocab_size):
         yield from (shard.path for shard in source.shards)
         return
     with megatron_output(prefix, vocab_size=vocab_size) as output:
-        for shard in source.shards:
+        for index, shard in enumerate(source.shards):
             reader = ShardReader(store.join(root, shard.path))
             reader.expect(shard.rows, seq_len)
             step = max(1, CHUNK_TOKENS // seq_len)
-            for first in range(0, shard.rows, step):
+            for first in range(0 if index else source.held_out, shard.rows, step):
                 rows = np.arange(first, min(first + step, shard.rows))
                 output.add(reader.read(rows).ravel(), np.full(rows.size, seq_len))
             yield shard.path
@@ -139,7 +139,7 @@ def _stage_arguments(stage: Stage, out: str) -> dict[str, Any]:
             {
                 "name": source.name,
                 "prefix": _prefix(out, source),
-                "rows": source.rows,
+                "rows": source.trainable_rows,
                 "rows_planned": source.rows_planned,
                 "tokens_planned": source.tokens_planned,
             }

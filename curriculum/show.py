@@ -63,8 +63,9 @@ def show_plan(console: Console, manifest: Manifest, plan: Plan, measured: bool) 
 
 
 def _mixture(console: Console, manifest: Manifest, plan: Plan, measured: bool) -> Table:
-    """The sources of every stage. Shares are of tokens without padding, epochs through the end of the stage, caps of the corpus."""
-    columns = ("source", "share", "phases", "tokens", "rows", "held", "epochs", "corpus", "")
+    """The sources of every stage. Shares are of tokens without padding, epochs through the end of the stage, caps of the corpus;
+    rows are of those that are not held out for validation."""
+    columns = ("source", "share", "phases", "tokens", "rows", "of", "epochs", "corpus", "")
     table = _table(console, "Mixture", *columns, texts=("",))
     for stage, spec in zip(plan.stages, manifest.stages, strict=True):
         tokens = sum(source.tokens_planned for source in stage.sources)
@@ -79,8 +80,8 @@ def _mixture(console: Console, manifest: Manifest, plan: Plan, measured: bool) -
                 _phases(spec, source.corpus) if first else "",
                 si(source.tokens_planned),
                 f"{source.rows_planned:,}",
-                f"{source.rows:,}" if known else "?",
-                f"{(source.first_rank + source.rows_planned) / source.rows:.2f}"
+                f"{source.trainable_rows:,}" if known else "?",
+                f"{(source.first_rank + source.rows_planned) / source.trainable_rows:.2f}"
                 if source.rows
                 else "-"
                 if known
@@ -104,7 +105,7 @@ def _of_cap(manifest: Manifest, stage: Stage, spec: StageSpec, corpus: str) -> s
     """Epochs of a whole corpus through the end of the stage, and how many it may have."""
     wanted = manifest.corpora[corpus].bucket_epochs
     sources = [source for source in stage.sources if source.corpus == corpus]
-    one_pass = sum(wanted[source.bucket] * source.rows for source in sources)
+    one_pass = sum(wanted[source.bucket] * source.trainable_rows for source in sources)
     drawn = sum(source.first_rank + source.rows_planned for source in sources)
     return f"{drawn / one_pass:.2f} of {spec.epoch_cap(corpus):g}" if one_pass else ""
 
@@ -180,6 +181,8 @@ def show_document(console: Console, found: dict[str, Any]) -> None:
     if table.row_count:
         console.print(table, "")
     console.print(f"Pieces that are learned: {', '.join(totals)}.", highlight=False)
+    if held_out := sum(piece["held_out"] for piece in found["pieces"]):
+        console.print(f"Pieces held out for validation: {held_out}.", highlight=False)
 
 
 def _steps(steps: list[int], steps_done: int) -> str:

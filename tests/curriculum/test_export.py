@@ -1,5 +1,6 @@
 """The export for Megatron: megatron-core's own GPTDataset draws exactly our packed rows, and what is done is not done again."""
 
+import dataclasses
 import json
 import shutil
 from collections import Counter
@@ -163,6 +164,16 @@ def test_pairs_hold_the_rows_of_the_shards_in_order(built: tuple[Plan, str, str]
     shards = [shard.path for stage in plan.stages for source in stage.sources for shard in source.shards]
     shards = list(dict.fromkeys(shards))
     assert calls == [(path, number, len(shards)) for number, path in enumerate(shards, start=1)]
+
+
+def test_rows_that_are_held_out_are_left_out(built: tuple[Plan, str, str]) -> None:
+    plan, root, out = built
+    web = dataclasses.replace(plan.stages[1].sources[0], held_out=3)
+    write_plan(root, (make_stage("second", 64, (web,)),))
+    (entry,) = export_megatron(root, out)["stages"][0]["sources"]
+    with MegatronFile(entry["prefix"]) as pair:
+        assert entry["rows"] == pair.lengths.size == 38
+        assert (pair.read(0, 38) == read_rows(root, web)[3:].ravel()).all()
 
 
 def test_the_blend_says_what_to_paste(built: tuple[Plan, str, str]) -> None:

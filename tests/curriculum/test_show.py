@@ -101,7 +101,14 @@ def test_a_step_shows_whole_ids(tmp_path: Path) -> None:
 def test_a_document_shows_the_pieces_that_are_learned() -> None:
     def piece(stage: str, offset: int, *steps: int) -> dict[str, Any]:
         place = {"rows_of": "web/all", "shard": "shards/web/x", "shard_row": 7, "start": 0}
-        return {"stage": stage, "offset": offset, "length": 100, "steps": list(steps), **place}
+        return {
+            "stage": stage,
+            "offset": offset,
+            "length": 100,
+            "steps": list(steps),
+            "held_out": stage == "two",
+            **place,
+        }
 
     pieces = [piece("one", 0, 3, 9), piece("one", 100), piece("one", 200, *range(20)), piece("two", 0)]
     console = terminal(140)
@@ -114,3 +121,4 @@ def test_a_document_shows_the_pieces_that_are_learned() -> None:
         "one 200 to 299 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ... (5 done) 0 7 shards/web/x",
     ]
     assert "Pieces that are learned: one 2 of 3, two 0 of 1." in text
+    assert "Pieces held out for validation: 1." in text
