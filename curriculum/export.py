@@ -2,7 +2,8 @@
 
 GPTDataset lays documents end to end and cuts after every seq_len tokens, so with `--seq-length` = seq_len each of its samples is one
 packed row, through any number of epochs and its own shuffles. Rows keep the order of the shards, those held out for validation are left
-out; padding is what it is there, eos. Beside the pairs lies blend.json: per stage the arguments for Megatron, and in words what it cannot know (NOTES).
+out; padding is what it is there, eos. Beside the pairs lies blend.json: per stage the arguments for Megatron, and in words what it
+cannot know (NOTES).
 
 Sources with the same shards share a pair, named after the folder of the shards, whose name is a hash of what made them: a finished pair
 of the right size is never written again, one that was interrupted begins anew. Not covered: writing one pair with several processes;

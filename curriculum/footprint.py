@@ -1,8 +1,10 @@
 """What training takes of a GPU's memory, on paper: every pipeline stage of a layout, by what the bytes are for.
 
-Weights, gradients and optimiser state are exact for what the trainer builds; activations follow from what its modules keep for the
-way back (tests measure both). Three figures are estimates, each a bound from above or a plain allowance: what a layer's way
-back needs at once (`going_back`), what the optimiser's step needs at once (`step`), and RESERVE. Experts count as evenly loaded.
+Weights and gradients are exact for what the trainer builds, and so is the optimiser's state, but for the fullest shares of dense
+weights and of experts, which may fall on two ranks and are added; activations follow from what its modules keep for the way back.
+Tests compare all of these with the trainer on a CPU. Three figures are estimates: what the way back through a layer needs at once
+(`going_back`), what the optimiser's step does (`step`), and RESERVE. No total was compared with a GPU's. Experts count as evenly
+loaded: a rank that more tokens choose needs more.
 
 Per token and layer, in values of the weights' type, a layer keeps (H hidden, Q = heads * head_dim, K = kv_heads * head_dim,
 F a width of an MLP, k experts per token):

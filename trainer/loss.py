@@ -57,7 +57,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         need_grad = any(ctx.needs_input_grad[:2])
         losses_L = torch.empty(labels_L.shape, dtype=torch.float32, device=hidden_LH.device)
         grad_hidden_LH = torch.empty_like(hidden_LH) if need_grad else None
-        grad_weight_VH = torch.zeros_like(weight_VH) if need_grad else None
+        # Chunks add up in float32, whatever the weights are in.
+        grad_weight_VH = torch.zeros_like(weight_VH, dtype=torch.float32) if need_grad else None
         step = max(1, CHUNK_LOGITS // weight_VH.shape[0])
         for first in range(0, labels_L.numel(), step):
             part = slice(first, first + step)
@@ -73,8 +74,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 grad_LV.scatter_add_(1, local_L[:, None], -picked_L[:, None])
                 grad_LV = grad_LV.to(weight_VH.dtype)
                 torch.mm(grad_LV, weight_VH, out=grad_hidden_LH[part])
-                grad_weight_VH.addmm_(grad_LV.T, hidden_LH[part])
-        ctx.save_for_backward(grad_hidden_LH, grad_weight_VH)
+                if weight_VH.dtype == torch.float32:
+                    grad_weight_VH.addmm_(grad_LV.T, hidden_LH[part])
+                else:
+                    grad_weight_VH += grad_LV.T @ hidden_LH[part]
+        ctx.save_for_backward(
+            grad_hidden_LH, grad_weight_VH.to(weight_VH.dtype) if grad_weight_VH is not None else None
+        )
         ctx.mark_non_differentiable(losses_L)
         return (losses_L * weights_L).sum(), losses_L
 
