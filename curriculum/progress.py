@@ -98,12 +98,23 @@ class TrainProgress(_Shown):
         state = f"loss {metrics['loss']:.3f}  lr {metrics['lr']:.2e}  {metrics['rows']} x {metrics['seq_len']}"
         if metrics["stage"] != self._stage:
             self._stage = metrics["stage"]
-            self.console.print(
-                f"stage {self._stage}: rows of {metrics['seq_len']}, {metrics['rows']} per step, RoPE base {metrics['rope_base']:g}",
-                highlight=False,
+            self._tell(
+                f"stage {self._stage}: rows of {metrics['seq_len']}, {metrics['rows']} per step, RoPE base {metrics['rope_base']:g}"
             )
+        for change in metrics["changes"]:
+            self._tell(f"  {change}")
+        if metrics["spike"]:
+            self._tell(f"step {metrics['step']}: {metrics['spike']}{' (not learned)' if metrics['skipped'] else ''}")
+        if metrics["validation"]:
+            by_source = ", ".join(
+                f"{name} {loss:.3f}" for name, loss in metrics["validation"]["loss_by_source"].items()
+            )
+            self._tell(f"step {metrics['step']}: held-out loss {metrics['validation']['loss']:.3f} ({by_source})")
         self._bar.update(self._task, completed=metrics["step"] + 1, state=state, description=f"train {self._stage}")
         self._say(f"step {metrics['step'] + 1}/{self.num_steps}  {state}")
+
+    def _tell(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 class VerifyProgress(_Shown):

@@ -106,6 +106,7 @@ class Run:
         if line["spike"] and self.layout.rank == 0:
             log.warning("step %d: %s%s", now.step, line["spike"], " (not learned)" if line["skipped"] else "")
             log.warning("%s", self._documents(plan, now, line["spike"]))
+        line["changes"] = changes(plan, now.step)
         line["validation"] = self._validation(plan, now)
         line["seconds"] = {"step": time.perf_counter() - started, **batch.seconds}
         line["speed"] = speed(line, self._shape, self.layout.world, self._peak_flops)

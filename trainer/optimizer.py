@@ -50,7 +50,7 @@ class Weight(NamedTuple):
 
 
 class Optimizers:
-    """The optimisers of a model under DDP, stepped together. All ranks call all methods but `state_dict`."""
+    """The optimisers of a model under DDP, stepped together. All ranks call all methods."""
 
     def __init__(self, model: DistributedDataParallel, training: Mapping[str, Any]) -> None:
         self._model = model
@@ -127,16 +127,11 @@ class Optimizers:
             state.setdefault(kind, {})[weight.name] = alone
         return state
 
-    def state_dict(self) -> dict[str, Any]:
-        """This rank's state as plain tensors, in the form that `load_state_dict` takes."""
-        state: dict[str, Any] = {"steps": self._steps}
-        for kind, weight, tensor in self._tensors():
-            state.setdefault(kind, {})[weight.name] = tensor
-        return state
-
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Momenta, masters and the number of steps come from `state`; decay, betas and the like stay those of the plan.
+
+        state  as `sharded_state_dict` gives it, with tensors in the place of shards; KeyError for what it lacks
 
         Weights in half precision are not touched: load the model's too.
         """
@@ -144,8 +139,7 @@ class Optimizers:
             loaded = state.get(kind, {}).get(weight.name)
             if loaded is None:
                 raise KeyError(
-                    f"the saved state has no {kind} of {weight.name}: it is of another `optimizer`, `head` or weight type, or "
-                    "it is what another rank saved for itself"
+                    f"the saved state has no {kind} of {weight.name}: it is of another `optimizer`, `head` or weight type"
                 )
             if loaded is not tensor:
                 tensor.copy_(loaded)

@@ -16,6 +16,7 @@ mcore_compat.install()
 
 import torch  # noqa: E402
 import torch.distributed as dist  # noqa: E402
+from megatron.core import parallel_state  # noqa: E402
 from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig  # noqa: E402
 
 from curriculum.parallel import Parallel  # noqa: E402
@@ -70,7 +71,8 @@ class Learner(NamedTuple):
         return sum(tensor.numel() for _, _, tensor in self.optimizers._tensors())
 
     def state(self) -> dict[str, Any]:
-        sharded = self.model.sharded_state_dict()
+        copies = parallel_state.get_data_parallel_group(with_context_parallel=True)
+        sharded = self.model.sharded_state_dict(metadata={"dp_cp_group": copies})
         return {"model": sharded, "optimizer": self.optimizers.sharded_state_dict(sharded)}
 
     def save(self, folder: Path) -> None:

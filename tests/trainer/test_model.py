@@ -1,12 +1,17 @@
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from curriculum.feed import Batch
 from curriculum.model_shape import ModelShape
+from tests.trainer.conftest import SHAPE
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -17,6 +22,12 @@ def build(shape: dict[str, Any]) -> Any:
     from trainer.model import build_model
 
     return build_model(shape, seed=1)
+
+
+@functools.cache
+def built() -> Any:
+    """One model for all examples of a property."""
+    return build(dict(SHAPE))
 
 
 def forward(model: Any, batch: Batch, *, labels: bool, rope_base: float = 1e4, balance_scale: float = 0.0) -> Any:
@@ -69,6 +80,28 @@ def test_a_changed_token_moves_no_other_document(shape: dict[str, Any], make_bat
         assert torch.equal(tokens_before[other], tokens_after[other])
 
 
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@given(
+    data=st.data(),
+    lengths=st.lists(st.integers(1, 40), min_size=2, max_size=7).filter(lambda found: max(found) > 1),
+    seed=st.integers(0, 99),
+)
+def test_other_documents_move_no_bit_of_a_loss(
+    shape: dict[str, Any], make_batch: MakeBatch, data: st.DataObject, lengths: list[int], seed: int
+) -> None:
+    """Whatever the documents, and whichever of them has other tokens: attention, routing, balance and prediction stay apart."""
+    model, batch = built(), make_batch(lengths, seed=seed)
+    changed = data.draw(st.integers(0, len(lengths) - 1))
+    begin, end = batch.cu_seqlens[changed], batch.cu_seqlens[changed + 1]
+    before = torch.stack(forward(model, batch, labels=True).tokens_KT)
+    batch.tokens[0, begin:end] = (batch.tokens[0, begin:end] + 1 + seed) % shape["vocab_size"]
+    after = torch.stack(forward(model, batch, labels=True).tokens_KT)
+    taught = [number for number, length in enumerate(lengths) if length > 1]  # single tokens are left out
+    owner = torch.repeat_interleave(torch.tensor(taught), torch.tensor([lengths[number] for number in taught]))
+    assert before.shape[1] == owner.numel()
+    assert torch.equal(before[:, owner != changed], after[:, owner != changed])
+
+
 def test_packed_documents_equal_documents_alone(shape: dict[str, Any], make_batch: MakeBatch) -> None:
     model, batch = build(shape), make_batch([20, 9, 3])
     together = forward(model, batch, labels=True).tokens_KT
@@ -105,8 +138,11 @@ def test_rope_base_reaches_attention(shape: dict[str, Any], make_batch: MakeBatc
 
 
 def test_balance_enters_the_gradient_of_the_gate_only_by_its_weight(
-    shape: dict[str, Any], make_batch: MakeBatch
+    shape: dict[str, Any], make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from megatron.core.transformer.moe.moe_utils import MoEAuxLossAutoScaler
+
+    monkeypatch.setattr(MoEAuxLossAutoScaler, "main_loss_backward_scale", None)  # going back without a schedule sets it
     batch, gradients = make_batch([40, 24]), []
     for weight in (0.0, 1.0, 2.0):
         model = build(shape)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from curriculum.plan import Plan
+from tests.trainer.conftest import TRAINING
 
 if TYPE_CHECKING:
     from trainer.layout import Layout
@@ -75,6 +76,16 @@ def test_gradients_are_clipped_together(alone: "Layout", make_plan: MakePlan, ma
     assert after == pytest.approx(max_norm if 0 < max_norm < norm else norm, rel=1e-5)
 
 
+def state_of(made: Any) -> dict[str, Any]:
+    """What `load_state_dict` takes: the sharded state with tensors in the place of shards."""
+    sharded = made.optimizers.sharded_state_dict(made.model.sharded_state_dict())
+    steps = sharded.pop("steps")
+    return {
+        "steps": steps,
+        **{kind: {name: shard.data.clone() for name, shard in shards.items()} for kind, shards in sharded.items()},
+    }
+
+
 def test_a_resumed_optimiser_takes_its_settings_from_the_plan(alone: "Layout", make_plan: MakePlan) -> None:
     plan = make_plan()
     old = trainer(plan, alone)
@@ -83,9 +94,78 @@ def test_a_resumed_optimiser_takes_its_settings_from_the_plan(alone: "Layout", m
     old.optimizers.step(0.01)
     edited = make_plan(training={"weight_decay": 0.5, "muon": {**plan.training["muon"], "update_rms": 0.3}})
     new = trainer(edited, alone)
-    new.optimizers.load_state_dict(old.optimizers.state_dict())
+    state = state_of(old)
+    new.optimizers.load_state_dict(state)
     groups = [group for part in new.optimizers._parts.values() for group in part.param_groups]
     assert sorted(group["weight_decay"] for group in groups) == [0.0, 0.5, 0.5]
     assert {group.get("update_rms", 0.3) for group in groups} == {0.3}
-    momenta = (made.optimizers._parts["muon"].state_dict()["state"] for made in (old, new))
-    assert all(torch.equal(a["momentum"], b["momentum"]) for a, b in zip(*(m.values() for m in momenta), strict=True))
+    assert set(state) == {"steps", "momentum", "exp_avg", "exp_avg_sq"}
+    again = state_of(new)
+    assert again["steps"] == state["steps"] == 1
+    for kind in ("momentum", "exp_avg", "exp_avg_sq"):
+        assert again[kind].keys() == state[kind].keys()
+        assert all(torch.equal(again[kind][name], value) for name, value in state[kind].items())
+        assert all(value.any() for value in state[kind].values())
+
+
+def test_a_loaded_optimiser_goes_on_bit_for_bit(alone: "Layout", make_plan: MakePlan) -> None:
+    """AdamW's count of steps too, which its bias correction reads."""
+    straight, resumed = trainer(make_plan(), alone), trainer(make_plan(), alone)
+    generator = torch.Generator().manual_seed(3)
+    for step in range(4):
+        for a, b in zip(straight.model.parameters(), resumed.model.parameters(), strict=True):
+            a.main_grad.normal_(generator=generator)
+            b.main_grad.copy_(a.main_grad)
+        straight.optimizers.step(0.01)
+        if step == 1:
+            resumed.model.load_state_dict(straight.model.state_dict())
+            resumed.optimizers.load_state_dict(state_of(straight))
+        elif step > 1:
+            resumed.optimizers.step(0.01)
+    pairs = zip(straight.model.parameters(), resumed.model.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_the_state_of_another_rule_is_an_error(alone: "Layout", make_plan: MakePlan) -> None:
+    state = state_of(trainer(make_plan(), alone))
+    other = trainer(make_plan(training={"head": "adamw"}), alone)
+    with pytest.raises(KeyError, match=r"no exp_avg of output_layer\.weight"):
+        other.optimizers.load_state_dict(state)
+
+
+def test_the_head_can_go_to_adamw(alone: "Layout", make_plan: MakePlan) -> None:
+    made = trainer(make_plan(training={"head": "adamw"}), alone)
+    state = state_of(made)
+    assert "output_layer.weight" in state["exp_avg"]
+    assert "output_layer.weight" not in state["momentum"]
+    assert "decoder.layers.0.self_attention.linear_proj.weight" in state["momentum"]
+
+
+@pytest.mark.parametrize("rule", ["muon", "adamw"])
+def test_steps_too_small_for_bfloat16_add_up(alone: "Layout", make_plan: MakePlan, rule: str) -> None:
+    """Of weights around 1 a step of 1e-4 is a fortieth of the least that bfloat16 can change."""
+    from trainer.loop import Trainer
+
+    plan = make_plan(training={"optimizer": rule, "weight_decay": 0.0, "adam": {**TRAINING["adam"], "eps": 1e-30}})
+    whole, half = Trainer(plan, alone), Trainer(plan, alone, dtype=torch.bfloat16)
+    generator = torch.Generator().manual_seed(6)
+    for a, b in zip(whole.model.parameters(), half.model.parameters(), strict=True):
+        a.data.fill_(1.0)
+        b.data.fill_(1.0)
+        a.main_grad.normal_(generator=generator)
+        b.main_grad.copy_(a.main_grad)
+    masters = [weight.master for weight in half.optimizers._weights]
+    assert all(master.dtype == torch.float32 for master in masters)
+    for master in masters:
+        master.data.fill_(1.0)
+    half.optimizers.step(1e-4)
+    largest = max(float((weight.detach().float() - 1).abs().max()) for weight in half.model.parameters())
+    assert largest < 2**-8  # nearly all round to where they were
+    whole.optimizers.step(1e-4)
+    for _ in range(199):
+        whole.optimizers.step(1e-4)
+        half.optimizers.step(1e-4)
+    for a, b in zip(whole.model.parameters(), half.model.parameters(), strict=True):
+        assert b.dtype == torch.bfloat16
+        assert torch.equal(a.detach().bfloat16(), b.detach())
+        assert (b.detach().float() - 1).abs().max() > 0.01

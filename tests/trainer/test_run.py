@@ -22,7 +22,7 @@ COMMAND = ["-m", "trainer.run", "--threads", "1"]
 LINE_KEYS = (
     *("step", "stage", "stage_step", "tokens", "rows", "seq_len", "loss", "mtp_loss", "balance_loss"),
     *("loss_by_source", "tokens_by_source", "lr", "grad_norm", "rope_base", "bias_rate", "mtp_weight"),
-    *("max_violation", "max_violation_by_source", "spike", "skipped", "validation", "seconds", "speed"),
+    *("max_violation", "max_violation_by_source", "spike", "skipped", "changes", "validation", "seconds", "speed"),
 )
 
 

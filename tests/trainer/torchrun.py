@@ -14,4 +14,5 @@ def torchrun(script: str, processes: int, *arguments: str | Path, timeout: float
     done = subprocess.run(
         [*command, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, env=environment
     )
-    assert done.returncode == 0, done.stderr[-4000:]
+    # The first process that fails says why; the others, and torchrun, say at length that it is gone.
+    assert done.returncode == 0, done.stderr[max(done.stderr.find("Traceback"), 0) :][:4000]
