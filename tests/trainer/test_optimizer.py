@@ -143,7 +143,7 @@ def test_the_head_can_go_to_adamw(alone: "Layout", make_plan: MakePlan) -> None:
 
 @pytest.mark.parametrize("rule", ["muon", "adamw"])
 def test_steps_too_small_for_bfloat16_add_up(alone: "Layout", make_plan: MakePlan, rule: str) -> None:
-    """Of weights around 1 a step of 1e-4 is a fortieth of the least that bfloat16 can change."""
+    """Weights of 1 change in bfloat16 by 2^-9 = 0.002 or not at all; the step is a tenth of that, or less."""
     from trainer.loop import Trainer
 
     plan = make_plan(training={"optimizer": rule, "weight_decay": 0.0, "adam": {**TRAINING["adam"], "eps": 1e-30}})
@@ -158,14 +158,12 @@ def test_steps_too_small_for_bfloat16_add_up(alone: "Layout", make_plan: MakePla
     assert all(master.dtype == torch.float32 for master in masters)
     for master in masters:
         master.data.fill_(1.0)
-    half.optimizers.step(1e-4)
-    largest = max(float((weight.detach().float() - 1).abs().max()) for weight in half.model.parameters())
-    assert largest < 2**-8  # nearly all round to where they were
-    whole.optimizers.step(1e-4)
-    for _ in range(199):
-        whole.optimizers.step(1e-4)
-        half.optimizers.step(1e-4)
+    for step in range(100):
+        whole.optimizers.step(2e-4)
+        half.optimizers.step(2e-4)
+        if step == 0:
+            assert all((weight == 1).all() for weight in half.model.parameters())
     for a, b in zip(whole.model.parameters(), half.model.parameters(), strict=True):
         assert b.dtype == torch.bfloat16
         assert torch.equal(a.detach().bfloat16(), b.detach())
-        assert (b.detach().float() - 1).abs().max() > 0.01
+        assert (b != 1).float().mean() > 0.3
