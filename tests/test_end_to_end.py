@@ -50,7 +50,7 @@ def kill_when(arguments: list[str], reached: Callable[[], bool]) -> None:
 def steps(out: Path) -> list[dict[str, Any]]:
     """Lines of metrics.jsonl without what a clock measured."""
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    return [{key: value for key, value in line.items() if key not in ("seconds", "speed")} for line in lines]
 
 
 def built(out: Path) -> dict[str, bytes]:

@@ -26,7 +26,7 @@ for number in (signal.SIGINT, signal.SIGTERM):
 Path(sys.argv[1], f"group-{rank}").write_text(f"{os.getpid()} {os.getpgid(0)}")
 while not all(Path(sys.argv[1], f"group-{other}").exists() for other in range(int(os.environ.get("WORLD_SIZE", "1")))):
     time.sleep(0.05)
-for step in range(20):
+for step in range(200):
     if rank == "0":
         print('{"step": %d}' % step, flush=True)
     time.sleep(0.3)

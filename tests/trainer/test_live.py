@@ -18,7 +18,7 @@ from trainer.run import train
 MakePlan = Callable[..., Plan]
 Copies = list[tuple[str, str]]
 SLOW_BUILD = Path(__file__).with_name("slow_build.py")
-PAUSE_SECONDS = 0.03
+PAUSE_SECONDS = 0.1
 
 
 @pytest.fixture(autouse=True)
