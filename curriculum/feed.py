@@ -71,6 +71,7 @@ class Feed:
         patience: float | None = None,
     ) -> None:
         self.root, site = root, site or load_site()
+        self._settings: dict[str, Any] = {"cache_bytes": cache_bytes, "site": site, "patience": patience}
         self._follower = Follower(plan, root, site.patience_seconds if patience is None else patience)
         self._cache, self._meter = BatchCache(site.memory_bytes if cache_bytes is None else cache_bytes), Meter()
         self._files = BlockCache.of_site(site) if store.is_s3(root) else None
@@ -85,6 +86,10 @@ class Feed:
     def plan(self) -> Plan:
         """The plan as far as it is known: a running build extends it."""
         return self._follower.plan
+
+    def beside(self) -> "Feed":
+        """A feed like this one, of the plan as far as it is known, which waits for nothing that this one waits for."""
+        return Feed(self.plan, self.root, **self._settings)
 
     def refresh(self, done: int) -> Plan:
         """Read the plan of a running build again, before the first batch is made; raises PlanChanged when it contradicts the first

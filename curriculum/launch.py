@@ -104,6 +104,7 @@ def plan_launch(
 
     Raises SiteError, and LaunchError where the site's layout cannot run the plan's model on so many processes.
     """
+    site = site or os.environ.get("TOKENLOOM_SITE")  # other machines may not have the variable
     about = load_site(site)
     per_node = processes or about.processes_per_node
     if per_node is None and about.nodes > 1:

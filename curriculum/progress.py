@@ -105,7 +105,7 @@ class TrainProgress(_Shown):
             self._tell(f"  {change}")
         if metrics["spike"]:
             self._tell(f"step {metrics['step']}: {metrics['spike']}{' (not learned)' if metrics['skipped'] else ''}")
-        if metrics["validation"]:
+        if metrics["validation"] and metrics["validation"]["loss"] is not None:
             by_source = ", ".join(
                 f"{name} {loss:.3f}" for name, loss in metrics["validation"]["loss_by_source"].items()
             )

@@ -22,6 +22,7 @@ from megatron.core.tensor_parallel.mappings import all_to_all
 from megatron.core.transformer.module import MegatronModule
 from megatron.core.transformer.transformer_config import TransformerConfig
 
+MIN_ROWS = 4
 WIDTH_MULTIPLE = 8  # grouped_mm wants strides of whole 16 bytes, in bfloat16 too
 
 
@@ -73,7 +74,18 @@ class StackedExperts(MegatronModule):
 
 
 def _grouped(x_NI: torch.Tensor, weight_EOI: torch.Tensor, counts_E: torch.Tensor) -> torch.Tensor:
-    """Each expert's rows times its matrix, `[N, O]`."""
+    """Each expert's rows times its matrix, `[N, O]`.
+
+    On a CPU a product of fewer than MIN_ROWS rows takes another kernel, which rounds otherwise: a token's result would depend on how
+    many tokens of other documents chose the same expert. Rows of zeros are added there.
+    """
+    if not x_NI.is_cuda:
+        sizes_E = torch.where(counts_E > 0, counts_E.clamp(min=MIN_ROWS), 0)
+        if not torch.equal(sizes_E, counts_E):
+            firsts_E = (sizes_E.cumsum(0) - sizes_E) - (counts_E.cumsum(0) - counts_E)
+            place_N = torch.arange(len(x_NI)) + firsts_E.repeat_interleave(counts_E, output_size=len(x_NI))
+            padded = x_NI.new_zeros(int(sizes_E.sum()), x_NI.shape[1]).index_copy(0, place_N, x_NI)
+            return _grouped(padded, weight_EOI, sizes_E).index_select(0, place_N)
     return torch.nn.functional.grouped_mm(x_NI, weight_EOI.mT, offs=counts_E.cumsum(0).to(torch.int32))
 
 

@@ -5,8 +5,10 @@ groups are megatron-core's (`parallel_state`), of the sizes that `curriculum.par
 """
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import NamedTuple
 
 import torch
@@ -51,18 +53,15 @@ class Layout(NamedTuple):
         dist.all_reduce(values, op=dist.ReduceOp.MAX)
         return float(values)
 
-    def wait_for_all(self) -> None:
-        if self.world > 1:
-            dist.barrier()
-
 
 ALONE = Layout(0, 1, torch.device("cpu"))
 
 
 @contextlib.contextmanager
-def joined(threads: int, parallel: Parallel | None = None) -> Iterator[Layout]:
+def joined(threads: int, parallel: Parallel | None = None, *, patience_seconds: float = 3600.0) -> Iterator[Layout]:
     """Join the run with `threads` CPU threads; leaves its groups at the end. Deterministic algorithms are asked for.
 
+    patience_seconds  how long one rank may wait for a running build while the others wait for it; then they give up a little later
     A process that is a member of torch's default group already stays one: it may join under one layout after the other.
     """
     from megatron.core import parallel_state
@@ -80,9 +79,10 @@ def joined(threads: int, parallel: Parallel | None = None) -> Iterator[Layout]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
+    timeout = timedelta(seconds=patience_seconds + 600)
     was_member = dist.is_initialized()
     if not was_member and world > 1:
-        dist.init_process_group(backend)
+        dist.init_process_group(backend, timeout=timeout)
     elif not was_member:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     try:
@@ -92,6 +92,7 @@ def joined(threads: int, parallel: Parallel | None = None) -> Iterator[Layout]:
             context_parallel_size=sizes.context,
             expert_model_parallel_size=sizes.expert,
             expert_tensor_parallel_size=1,
+            distributed_timeout_minutes=math.ceil(timeout.total_seconds() / 60),
             create_gloo_process_groups=device.type == "cuda",
         )
         # Dropout is 0, so the separate random streams of tensor-parallel ranks have nothing to do: the tracker that does nothing.

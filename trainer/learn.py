@@ -10,6 +10,7 @@ documents it learned from in spikes/step-00000012.json.
 import contextlib
 import json
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -34,12 +35,19 @@ log = logging.getLogger(__name__)
 
 SPIKES = "spikes"
 SHOWN_DOCUMENTS = 3  # in a message; the file has all
+GRACE_SECONDS = (
+    5.0  # in which another SIGTERM is the same one: Slurm tells torchrun and its processes, and torchrun tells them too
+)
 
 OnStep = Callable[[dict[str, Any]], None]
 
 
 class Terminated(Exception):
-    """SIGTERM came; everything is saved."""
+    """SIGTERM came; what can be saved is."""
+
+
+class _Interrupted(Exception):
+    """SIGTERM came while there was nothing to do but wait."""
 
 
 class Run:
@@ -56,6 +64,7 @@ class Run:
             "mtp_depths": trainer.plan.model["mtp_layers"],
         }
         self._held_out: dict[int, Batch] = {}
+        self._waits = False  # for the next batch
 
     def learn(self, steps: range, *, save: bool = True) -> dict[str, Any] | None:
         """Learn these global steps; returns the last line of metrics. Raises Terminated, Diverged, CheckpointError.
@@ -67,18 +76,18 @@ class Run:
         with (
             contextlib.closing(stream) as batches,
             _written(self.root, steps.start, self.layout) as files,
-            _sigterm() as came,
+            _sigterm(self._interrupt) as came,
         ):
             self._remember(steps, files)
             for step in steps:
                 started = time.perf_counter()
-                _, _, batch = next(batches)
+                batch = self._next(batches, step, save)
                 plan = self.feed.plan  # a running build extends it, and has closed this step's stage by now
                 now = settings(plan, step)
                 if self.layout.rank == 0:
                     _tell_changes(plan, now)
                 line = self._step(plan, now, batch, started)
-                stops = bool(self.layout.max(float(bool(came))))
+                stops = bool(self.layout.max(float(bool(came)))) and step + 1 < steps.stop
                 if files:
                     for file in files:
                         file.append(line)
@@ -95,6 +104,27 @@ class Run:
             self.checkpoints.finish()
         return line
 
+    def _next(self, batches: Iterator[tuple[int, int, Batch]], step: int, save: bool) -> Batch:
+        """The batch of a step. SIGTERM is obeyed while a running build keeps it waiting: nothing of the step has begun."""
+        try:
+            self._waits = True
+            _, _, batch = next(batches)
+            self._waits = False
+        except _Interrupted as error:
+            alone = self.layout.world == 1  # others may be at another point, waiting for this rank
+            if alone and save:
+                self.checkpoints.save(self.feed, step, self.trainer.model, self.trainer.optimizers)
+                self.checkpoints.finish()
+            behind = "continues" if alone else "continues behind the last checkpoint"
+            raise Terminated(f"stopped by SIGTERM while waiting for step {step}; the same command {behind}") from error
+        return batch
+
+    def _interrupt(self) -> None:
+        """Called when SIGTERM comes."""
+        if self._waits and self.feed.plan.is_live:
+            self._waits = False
+            raise _Interrupted
+
     def _step(self, plan: Plan, now: StepSettings, batch: Batch, started: float) -> dict[str, Any]:
         stage = plan.stages[now.stage]
         try:
@@ -107,8 +137,10 @@ class Run:
             log.warning("step %d: %s%s", now.step, line["spike"], " (not learned)" if line["skipped"] else "")
             log.warning("%s", self._documents(plan, now, line["spike"]))
         line["changes"] = changes(plan, now.step)
+        learned = time.perf_counter()
         line["validation"] = self._validation(plan, now)
-        line["seconds"] = {"step": time.perf_counter() - started, **batch.seconds}
+        validation_seconds = time.perf_counter() - learned
+        line["seconds"] = {"step": learned - started, "validation": validation_seconds, **batch.seconds}
         line["speed"] = speed(line, self._shape, self.layout.world, self._peak_flops)
         return line
 
@@ -118,12 +150,14 @@ class Run:
         if not every or not stage.validation_rows or not (ends or (now.step + 1) % every == 0):
             return None
         if now.stage not in self._held_out:
-            self._held_out = {now.stage: self.feed.validation(now.stage, **self._share)}
+            with contextlib.closing(self.feed.beside()) as feed:
+                self._held_out = {now.stage: feed.validation(now.stage, **self._share)}
         return self.trainer.evaluate(now, stage, self._held_out[now.stage])
 
     def _documents(self, plan: Plan, now: StepSettings, reason: str) -> str:
         """Write down what a step learned from; says where, and names the first documents."""
-        rows = self.feed.lineage(now.stage, now.stage_step)
+        with contextlib.closing(self.feed.beside()) as feed:
+            rows = feed.lineage(now.stage, now.stage_step)
         path = self.root / SPIKES / f"step-{now.step:08d}.json"
         path.parent.mkdir(exist_ok=True)
         stage = plan.stages[now.stage].name
@@ -160,13 +194,18 @@ def _written(root: Path, first_step: int, layout: Layout) -> Iterator[tuple[Metr
 
 
 @contextlib.contextmanager
-def _sigterm() -> Iterator[list[int]]:
-    """A list that is no longer empty once SIGTERM has come; a second one kills as usual."""
-    came: list[int] = []
+def _sigterm(interrupt: Callable[[], None]) -> Iterator[list[float]]:
+    """A list that is no longer empty once SIGTERM has come, when `interrupt` is called; a second one, somewhat later, kills as usual."""
+    came: list[float] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        now = time.monotonic()
+        if not came:
+            came.append(now)
+            interrupt()
+        elif now - came[0] > GRACE_SECONDS:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     try:
         before = signal.signal(signal.SIGTERM, note)

@@ -94,7 +94,8 @@ class Trainer:
         finalize_model_grads([self.ddp])  # adds gradients up over ranks and moves the routers' biases
         grad_norm = self.optimizers.clip(self.plan.training["clip_norm"])
         losses_K = tally.losses_K / objective.weights_K
-        spike, skipped = self._judge(now, stage, float(losses_K.sum()), float(losses_K[0]), grad_norm)
+        total, loss = float(losses_K.sum()), float(losses_K[0])
+        spike, skipped = self._judge(now, stage, total, loss, grad_norm, is_learned=bool(tally.source_weights_S.any()))
         if skipped:
             for router, bias in zip(self.model.routers, biases, strict=True):
                 router.expert_bias.copy_(bias)
@@ -134,15 +135,19 @@ class Trainer:
             tally = Tally.zeros(len(objective.factors_K), len(stage.sources))
             self._run(now, packs, objective, tally, learn=False)
         tally = tally.from_flat(self._sum_over_ranks(tally.flat()))
+        is_learned = bool(tally.source_weights_S.any())
         return {
-            "loss": float(tally.losses_K[0] / objective.weights_K[0]),
+            "loss": float(tally.losses_K[0] / objective.weights_K[0]) if is_learned else None,
             "loss_by_source": _by_source(stage, tally)["loss_by_source"],
         }
 
     def _judge(
-        self, now: StepSettings, stage: Stage, total: float, loss: float, grad_norm: float
+        self, now: StepSettings, stage: Stage, total: float, loss: float, grad_norm: float, *, is_learned: bool
     ) -> tuple[str | None, bool]:
-        """(what is wrong with the step, whether it is not learned); raises Diverged where that ends the run."""
+        """(what is wrong with the step, whether it is skipped); raises Diverged where that ends the run.
+
+        A step in which nothing is learned has no loss, and counts for nothing.
+        """
         if now.stage != self._stage:
             self.resume(now.stage, ())
         judged = loss if math.isfinite(total) else total  # a loss further ahead may be the one that is not finite
@@ -153,8 +158,8 @@ class Trainer:
                 f"here is {now.lr:.3g}) or write `spikes: {{policy: skip}}`, and the same command continues from the last checkpoint."
             )
         skipped = spike is not None and self._watch.policy == "skip"
-        if not skipped:
-            self._watch.learned(loss, grad_norm)
+        if is_learned:
+            self._watch.count(judged, grad_norm, skipped=skipped)
         return spike, skipped
 
     def _packs(self, now: StepSettings, batch: "Batch") -> list[Packed]:
@@ -246,7 +251,7 @@ class Trainer:
 
 def max_violation(loads_LE: np.ndarray) -> float:
     """(greatest load - mean) / mean of the worst layer (MaxVio of arXiv 2408.15664)."""
-    means_L = loads_LE.mean(axis=1)
+    means_L = np.maximum(loads_LE.mean(axis=1), 1e-9)
     return float(((loads_LE.max(axis=1) - means_L) / means_L).max())
 
 

@@ -17,7 +17,9 @@ import torch.distributed as dist
 
 from trainer.documents import IGNORED
 
-CHUNK_LOGITS = 1 << 20  # logits alive at once: 4 MiB in float32, which stays in a CPU's cache
+# Logits alive at once: 4 MiB in float32, which stays in a CPU's cache; 1 GiB on a GPU, where every chunk reads the whole head.
+CHUNK_LOGITS = {"cpu": 1 << 20, "cuda": 1 << 28}
+MIN_CHUNK = 128  # tokens: a product of a few rows costs as much as one of many
 
 
 def linear_cross_entropy(
@@ -59,7 +61,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_hidden_LH = torch.empty_like(hidden_LH) if need_grad else None
         # Chunks add up in float32, whatever the weights are in.
         grad_weight_VH = torch.zeros_like(weight_VH, dtype=torch.float32) if need_grad else None
-        step = max(1, CHUNK_LOGITS // weight_VH.shape[0])
+        step = max(MIN_CHUNK, CHUNK_LOGITS[hidden_LH.device.type] // weight_VH.shape[0])
         for first in range(0, labels_L.numel(), step):
             part = slice(first, first + step)
             logits_LV = (hidden_LH[part] @ weight_VH.T).float()

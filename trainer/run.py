@@ -81,7 +81,7 @@ def train(
     mcore_compat.install()
     from trainer.layout import joined
 
-    with joined(threads, parallel) as layout, contextlib.closing(feed):
+    with joined(threads, parallel, patience_seconds=about.patience_seconds) as layout, contextlib.closing(feed):
         return _train(folder, feed, layout, about, on_step or _ignore, stop_after, weights)
 
 
@@ -106,6 +106,8 @@ def _train(
     edits = check(found.plan, plan, found.done, where=str(found.path / "plan.json")) if found else []
     if layout.rank == 0:
         _tell_plan(plan, edits)
+    if weights and found and layout.rank == 0:
+        log.warning("%s is not used: %s is there to continue from", weights, found.path)
     begin = open_weights(Path(weights), plan.model) if weights and not found else None
     trainer = Trainer(plan, layout, weights=begin, **trainer_options(site, layout.device))
     checkpoints = checkpoint.Checkpoints(
@@ -149,8 +151,15 @@ def _open(root: str) -> tuple[Path, Plan]:
 
 def _parallel(site: Site, plan: Plan) -> Parallel:
     parallel = Parallel.of_site(site)
-    if problems := parallel.problems(plan.model, int(os.environ.get("WORLD_SIZE", "1"))):
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if problems := parallel.problems(plan.model, world):
         raise LayoutError("\n".join(["[parallel] of the site file does not fit:", *problems]))
+    rows, name = min((segment.rows, stage.name) for stage in plan.stages for segment in stage.batch)
+    if rows < parallel.data(world):
+        raise LayoutError(
+            f"stage {name!r} has batches of {rows} rows, which {parallel.data(world)} data-parallel ranks cannot share: use fewer "
+            "processes, or more of them for pipeline, tensor or context in [parallel] of the site file"
+        )
     return parallel
 
 
@@ -245,9 +254,11 @@ def _foreseen() -> tuple[type[Exception], ...]:
     """The errors of training whose message is enough; evaluated, and so imported, only when there is an error."""
     from curriculum.feed import READ_ERRORS
     from trainer.checkpoint import CheckpointError
+    from trainer.huggingface_config import HuggingFaceError
     from trainer.loop import Diverged
+    from trainer.weights import WeightsError
 
-    return CheckpointError, Diverged, *READ_ERRORS
+    return CheckpointError, Diverged, HuggingFaceError, WeightsError, *READ_ERRORS
 
 
 if __name__ == "__main__":

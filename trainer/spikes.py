@@ -1,11 +1,13 @@
 """Steps that went wrong: a loss or a gradient norm far above those of the last steps, or one that is no number.
 
 A spike is more than `deviations` standard deviations above the mean of the last `window` steps, once half of them are
-known (the rule and its numbers, 128 and 6, are those of OLMo-core's SkipStepOptimizer). A stage begins to count anew,
-because its data is other data. What is not finite is a spike always.
+known; its numbers, 128 and 6, are those of OLMo-core's SkipStepOptimizer. Spikes enter the mean too, so that losses which
+have risen for good are the new measure after a while. A stage begins to count anew, because its data is other data.
+What is not finite is a spike always, and enters nothing.
 
 The policy says what follows: `warn` goes on, `skip` leaves the weights as they were before the step, `stop` ends the run.
-A step that is not finite is never learned: `warn` stops for it.
+A step that is not finite is never learned: `warn` stops for it, and `skip` does after MAX_SKIPPED in a row, which are no
+longer an accident of their data.
 """
 
 import math
@@ -15,6 +17,7 @@ from typing import Any
 
 POLICIES = ("warn", "skip", "stop")
 QUANTITIES = ("loss", "grad_norm")
+MAX_SKIPPED = 8  # steps in a row
 
 
 class SpikeWatch:
@@ -26,9 +29,9 @@ class SpikeWatch:
         self._deviations: float = settings["deviations"]
         self._window: int = settings["window"]
         self._last = {name: deque[float](maxlen=self._window) for name in QUANTITIES}
+        self._skipped = 0  # in a row, the last ones
         for line in recent:
-            if not line["skipped"]:
-                self.learned(line["loss"], line["grad_norm"])
+            self.count(line["loss"], line["grad_norm"], skipped=line["skipped"])
 
     def judge(self, loss: float, grad_norm: float) -> str | None:
         """What is wrong with a step, in words; None where nothing is."""
@@ -39,13 +42,17 @@ class SpikeWatch:
 
     def ends(self, loss: float, grad_norm: float) -> bool:
         """Whether such a step, judged a spike, ends the run."""
+        if self.policy == "skip":
+            return self._skipped + 1 >= MAX_SKIPPED
         finite = math.isfinite(loss) and math.isfinite(grad_norm)
-        return self.policy == "stop" or (self.policy == "warn" and not finite)
+        return self.policy == "stop" or not finite
 
-    def learned(self, loss: float, grad_norm: float) -> None:
-        """Count a step that the weights were moved by."""
-        self._last["loss"].append(loss)
-        self._last["grad_norm"].append(grad_norm)
+    def count(self, loss: float, grad_norm: float, *, skipped: bool) -> None:
+        """Know a step that did not end the run."""
+        self._skipped = self._skipped + 1 if skipped else 0
+        if math.isfinite(loss) and math.isfinite(grad_norm):
+            self._last["loss"].append(loss)
+            self._last["grad_norm"].append(grad_norm)
 
     def _above(self, name: str, value: float) -> str | None:
         last = self._last[name]

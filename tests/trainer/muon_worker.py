@@ -25,7 +25,7 @@ CASES: dict[str, tuple[tuple[int, ...], int | None]] = {
     "row-parallel, tall": ((INNER, WIDTH), 1),
     "column-parallel, square": ((WIDTH, WIDTH), 0),
     "one of its shape": ((12, 60), 1),
-    "on all ranks": ((4, WIDTH), None),
+    "on all ranks, as large as one that they share": ((WIDTH, WIDTH), None),
     "stack": ((3, 16, WIDTH), None),
 }
 

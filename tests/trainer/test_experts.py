@@ -63,6 +63,24 @@ def test_the_loop_computes_what_the_grouped_product_computes() -> None:
     torch.testing.assert_close(_loop(x, weight, counts), _grouped(x, weight, counts))
 
 
+def test_a_row_is_the_same_bits_however_few_chose_its_expert() -> None:
+    from trainer.experts import _grouped
+
+    generator = torch.Generator().manual_seed(5)
+    x, weight = torch.randn(40, 128, generator=generator), torch.randn(3, 96, 128, generator=generator)
+    whole = _grouped(x, weight, torch.tensor([40, 0, 0]))
+    for few in (1, 2, 3, 4, 17):
+        assert torch.equal(_grouped(x[:few], weight, torch.tensor([few, 0, 0])), whole[:few])
+    mixed = x.clone().requires_grad_()
+    counts = torch.tensor([2, 37, 1])
+    _grouped(mixed, weight, counts).square().sum().backward()
+    plain = x.clone().requires_grad_()
+    torch.cat(
+        [rows @ matrix.T for rows, matrix in zip(plain.split(counts.tolist()), weight, strict=True)]
+    ).square().sum().backward()
+    torch.testing.assert_close(mixed.grad, plain.grad, rtol=1e-4, atol=1e-3)
+
+
 def test_a_width_that_no_kernel_takes_is_refused_with_the_next_one(shape: dict) -> None:
     from megatron.core.process_groups_config import ProcessGroupCollection
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from curriculum.plan import Plan
@@ -77,6 +79,65 @@ def test_a_spike_names_its_documents_and_is_treated_by_policy(
     assert found["rows"][0]["pieces"][0]["doc"]
 
 
+def test_a_resumed_run_judges_as_the_undisturbed_one(tmp_path: Path, make_plan: MakePlan) -> None:
+    spikes = {"policy": "warn", "window": 4, "deviations": -100.0}
+    plan = make_plan()
+    stage = dataclasses.replace(plan.stages[0], steps=6)
+    make_plan(stages=(stage,), training={"spikes": spikes})
+    again = _beside(tmp_path, "again")
+    train(str(tmp_path))
+    train(str(again), stop_after=3)
+    train(str(again))
+    assert lines(again) == lines(tmp_path)
+    assert [line["step"] for line in lines(again) if line["spike"]] == [2, 3, 4, 5]
+
+
+def test_a_loss_further_ahead_that_is_not_finite_is_a_spike(tmp_path: Path, make_plan: MakePlan) -> None:
+    from trainer import mcore_compat
+
+    mcore_compat.install()
+    from trainer.layout import joined
+    from trainer.loop import Diverged, Trainer
+    from trainer.schedule import settings
+
+    plan = make_plan()
+    with joined(1) as layout:
+        trainer = Trainer(plan, layout)
+        now, stage = settings(plan, 0), plan.stages[0]
+        with pytest.raises(Diverged, match="is not finite"):
+            trainer._judge(now, stage, float("nan"), 2.0, 1.0, is_learned=True)
+
+
+def test_every_depth_has_its_share_of_the_weight(tmp_path: Path, make_plan: MakePlan) -> None:
+    plan = make_plan()
+    make_plan(model={**plan.model, "mtp_layers": 2})
+    train(str(tmp_path), stop_after=1)
+    line = lines(tmp_path)[0]
+    from trainer import mcore_compat
+
+    mcore_compat.install()
+    from curriculum.feed import Feed
+    from trainer.layout import joined
+    from trainer.loop import Trainer
+    from trainer.schedule import settings
+
+    deeper = Plan.from_json((tmp_path / "plan.json").read_text())
+    with joined(1) as layout:
+        trainer, now = Trainer(deeper, layout), settings(deeper, 0)
+        packs = trainer._packs(now, Feed(deeper, str(tmp_path)).batch(0, 0, mtp_depths=2))
+        objective = trainer._objective(now, packs)
+    shares = [factor * weight for factor, weight in zip(objective.factors_K, objective.weights_K, strict=True)]
+    assert shares == pytest.approx([1.0, now.mtp_weight / 2, now.mtp_weight / 2])
+    assert line["mtp_loss"] == pytest.approx(4.56, abs=0.3)
+
+
+def test_checkpoints_at_the_ends_of_stages_stay(tmp_path: Path, make_plan: MakePlan) -> None:
+    make_plan()
+    train(str(tmp_path))
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").glob("step-*"))
+    assert kept == ["step-00000003", "step-00000006"]
+
+
 def test_a_skipped_step_leaves_weights_and_biases_as_they_were(tmp_path: Path, make_plan: MakePlan) -> None:
     import torch
 
@@ -124,6 +185,27 @@ def test_sigterm_saves_and_ends_and_the_same_command_goes_on(tmp_path: Path, mak
     assert (tmp_path / "checkpoints" / "latest").read_text().strip() == f"step-{done:08d}"
     train(str(tmp_path))
     assert lines(tmp_path) == lines(undisturbed)
+
+
+def test_two_ranks_end_together_and_a_signal_that_comes_twice_is_one(tmp_path: Path, make_plan: MakePlan) -> None:
+    """As on a cluster, where Slurm tells every process and torchrun hands it on."""
+    plan = make_plan()
+    make_plan(stages=(dataclasses.replace(plan.stages[0], steps=400),))
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
+    command = [sys.executable, *launcher, "--rdzv-endpoint", "localhost:0", *COMMAND, "--root", str(tmp_path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [*command, "--steps-to-stdout"], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        workers = [int(child.pid) for child in psutil.Process(process.pid).children()]
+        for pid in (*workers, process.pid):
+            os.kill(pid, signal.SIGTERM)
+            time.sleep(0.02)
+        done = 1 + len(process.stdout.readlines())
+    assert done < 400
+    assert (tmp_path / "checkpoints" / "latest").read_text().strip() == f"step-{done:08d}"
 
 
 def test_every_number_is_a_curve_of_tensorboard(tmp_path: Path, make_plan: MakePlan) -> None:
@@ -187,6 +269,26 @@ def test_half_precision_learns_what_full_precision_learns(tmp_path: Path, make_p
     for line, other in zip(lines(tmp_path), lines(half), strict=True):
         assert other["loss"] != line["loss"]
         assert other["loss"] == pytest.approx(line["loss"], rel=0.01)
+
+
+def test_weights_that_are_not_there_end_with_a_message(
+    tmp_path: Path, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_plan()
+    monkeypatch.setattr(sys, "argv", ["run", "--root", str(tmp_path), "--weights", str(tmp_path / "nothing")])
+    assert main() == 1
+    assert "holds no torch_dist checkpoint" in caplog.messages[-1]
+
+
+def test_a_batch_too_small_for_the_ranks_is_refused_before_anything_is_learned(
+    tmp_path: Path, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_plan()
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(
+        LayoutError, match="stage 'long' has batches of 2 rows, which 3 data-parallel ranks cannot share"
+    ):
+        train(str(tmp_path))
 
 
 def test_a_layout_that_does_not_fit_is_refused_with_the_remedy(

@@ -18,7 +18,8 @@ def case(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, 
 
 @pytest.mark.parametrize("chunk_logits", [1, 29 * 3, 1 << 20])
 def test_values_and_gradients_are_those_of_the_plain_loss(monkeypatch: pytest.MonkeyPatch, chunk_logits: int) -> None:
-    monkeypatch.setattr(loss, "CHUNK_LOGITS", chunk_logits)
+    monkeypatch.setattr(loss, "CHUNK_LOGITS", {"cpu": chunk_logits})
+    monkeypatch.setattr(loss, "MIN_CHUNK", 1)
     hidden, weight, labels, weights = case(torch.float32)
     total, losses = linear_cross_entropy(hidden, weight, labels, weights)
     reference_hidden, reference_weight, _, _ = case(torch.float64)

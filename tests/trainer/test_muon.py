@@ -129,6 +129,14 @@ def test_small_batches_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> N
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-8)
 
 
+def test_a_batch_of_shared_matrices_has_one_for_every_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large they are: a rank without one would wait for the others."""
+    monkeypatch.setattr(muon, "BATCH_ELEMENTS", 1)
+    weights = [torch.nn.Parameter(torch.zeros(2, 12)) for _ in range(10)]
+    batches = muon._batches(weights, {}, dict.fromkeys(weights[:9], 0), 4)
+    assert [len(batch) for batch in batches] == [4, 4, 1, 1]
+
+
 def test_parts_on_many_ranks_move_as_the_whole_matrix(tmp_path: Path) -> None:
     """Fused or not, split by rows or by columns, tall or wide, fewer matrices than ranks or more."""
     torchrun("muon_worker.py", 4, tmp_path / "found.json")

@@ -31,7 +31,7 @@ def lines(root: Path) -> list[dict[str, Any]]:
     read = [json.loads(line) for line in (root / "metrics.jsonl").read_text().splitlines()]
     for line in read:
         line.pop("speed")
-        assert set(line.pop("seconds")) == {"step", "wait", "build", "fetch", "decode", "collate"}
+        assert set(line.pop("seconds")) == {"step", "validation", "wait", "build", "fetch", "decode", "collate"}
     return read
 
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from trainer.spikes import SpikeWatch
+from trainer.spikes import MAX_SKIPPED, SpikeWatch
 
 
 def watch(policy: str = "warn", window: int = 8, deviations: float = 3.0, recent: Any = ()) -> SpikeWatch:
@@ -14,7 +14,7 @@ def fed(*losses: float, **settings: Any) -> SpikeWatch:
     found = watch(**settings)
     for loss in losses:
         assert found.judge(loss, 1.0) is None
-        found.learned(loss, 1.0)
+        found.count(loss, 1.0, skipped=False)
     return found
 
 
@@ -53,8 +53,31 @@ def test_who_stops() -> None:
     assert [watch(policy).ends(math.nan, 1.0) for policy in ("warn", "skip", "stop")] == [True, False, True]
 
 
+def test_losses_that_rose_for_good_are_the_new_measure() -> None:
+    found, skipped = fed(*[2.0, 2.1] * 4, policy="skip"), 0
+    for step in range(20):
+        loss = 3.0 + step % 2 / 10
+        is_spike = found.judge(loss, 1.0) is not None
+        assert not (is_spike and found.ends(loss, 1.0))
+        found.count(loss, 1.0, skipped=is_spike)
+        skipped += is_spike
+    assert 1 <= skipped < MAX_SKIPPED
+
+
+def test_skipping_without_end_ends_the_run() -> None:
+    found = watch("skip")
+    for _ in range(MAX_SKIPPED - 1):
+        assert found.judge(math.nan, 1.0)
+        assert not found.ends(math.nan, 1.0)
+        found.count(math.nan, 1.0, skipped=True)
+    assert found.ends(math.nan, 1.0)
+    found.count(2.0, 1.0, skipped=False)
+    assert not found.ends(math.nan, 1.0)
+
+
 def test_a_resumed_run_knows_what_the_undisturbed_one_knows() -> None:
     lines = [{"loss": 2.0 + step % 2 / 10, "grad_norm": 1.0, "skipped": step == 2} for step in range(6)]
+    lines.insert(3, {"loss": math.nan, "grad_norm": 1.0, "skipped": True})
     resumed = watch(recent=lines)
-    expected = fed(2.0, 2.1, 2.1, 2.0, 2.1)
+    expected = fed(2.0, 2.1, 2.0, 2.1, 2.0, 2.1)
     assert resumed.judge(9.0, 1.0) == expected.judge(9.0, 1.0) is not None
