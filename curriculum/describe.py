@@ -147,13 +147,7 @@ def _parts(shape: ModelShape) -> dict[str, tuple[int, int]]:
 def _spread(shape: ModelShape, settings: Settings, machines: Machines) -> dict[str, Any]:
     sizes = machines.parallel
     gpus = machines.gpus or sizes.fewest()
-    problems = sizes.problems(dataclasses.asdict(shape), gpus)
-    if settings.seq_len % (2 * sizes.context if sizes.context > 1 else 1):
-        problems.append(
-            f"context: rows of {settings.seq_len} tokens are not a multiple of 2 * context = {2 * sizes.context}: "
-            "use a context size that divides half the row."
-        )
-    if problems:
+    if problems := sizes.problems(dataclasses.asdict(shape), gpus):
         raise ManifestError([f"{machines.named}: {problem}" for problem in problems])
     stages = stage_memory(shape, sizes, gpus, settings)
     worst = max(range(len(stages)), key=lambda stage: stages[stage].total)

@@ -73,7 +73,7 @@ class Parallel:
         """What makes this layout impossible for a model shape on `world` processes, with the remedy; empty when it can run.
 
         `shape` is `plan.model` (see curriculum.model_shape.ModelShape). Without `world` the processes are not judged.
-        Rows are not either: their length must be a multiple of 2 * context.
+        Rows of any length can be learned: what does not come out even is padded.
         """
         found = [
             f"{name}: {size} is not a size; write 1 or more."

@@ -45,9 +45,8 @@ class Packed:
     positions_T: np.ndarray  # int64, from 0 in each document
     labels_KT: np.ndarray  # int64, or IGNORED
     weights_KT: np.ndarray  # float32, 0 where the label is IGNORED, else 1
-    ahead_KT: (
-        np.ndarray
-    )  # int64 (K - 1, T), the token k + 1 ahead in the same document, learned or not; 0 beyond its end
+    # int64 (K - 1, T), the token k + 1 ahead in the same document, learned or not; 0 beyond its end
+    ahead_KT: np.ndarray
     sources_T: np.ndarray  # int64, index into stage.sources, or PADDING
     borders_D: np.ndarray  # int64 (D + 1,), from 0 to T
     real_D: np.ndarray  # int64, tokens of each document without padding, on all context-parallel ranks together
@@ -135,7 +134,11 @@ def pack(batch: "Batch", first: int, end: int) -> Packed:
 
 
 def padded(packed: Packed, *, document: int, total: int) -> Packed:
-    """The same with every document padded to a multiple of `document` tokens, and T to one of `total` by a document of padding."""
+    """The same with every document padded to a multiple of `document` tokens, and T to one of `total` by a document of padding.
+
+    What `Feed` gives as FlatBatch is padded alike for trainers that pack whole rows; here documents that teach nothing are gone, and
+    padding is marked, because experts must not count it.
+    """
     lengths = np.diff(packed.borders_D)
     sizes = -(-lengths // document) * document
     if tail := -int(sizes.sum()) % total:

@@ -113,7 +113,6 @@ def test_options_go_before_the_site_file(tmp_path: Path) -> None:
         ({"model": "absent.yaml"}, r"Known: glm45, glm45_air, tiny\. Or give the path of a YAML file\."),
         ({"tensor": 3, "gpus": 3}, r"layout: tensor: 3 does not divide .*: use 1 or 2\."),
         ({"expert": 8, "gpus": 4}, r"layout: expert: 8 does not divide the 4 processes"),
-        ({"context": 3, "gpus": 3}, r"context: rows of 4096 tokens are not a multiple of 2 \* context = 6"),
         ({"recompute": "ful"}, r"--recompute ful: Did you mean 'full'\?"),
         ({"optimizer": "moun"}, r"--optimizer moun: Did you mean 'muon'\?"),
         ({"gpu_memory": "lots"}, r"--gpu-memory: 'lots' is not a count"),
