@@ -1,10 +1,13 @@
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
+from curriculum.parallel import Parallel
 from tests.trainer.conftest import packed_of
-from trainer.documents import Documents, documents
+from trainer.documents import Documents, context_part, documents, padded
+from trainer.layout import ALONE
 
 if TYPE_CHECKING:
     from trainer.layout import Layout
@@ -98,3 +101,47 @@ def test_no_document_moves_another(alone: "Layout") -> None:
     assert moved[:8].max() == 0.0
     assert moved[28:].max() == 0.0
     assert moved[8:28].min() > 0
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_call_for_gpus_asks_for_what_the_loop_computes(monkeypatch: pytest.MonkeyPatch, rank: int) -> None:
+    """torch's variable-length attention runs on CUDA alone: a plain one stands in for it, which takes its arguments at their word."""
+    import torch.nn.attention.varlen as varlen
+
+    from trainer.attention import _flash, _per_run
+
+    monkeypatch.setattr(varlen, "varlen_attn", plain_varlen_attn)
+    layout = ALONE._replace(parallel=Parallel(context=2), context_rank=rank)
+    whole = padded(packed_of([8, 3, 17]), document=4, total=4)
+    runs = documents(context_part(whole, rank, 2), rope_base=1e4, rotary_dim=ROTATED, layout=layout).runs
+    assert runs.keys is not None
+    generator = torch.Generator().manual_seed(3)
+    query = torch.randn(sum(runs.query_lengths), HEADS, DIM, generator=generator)
+    key, value = (torch.randn(sum(runs.key_lengths), GROUPS, DIM, generator=generator) for _ in range(2))
+    torch.testing.assert_close(_flash(query, key, value, runs, 0.3), _per_run(query, key, value, runs, 0.3))
+
+
+def plain_varlen_attn(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    cu_seq_q: torch.Tensor,
+    cu_seq_k: torch.Tensor,
+    max_q: int,
+    max_k: int,
+    *,
+    scale: float,
+    window_size: tuple[int, int],
+    enable_gqa: bool,
+) -> torch.Tensor:
+    assert cu_seq_q.dtype == cu_seq_k.dtype == torch.int32
+    assert (max_q, max_k) == (int(cu_seq_q.diff().max()), int(cu_seq_k.diff().max()))
+    assert window_size == (-1, 0)
+    assert enable_gqa
+    outputs = []
+    for (q0, q1), (k0, k1) in zip(pairwise(cu_seq_q.tolist()), pairwise(cu_seq_k.tolist()), strict=True):
+        keys, values = (t[k0:k1].repeat_interleave(HEADS // GROUPS, dim=1) for t in (key, value))
+        scores = torch.einsum("ihd,jhd->hij", query[q0:q1], keys) * scale
+        behind = torch.arange(k1 - k0) - torch.arange(q1 - q0)[:, None] > (k1 - k0) - (q1 - q0)
+        outputs.append(torch.einsum("hij,jhd->ihd", scores.masked_fill(behind, -torch.inf).softmax(-1), values))
+    return torch.cat(outputs)
