@@ -68,11 +68,11 @@ class BlockFolder:
             try:
                 part.write_bytes(data)
                 with self._counted() as total:
-                    total.bytes -= _size(target)
-                    if total.bytes + len(data) > self.limit_bytes:
+                    if total.bytes - _size(target) + len(data) > self.limit_bytes:
                         total.bytes = self._evict(len(data))
+                    replaced_bytes = _size(target)  # unless it has just gone with others
                     os.replace(part, target)
-                    total.bytes += len(data)
+                    total.bytes += len(data) - replaced_bytes
             finally:
                 part.unlink(missing_ok=True)
 

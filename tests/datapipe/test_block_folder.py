@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from datapipe.block_folder import PART_SECONDS, BlockFolder
@@ -68,6 +68,7 @@ ACTIONS = st.tuples(
 
 
 @given(st.lists(ACTIONS, max_size=30))
+@example([("add", "a", 450), ("add", "b", 1), ("add", "b", 551)])  # what is replaced survives the eviction before
 @settings(max_examples=40, deadline=None)
 def test_the_limit_holds_and_the_ledger_is_exact(actions: list[tuple[str, str, int]]) -> None:
     with tempfile.TemporaryDirectory() as path:
