@@ -43,7 +43,7 @@ from trainer.checkpoint_folder import (
     point_to,
     remove_old,
 )
-from trainer.durable import clean, flush_folder, write_text
+from trainer.durable import clean, flush, write_text
 from trainer.layout import Layout
 from trainer.retention import Policy
 
@@ -225,7 +225,7 @@ class Checkpoints:
             torch_dist.finish(save.aside, written, hidden / WEIGHTS)
             for name, text in save.texts.items():
                 write_text(hidden / name, text)
-            flush_folder(hidden)
+            flush(hidden)
             hidden.rename(save.path)
         except OSError as error:
             return f"rank 0: {error}"

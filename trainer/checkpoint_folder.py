@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from curriculum.plan import Plan
-from trainer.durable import flush_folder, remove_folder, write_text
+from trainer.durable import flush, remove_folder, write_text
 from trainer.layout import Layout
 from trainer.mcore_compat import MCORE_VERSION
 from trainer.retention import Policy, Saved, kept
@@ -77,7 +77,7 @@ def point_to(path: Path) -> None:
     hidden = path.with_name(f".{LATEST}.tmp")
     write_text(hidden, path.name + "\n")
     hidden.replace(path.with_name(LATEST))
-    flush_folder(path.parent)
+    flush(path.parent)
 
 
 def remove_old(folder: Path, policy: Policy) -> None:

@@ -22,8 +22,8 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def flush_folder(path: Path) -> None:
-    """The names in a folder."""
+def flush(path: Path) -> None:
+    """To the disk: what a file holds, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

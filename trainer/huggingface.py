@@ -14,7 +14,6 @@ Float32 goes out and comes back bit for bit. Which tensor is which stands in `hu
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from trainer.durable import flush
 from trainer.huggingface_config import HuggingFaceError, config_of, rope_base_of, shape_of
 from trainer.huggingface_names import Entry, Size, entries
 from trainer.huggingface_tokenizer import tokenizer_config
@@ -79,7 +79,7 @@ def export(
             shutil.copyfile(tokenizer, folder / "tokenizer.json")
             _write_json(folder / "tokenizer_config.json", settings)
         for path in [*folder.iterdir(), folder]:
-            _flush(path)
+            flush(path)
 
 
 class HuggingFaceWeights:
@@ -277,7 +277,7 @@ def _appearing(dest: Path) -> Iterator[Path]:
     try:
         yield hidden
         hidden.rename(dest)
-        _flush(dest.parent)
+        flush(dest.parent)
     finally:
         if hidden.exists():
             shutil.rmtree(hidden)
@@ -292,11 +292,3 @@ def _read_json(path: Path) -> Any:
 
 def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -48,7 +48,7 @@ from torch.distributed.checkpoint.filesystem import SerializationFormat, _write_
 from torch.distributed.checkpoint.planner import SavePlan, WriteItem, WriteItemType
 from torch.distributed.checkpoint.storage import WriteResult
 
-from trainer.durable import durable, flush_folder, write_text
+from trainer.durable import durable, flush, write_text
 
 
 class Unreadable(Exception):
@@ -136,7 +136,7 @@ def write(aside: Aside, folder: Path) -> list[WriteResult]:
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
-    flush_folder(folder)
+    flush(folder)
     return written
 
 
@@ -147,7 +147,7 @@ def finish(aside: Aside, written: Sequence[list[WriteResult]], folder: Path) -> 
     assert aside.contents is not None
     _Contents(folder).finish(aside.contents, list(written))
     write_text(folder / CONFIG_FNAME, json.dumps(dataclasses.asdict(CheckpointingConfig("torch_dist"))))
-    flush_folder(folder)
+    flush(folder)
 
 
 def load(state: ShardedStateDict, folder: Path, *, ignore: str) -> dict[str, Any]:
