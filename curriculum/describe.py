@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from curriculum.document import Document, ManifestError, shown
-from curriculum.fields import Fields, did_you_mean
+from curriculum.document import ManifestError
+from curriculum.fields import did_you_mean
 from curriculum.footprint import Settings, stage_memory
 from curriculum.manifest import MANIFESTS
 from curriculum.model_shape import ModelShape
 from curriculum.parallel import Parallel
+from curriculum.shape_file import read_shape
 from curriculum.units import parse_count
 from datapipe.site import Site, load_site
 
-MAY_BE_ZERO = ("dense_layers", "shared_ffn", "mtp_layers")
 MAX_TOKENS = 131_072  # GLM-4.5's longest context (its report, section 2.3)
 
 
@@ -75,31 +75,7 @@ def load_shape(name: str) -> ModelShape:
     elif not path.is_file():
         remedy = f"{did_you_mean(name, shipped)} Or give the path of a YAML file."
         raise ManifestError([f"{name}: neither a shipped model nor a file.\n    {remedy}"])
-    document = Document(path, shown(path))
-    fields, types = Fields(document), {field.name: field.type for field in dataclasses.fields(ModelShape)}
-    fields.keys((), tuple(types), required=tuple(types))
-    document.check()
-    for key, kind in types.items():
-        _check_type(document, key, kind)
-    document.check()
-    shape = ModelShape(**document.data)
-    for problem in shape.problems():
-        document.problem((problem.partition(":")[0],), problem.partition(": ")[2])
-    document.check()
-    return shape
-
-
-def _check_type(document: Document, key: str, kind: Any) -> None:
-    value, least = document.data[key], 0 if key in MAY_BE_ZERO else 1
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    fits, wanted = {
-        int: (is_number and isinstance(value, int) and value >= least, f"a whole number, {least} or more"),
-        float: (is_number, "a number"),
-        bool: (isinstance(value, bool), "true or false"),
-        str: (isinstance(value, str), "a text"),
-    }[kind]
-    if not fits:
-        document.problem((key,), f"is {value!r}.", f"Write {wanted}.")
+    return read_shape(path)
 
 
 def describe(shape: ModelShape, settings: Settings, machines: Machines | None = None) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def gpus_here() -> int:
 def _check(root: str, site: Site, world: int, named: str) -> None:
     sizes = Parallel.of_site(site)
     if sizes == Parallel():
-        return  # data parallelism alone can run anything
+        return  # nothing that could not fit; whether the ranks can share every batch the trainer checks
     if problems := sizes.problems(load_plan(root).model, world):
         told = "\n".join(f"{named}: [parallel] {problem}" for problem in problems)
         raise LaunchError(
@@ -144,7 +144,7 @@ def _check(root: str, site: Site, world: int, named: str) -> None:
 
 
 def _named(site: str | None) -> str:
-    return site or os.environ.get("TOKENLOOM_SITE") or "no site file"
+    return site or "no site file"
 
 
 def _absolute(path: str) -> str:

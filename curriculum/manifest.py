@@ -15,6 +15,7 @@ from curriculum.corpus import Corpus, load_corpora
 from curriculum.document import Document, ManifestError, shown
 from curriculum.fields import Fields
 from curriculum.model_shape import ModelShape
+from curriculum.shape_file import read_shape
 from curriculum.stage_fields import load_stages
 from curriculum.stages import StageSpec
 
@@ -145,15 +146,7 @@ def _load_model(fields: Fields, path: Path) -> ModelShape:
     name = str(fields.get(("model",)))
     for candidate in (path.parent / name, MANIFESTS / name):
         if candidate.is_file():
-            document = Document(candidate, shown(candidate))
-            shape_fields, names = Fields(document), tuple(field.name for field in dataclasses.fields(ModelShape))
-            shape_fields.keys((), names, required=names)
-            document.check()
-            shape = ModelShape(**document.data)
-            for problem in shape.problems():
-                document.problem((problem.partition(":")[0],), problem.partition(": ")[2])
-            document.check()
-            return shape
+            return read_shape(candidate)
     fields.document.problem(
         ("model",),
         f"{name}: no such file beside the manifest.",

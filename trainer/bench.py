@@ -20,7 +20,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from curriculum.feed import Batch, Feed, Site
+from curriculum.model_shape import ModelShape
 from curriculum.plan import Plan
 from trainer import mcore_compat
 
@@ -28,20 +31,28 @@ PARTS = ("feed", "optimizers", "speed")
 TURN = 16  # steps
 RATES = {"muon": (5e-3, 1e-2, 2e-2), "adamw": (1e-3, 2e-3, 4e-3, 8e-3)}
 SHOWN = 12  # points of a curve
-AIR_1B: dict[str, Any] = {
-    **{
-        "name": "air_1b",
-        "vocab_size": 16_384,
-        "layers": 24,
-        "dense_layers": 1,
-        "hidden": 1024,
-        "heads": 24,
-        "kv_heads": 2,
-    },
-    **{"head_dim": 128, "dense_ffn": 2736, "experts": 32, "experts_per_token": 4, "expert_ffn": 352, "shared_ffn": 352},
-    **{"router_scale": 1.0, "qk_norm": False, "qkv_bias": True, "rotary_fraction": 0.5, "mtp_layers": 1},
-    **{"norm_eps": 1e-5, "init_std": 0.02},
-}
+AIR_1B = ModelShape(
+    name="air_1b",
+    vocab_size=16_384,
+    layers=24,
+    dense_layers=1,
+    hidden=1024,
+    heads=24,
+    kv_heads=2,
+    head_dim=128,
+    dense_ffn=2736,
+    experts=32,
+    experts_per_token=4,
+    expert_ffn=352,
+    shared_ffn=352,
+    router_scale=1.0,
+    qk_norm=False,
+    qkv_bias=True,
+    rotary_fraction=0.5,
+    mtp_layers=1,
+    norm_eps=1e-5,
+    init_std=0.02,
+)
 
 
 def main() -> None:
@@ -139,9 +150,8 @@ def bench_speed(plan: Plan, out: str, steps: range, layout: Any) -> None:
 
 
 def _enlarged(plan: Plan) -> Plan:
-    return dataclasses.replace(
-        plan, model={**AIR_1B, "vocab_size": max(AIR_1B["vocab_size"], plan.model["vocab_size"])}
-    )
+    vocab_size = max(AIR_1B.vocab_size, plan.model["vocab_size"])
+    return dataclasses.replace(plan, model={**dataclasses.asdict(AIR_1B), "vocab_size": vocab_size})
 
 
 def _median(values: Sequence[float]) -> float:
@@ -167,8 +177,6 @@ def _batches(feed: Feed, steps: range) -> Iterator[tuple[int, Batch]]:
 
 def _random(plan: Plan, batch: Batch) -> Batch:
     """Random tokens in documents of the same lengths, learned at the same places."""
-    import numpy as np
-
     random = np.random.default_rng(plan.seed)
     drawn = random.integers(0, plan.tokenizer["vocab_size"], batch.tokens.shape)
     labels = np.where(batch.labels < 0, batch.labels, drawn).astype(np.int32)

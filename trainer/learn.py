@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -35,9 +35,8 @@ log = logging.getLogger(__name__)
 
 SPIKES = "spikes"
 SHOWN_DOCUMENTS = 3  # in a message; the file has all
-GRACE_SECONDS = (
-    5.0  # in which another SIGTERM is the same one: Slurm tells torchrun and its processes, and torchrun tells them too
-)
+# In which another SIGTERM is the same one: Slurm tells torchrun and its processes, and torchrun tells them too.
+GRACE_SECONDS = 5.0
 
 OnStep = Callable[[dict[str, Any]], None]
 
@@ -51,7 +50,7 @@ class _Interrupted(Exception):
 
 
 class Run:
-    """One process of a training run over the plan of `feed`, from global step `first`."""
+    """One process of a training run over the plan of `feed`."""
 
     def __init__(self, root: Path, feed: Feed, trainer: Trainer, checkpoints: Checkpoints, on_step: OnStep) -> None:
         self.root, self.feed, self.trainer, self.checkpoints, self._on_step = root, feed, trainer, checkpoints, on_step
@@ -84,9 +83,10 @@ class Run:
                 batch = self._next(batches, step, save)
                 plan = self.feed.plan  # a running build extends it, and has closed this step's stage by now
                 now = settings(plan, step)
+                told = changes(plan, step)
                 if self.layout.rank == 0:
-                    _tell_changes(plan, now)
-                line = self._step(plan, now, batch, started)
+                    _tell(plan, now, told)
+                line = self._step(plan, now, batch, told, started)
                 stops = bool(self.layout.max(float(bool(came)))) and step + 1 < steps.stop
                 if files:
                     for file in files:
@@ -125,7 +125,7 @@ class Run:
             self._waits = False
             raise _Interrupted
 
-    def _step(self, plan: Plan, now: StepSettings, batch: Batch, started: float) -> dict[str, Any]:
+    def _step(self, plan: Plan, now: StepSettings, batch: Batch, told: Sequence[str], started: float) -> dict[str, Any]:
         stage = plan.stages[now.stage]
         try:
             line = self.trainer.step(now, stage, batch)
@@ -136,7 +136,7 @@ class Run:
         if line["spike"] and self.layout.rank == 0:
             log.warning("step %d: %s%s", now.step, line["spike"], " (not learned)" if line["skipped"] else "")
             log.warning("%s", self._documents(plan, now, line["spike"]))
-        line["changes"] = changes(plan, now.step)
+        line["changes"] = told
         learned = time.perf_counter()
         line["validation"] = self._validation(plan, now)
         validation_seconds = time.perf_counter() - learned
@@ -224,10 +224,10 @@ def _checkpoint_is_due(plan: Plan, now: StepSettings, end: int) -> bool:
     return done % every == 0 or done == end or now.stage_step + 1 == plan.stages[now.stage].steps
 
 
-def _tell_changes(plan: Plan, now: StepSettings) -> None:
+def _tell(plan: Plan, now: StepSettings, told: Sequence[str]) -> None:
     if now.step == 0:
         log.info("stage %r begins: %s", plan.stages[0].name, _in_words(now._asdict()))
-    for change in changes(plan, now.step):
+    for change in told:
         log.info("step %d: %s", now.step, change)
 
 

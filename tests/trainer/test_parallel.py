@@ -1,9 +1,6 @@
 """One model, many layouts: every way of spreading it over processes learns what a single process learns."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +9,9 @@ import pytest
 
 from curriculum.plan import Plan
 from tests.trainer.conftest import SHAPE, stage
+from tests.trainer.torchrun import torchrun
 
 MakePlan = Callable[..., Plan]
-WORKER = str(Path(__file__).with_name("layout_worker.py"))
 EXACT = ("tokens_by_source", "lr", "tokens", "stage", "rows")
 CLOSE = ("loss", "mtp_loss", "balance_loss", "grad_norm")
 
@@ -22,13 +19,7 @@ CLOSE = ("loss", "mtp_loss", "balance_loss", "grad_norm")
 def found(root: Path, processes: int, layouts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     out = root / f"on-{processes}"
     out.mkdir()
-    command = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--rdzv-backend", "c10d"]
-    arguments = ["--rdzv-endpoint", "localhost:0", WORKER, str(root), str(out), json.dumps(layouts)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(
-        [sys.executable, *command, *arguments], capture_output=True, text=True, timeout=300, env=environment
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    torchrun("layout_worker.py", processes, root, out, json.dumps(layouts), timeout=300)
     return [json.loads((out / f"{number}.json").read_text()) for number in range(len(layouts))]
 
 
