@@ -71,7 +71,7 @@ class StageMemory(NamedTuple):
     gradients: int  # float32, of the sums over micro-batches
     optimizer: int  # master weights and moments
     activations: int  # kept for the way back, by all micro-batches in flight
-    going_back: int  # estimate: what the way back through the largest layer needs at once
+    going_back: int  # estimate: what the head, or the way back through the largest layer, needs at once
     step: int  # estimate: what the optimiser's step needs at once, when no activation is kept
     reserve: int
 
@@ -228,7 +228,7 @@ def layer_bytes(shape: ModelShape, sizes: Parallel, settings: Settings, *, is_mo
 
 
 def _activations(shape: ModelShape, sizes: Parallel, stage: int, settings: Settings) -> tuple[int, int]:
-    """(kept by all micro-batches in flight, needed at once on the way back through the largest layer)."""
+    """(kept by all micro-batches in flight, needed at once in the head or on the way back through the largest layer)."""
     counts = sizes.stage_layers(shape.layers)
     first, is_last = sum(counts[:stage]), stage == sizes.pipeline - 1
     value, tokens = VALUE_BYTES[settings.precision], settings.positions // sizes.context
@@ -236,13 +236,15 @@ def _activations(shape: ModelShape, sizes: Parallel, stage: int, settings: Setti
     layers = [
         layer_bytes(shape, sizes, settings, is_moe=n >= shape.dense_layers) for n in range(first, first + counts[stage])
     ]
-    extra = hidden  # the stage's output
+    extra, at_once = hidden, 0  # the stage's output
     if is_last:
         depths = 1 + shape.mtp_layers
         layers += [layer_bytes(shape, sizes, settings, is_moe=True)] * shape.mtp_layers
         head = shape.vocab_size * shape.hidden * value // sizes.tensor
         extra += depths * (2 * hidden + tokens * shape.hidden * value + head) + shape.mtp_layers * 4 * hidden
+        if value < FP32:  # a head's gradient adds up in float32, and every chunk brings a summand
+            at_once = head // value * FP32 + head
     recomputed = settings.recompute == "full"
     kept = len(layers) * hidden if recomputed else sum(layers)
     in_flight = sizes.pipeline - stage
-    return in_flight * (kept + extra), max(layers) * (2 if recomputed else 1)
+    return in_flight * (kept + extra), max(at_once, max(layers) * (2 if recomputed else 1))
