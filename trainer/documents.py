@@ -84,6 +84,7 @@ class Documents:
     sources_S: torch.Tensor  # int64, or PADDING
     num_sources: int
     ahead_KT: torch.Tensor
+    learned_KL: tuple[torch.Tensor, ...]  # int64, positions that have something to predict at each depth
     cos_TR: torch.Tensor  # float32
     sin_TR: torch.Tensor
     balance_scale: float  # of the sequence balance loss in the objective, per token
@@ -184,16 +185,14 @@ def documents(
     balance_scale: float = 0.0,
 ) -> Documents:
     """What layers read about `packed`; `rotary_dim` is the number of rotated dimensions per head."""
-    device, (rank, size) = layout.device, (layout.tensor_rank, layout.parallel.tensor)
+    rank, size = layout.tensor_rank, layout.parallel.tensor
     local = np.diff(packed.borders_D)
     is_padding = packed.sources_T == PADDING
     ids_T = np.where(is_padding, local.size, np.repeat(np.arange(local.size), local))
     lengths_T = np.where(is_padding, np.inf, np.repeat(packed.real_D, local)).astype(np.float32)
     angles_LR = rotary_angles(int(packed.positions_T.max()) + 1, rope_base=rope_base, rotary_dim=rotary_dim)
-    positions = torch.from_numpy(packed.positions_T)
     ids_S, lengths_S, sources_S = (
-        torch.from_numpy(np.ascontiguousarray(values.reshape(size, -1)[rank])).to(device)
-        for values in (ids_T, lengths_T, packed.sources_T)
+        layout.upload(values.reshape(size, -1)[rank]) for values in (ids_T, lengths_T, packed.sources_T)
     )
     return Documents(
         runs=_runs(local, layout),
@@ -202,17 +201,18 @@ def documents(
         lengths_S=lengths_S,
         sources_S=sources_S,
         num_sources=num_sources,
-        ahead_KT=torch.from_numpy(packed.ahead_KT).to(device),
-        cos_TR=angles_LR.cos().float()[positions].to(device),
-        sin_TR=angles_LR.sin().float()[positions].to(device),
+        ahead_KT=layout.upload(packed.ahead_KT),
+        learned_KL=tuple(layout.upload(np.flatnonzero(labels_T != IGNORED)) for labels_T in packed.labels_KT),
+        cos_TR=layout.upload(np.cos(angles_LR).astype(np.float32)[packed.positions_T]),
+        sin_TR=layout.upload(np.sin(angles_LR).astype(np.float32)[packed.positions_T]),
         balance_scale=balance_scale,
     )
 
 
-def rotary_angles(length: int, *, rope_base: float, rotary_dim: int) -> torch.Tensor:
+def rotary_angles(length: int, *, rope_base: float, rotary_dim: int) -> np.ndarray:
     """Angles of positions 0..length-1, float64 `[length, rotary_dim / 2]` (RoFormer, arXiv 2104.09864, equation 15)."""
-    frequencies_R = rope_base ** (-torch.arange(0, rotary_dim, 2, dtype=torch.float64) / rotary_dim)
-    return torch.arange(length, dtype=torch.float64)[:, None] * frequencies_R
+    frequencies_R = rope_base ** (-np.arange(0, rotary_dim, 2, dtype=np.float64) / rotary_dim)
+    return np.arange(length, dtype=np.float64)[:, None] * frequencies_R
 
 
 def _ahead(tokens_T: np.ndarray, borders_D: np.ndarray, depths: int) -> np.ndarray:
@@ -251,10 +251,10 @@ def _for_rank(packed: Packed, layout: Layout) -> Packed:
 
 def _runs(local: np.ndarray, layout: Layout) -> Runs:
     """`local` holds the tokens of each document on this rank."""
-    size, rank, device = layout.parallel.context, layout.context_rank, layout.device
+    size, rank = layout.parallel.context, layout.context_rank
     if size == 1:
         lengths = tuple(local.tolist())
-        borders = _borders(lengths, device)
+        borders = _borders(lengths, layout)
         return Runs(lengths, lengths, borders, borders, None)
     chunk = local // 2
     num_tokens, begins = int(local.sum()), np.cumsum(local) - local
@@ -271,11 +271,11 @@ def _runs(local: np.ndarray, layout: Layout) -> Runs:
     return Runs(
         query_lengths,
         key_lengths,
-        _borders(query_lengths, device),
-        _borders(key_lengths, device),
-        torch.from_numpy(keys).to(device),
+        _borders(query_lengths, layout),
+        _borders(key_lengths, layout),
+        layout.upload(keys),
     )
 
 
-def _borders(lengths: tuple[int, ...], device: torch.device) -> torch.Tensor:
-    return torch.tensor(list(accumulate(lengths, initial=0)), dtype=torch.int32, device=device)
+def _borders(lengths: tuple[int, ...], layout: Layout) -> torch.Tensor:
+    return layout.upload(np.array(list(accumulate(lengths, initial=0)), dtype=np.int32))

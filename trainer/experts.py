@@ -50,7 +50,8 @@ class StackedExperts(MegatronModule):
         self, copies_NH: torch.Tensor, counts_E: torch.Tensor, weights_N: torch.Tensor
     ) -> tuple[torch.Tensor, None]:
         """`copies_NH` lie in the order of the experts, `counts_E` of them for each; the outputs are weighted."""
-        linear = _loop if copies_NH.is_cuda and copies_NH.dtype == torch.float32 else _grouped
+        on_gpu = copies_NH.device.type != "cpu"
+        linear = _loop if on_gpu and copies_NH.dtype == torch.float32 else _grouped
         gate_NF, up_NF = linear(copies_NH, self.gate_up, counts_E).chunk(2, dim=-1)
         inner_NF = torch.nn.functional.silu(gate_NF) * up_NF * weights_N[:, None].to(up_NF.dtype)
         return linear(inner_NF, self.down, counts_E), None
@@ -79,7 +80,7 @@ def _grouped(x_NI: torch.Tensor, weight_EOI: torch.Tensor, counts_E: torch.Tenso
     On a CPU a product of fewer than MIN_ROWS rows takes another kernel, which rounds otherwise: a token's result would depend on how
     many tokens of other documents chose the same expert. Rows of zeros are added there.
     """
-    if not x_NI.is_cuda:
+    if x_NI.device.type == "cpu":
         sizes_E = torch.where(counts_E > 0, counts_E.clamp(min=MIN_ROWS), 0)
         if not torch.equal(sizes_E, counts_E):
             firsts_E = (sizes_E.cumsum(0) - sizes_E) - (counts_E.cumsum(0) - counts_E)
@@ -123,7 +124,8 @@ class ExpertDispatcher:
         sent_PE = self.counts_E.view(size, -1)
         self.received_PE = torch.empty_like(sent_PE)
         dist.all_to_all_single(self.received_PE, sent_PE.contiguous(), group=self.group)
-        self.sent, self.received = sent_PE.sum(dim=1).tolist(), self.received_PE.sum(dim=1).tolist()
+        # The one place in a layer where the host waits for the device: the all-to-all must know how much goes where.
+        self.sent, self.received = torch.stack([sent_PE, self.received_PE]).sum(dim=2).tolist()
         copies_MH, weights_M = (
             all_to_all(self.group, values, self.received, self.sent) for values in (copies_NH, weights_N)
         )

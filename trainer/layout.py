@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.distributed as dist
 
@@ -38,6 +39,12 @@ class Layout(NamedTuple):
     @property
     def is_last_stage(self) -> bool:
         return self.pipeline_rank == self.parallel.pipeline - 1
+
+    def upload(self, values: np.ndarray) -> torch.Tensor:
+        """`values` on the device. The host does not wait for what the device is doing, as it would with pageable memory."""
+        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        pinned = tensor.pin_memory() if self.device.type == "cuda" else tensor
+        return pinned.to(self.device, non_blocking=True)
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
         """The sum of `values` over all ranks, in place."""
@@ -93,7 +100,7 @@ def joined(threads: int, parallel: Parallel | None = None, *, patience_seconds: 
             expert_model_parallel_size=sizes.expert,
             expert_tensor_parallel_size=1,
             distributed_timeout_minutes=math.ceil(timeout.total_seconds() / 60),
-            create_gloo_process_groups=device.type == "cuda",
+            create_gloo_process_groups=device.type != "cpu",
         )
         # Dropout is 0, so the separate random streams of tensor-parallel ranks have nothing to do: the tracker that does nothing.
         initialize_rng_tracker(inference_rng_tracker=True, force_reset=True)

@@ -209,7 +209,7 @@ class Trainer:
     def _forward(
         self, now: StepSettings, packed: Packed, objective: Objective, num_sources: int
     ) -> Losses | torch.Tensor:
-        device = self.layout.device
+        upload = self.layout.upload
         about = documents(
             packed,
             rope_base=now.rope_base,
@@ -219,11 +219,11 @@ class Trainer:
             balance_scale=self.plan.training["sequence_balance_weight"] / objective.num_tokens,
         )
         return self.ddp(
-            torch.from_numpy(packed.tokens_T)[None].to(device),
-            torch.from_numpy(packed.positions_T)[None].to(device),
+            upload(packed.tokens_T)[None],
+            upload(packed.positions_T)[None],
             None,
-            labels=torch.from_numpy(packed.labels_KT).to(device),
-            loss_mask=torch.from_numpy(packed.weights_KT).to(device),
+            labels=upload(packed.labels_KT),
+            loss_mask=upload(packed.weights_KT),
             packed_seq_params=about,
         )
 
@@ -234,19 +234,21 @@ class Trainer:
         """
         shape = self.plan.model
         num_layers = shape["layers"] - shape["dense_layers"] + shape["mtp_layers"]
-        loads_CLE, balance = np.zeros((num_sources, num_layers, shape["experts"])), 0.0
-        for router in self.model.routers:
-            if router.loads_CE is not None and router.balance_sum is not None:
-                loads_CLE[:, router.layer_number - 1 - shape["dense_layers"]] = router.loads_CE.cpu().numpy()
-                balance += float(router.balance_sum)
-            router.loads_CE = router.balance_sum = None
         if num_layers == 0:
             return np.ones((num_sources, 1, 1)), 0.0
-        sums = self._sum_over_ranks(np.append(loads_CLE.ravel(), balance))
-        return sums[:-1].reshape(loads_CLE.shape), float(sums[-1]) / num_tokens / num_layers
+        sizes = (num_sources, num_layers, shape["experts"])
+        sums = torch.zeros(math.prod(sizes) + 1, dtype=torch.float64, device=self.layout.device)
+        loads_CLE = sums[:-1].view(sizes)
+        for router in self.model.routers:
+            if router.loads_CE is not None and router.balance_sum is not None:
+                loads_CLE[:, router.layer_number - 1 - shape["dense_layers"]] = router.loads_CE.double()
+                sums[-1] += router.balance_sum
+            router.loads_CE = router.balance_sum = None
+        found = self.layout.sum(sums).cpu().numpy()
+        return found[:-1].reshape(sizes), float(found[-1]) / num_tokens / num_layers
 
     def _sum_over_ranks(self, values: np.ndarray) -> np.ndarray:
-        return self.layout.sum(torch.from_numpy(values).to(self.layout.device)).cpu().numpy()
+        return self.layout.sum(self.layout.upload(values)).cpu().numpy() if self.layout.world > 1 else values
 
 
 def max_violation(loads_LE: np.ndarray) -> float:

@@ -15,10 +15,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from trainer.documents import IGNORED
-
 # Logits alive at once: 4 MiB in float32, which stays in a CPU's cache; 1 GiB on a GPU, where every chunk reads the whole head.
-CHUNK_LOGITS = {"cpu": 1 << 20, "cuda": 1 << 28}
+CPU_CHUNK_LOGITS, GPU_CHUNK_LOGITS = 1 << 20, 1 << 28
 MIN_CHUNK = 128  # tokens: a product of a few rows costs as much as one of many
 
 
@@ -27,20 +25,22 @@ def linear_cross_entropy(
     weight_VH: torch.Tensor,
     labels_T: torch.Tensor,
     weights_T: torch.Tensor,
+    learned_L: torch.Tensor,
     group: dist.ProcessGroup | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross entropy of `hidden @ weight.T`: (sum over tokens of weight * loss, loss of each token).
 
+    learned_L  the positions whose label is not IGNORED, in order. The host knows them; looking for them on a GPU would stop it.
+
     The sum is a differentiable scalar; the losses `[T]` are float32, without gradient, 0 where the label is IGNORED.
     With `group`, `weight_VH` is this rank's V rows of the vocabulary, in order of the ranks.
     """
-    learned = (labels_T != IGNORED).nonzero().squeeze(1)
     losses_T = torch.zeros(labels_T.shape, dtype=torch.float32, device=labels_T.device)
-    if learned.numel() == 0:
+    if learned_L.numel() == 0:
         return (hidden_TH.sum() + weight_VH.sum()) * 0.0, losses_T
-    hidden_LH = hidden_TH if learned.numel() == labels_T.numel() else hidden_TH.index_select(0, learned)
-    total, losses_L = _LinearCrossEntropy.apply(hidden_LH, weight_VH, labels_T[learned], weights_T[learned], group)
-    losses_T[learned] = losses_L
+    hidden_LH = hidden_TH if learned_L.numel() == labels_T.numel() else hidden_TH.index_select(0, learned_L)
+    total, losses_L = _LinearCrossEntropy.apply(hidden_LH, weight_VH, labels_T[learned_L], weights_T[learned_L], group)
+    losses_T[learned_L] = losses_L
     return total, losses_T
 
 
@@ -61,7 +61,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_hidden_LH = torch.empty_like(hidden_LH) if need_grad else None
         # Chunks add up in float32, whatever the weights are in.
         grad_weight_VH = torch.zeros_like(weight_VH, dtype=torch.float32) if need_grad else None
-        step = max(MIN_CHUNK, CHUNK_LOGITS[hidden_LH.device.type] // weight_VH.shape[0])
+        most = CPU_CHUNK_LOGITS if hidden_LH.device.type == "cpu" else GPU_CHUNK_LOGITS
+        step = max(MIN_CHUNK, most // weight_VH.shape[0])
         for first in range(0, labels_L.numel(), step):
             part = slice(first, first + step)
             logits_LV = (hidden_LH[part] @ weight_VH.T).float()

@@ -205,8 +205,9 @@ class DocumentModel(GPTModel):
         if labels is None or loss_mask is None:
             return torch.nn.functional.linear(depths[0], weight_VH).transpose(0, 1)
         sums_K, tokens_KT = [], []
-        for hidden, labels_T, weights_T in zip(depths, labels, loss_mask, strict=True):
-            total, losses_T = linear_cross_entropy(hidden.squeeze(1), weight_VH, labels_T, weights_T, group)
+        learned_KL = packed_seq_params.learned_KL
+        for hidden, labels_T, weights_T, learned_L in zip(depths, labels, loss_mask, learned_KL, strict=True):
+            total, losses_T = linear_cross_entropy(hidden.squeeze(1), weight_VH, labels_T, weights_T, learned_L, group)
             sums_K.append(total)
             tokens_KT.append(losses_T)
         return Losses(sums_K, tokens_KT)

@@ -16,12 +16,16 @@ def case(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, 
     return hidden.requires_grad_(), weight.requires_grad_(), labels, weights
 
 
+def learned(labels: torch.Tensor) -> torch.Tensor:
+    return (labels != IGNORED).nonzero().squeeze(1)
+
+
 @pytest.mark.parametrize("chunk_logits", [1, 29 * 3, 1 << 20])
 def test_values_and_gradients_are_those_of_the_plain_loss(monkeypatch: pytest.MonkeyPatch, chunk_logits: int) -> None:
-    monkeypatch.setattr(loss, "CHUNK_LOGITS", {"cpu": chunk_logits})
+    monkeypatch.setattr(loss, "CPU_CHUNK_LOGITS", chunk_logits)
     monkeypatch.setattr(loss, "MIN_CHUNK", 1)
     hidden, weight, labels, weights = case(torch.float32)
-    total, losses = linear_cross_entropy(hidden, weight, labels, weights)
+    total, losses = linear_cross_entropy(hidden, weight, labels, weights, learned(labels))
     reference_hidden, reference_weight, _, _ = case(torch.float64)
     expected = torch.nn.functional.cross_entropy(
         reference_hidden @ reference_weight.T, labels, reduction="none", ignore_index=IGNORED
@@ -37,14 +41,14 @@ def test_values_and_gradients_are_those_of_the_plain_loss(monkeypatch: pytest.Mo
 
 def test_great_logits_stay_finite() -> None:
     hidden, weight = torch.full((2, 4), 1e4), torch.eye(4)
-    total, losses = linear_cross_entropy(hidden, weight, torch.tensor([0, 1]), torch.ones(2))
+    total, losses = linear_cross_entropy(hidden, weight, torch.tensor([0, 1]), torch.ones(2), torch.arange(2))
     assert losses.tolist() == pytest.approx([1.3862944, 1.3862944])
     assert total == pytest.approx(2 * 1.3862944)
 
 
 def test_nothing_to_learn_is_zero_with_zero_gradients() -> None:
     hidden, weight, labels, weights = case(torch.float32)
-    total, losses = linear_cross_entropy(hidden, weight, torch.full_like(labels, IGNORED), weights)
+    total, losses = linear_cross_entropy(hidden, weight, torch.full_like(labels, IGNORED), weights, labels[:0])
     total.backward()
     assert total == 0
     assert losses.abs().max() == 0
@@ -55,7 +59,7 @@ def test_nothing_to_learn_is_zero_with_zero_gradients() -> None:
 def test_evaluation_needs_no_gradients() -> None:
     hidden, weight, labels, weights = case(torch.float32)
     with torch.no_grad():
-        total, _ = linear_cross_entropy(hidden, weight, labels, weights)
+        total, _ = linear_cross_entropy(hidden, weight, labels, weights, learned(labels))
     assert not total.requires_grad
-    with_gradients, _ = linear_cross_entropy(hidden, weight, labels, weights)
+    with_gradients, _ = linear_cross_entropy(hidden, weight, labels, weights, learned(labels))
     torch.testing.assert_close(total, with_gradients.detach())
