@@ -13,10 +13,15 @@ import json
 import math
 from bisect import bisect_right
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
+
+from curriculum.units import exact
 
 FORMAT = 3
 PLAN = "plan.json"
+# Fields of a stage that hold a number, or a Ramp where it moves inside the stage.
+SCHEDULED = ("bias_rate", "mtp_weight")
 
 
 class PlanError(ValueError):
@@ -101,6 +106,37 @@ class BatchSegment:
 
 
 @dataclasses.dataclass(frozen=True)
+class Ramp:
+    """A number that moves inside its stage: `first` for the first `after` tokens, a line over `over` tokens, then `last`.
+
+    `over` 0 is a step. Tokens are positions of the stage's rows, padding included.
+    """
+
+    first: float
+    last: float
+    after: int
+    over: int
+
+    def at(self, tokens: int) -> float:
+        """What holds for a step with `tokens` tokens of the stage before it.
+
+        Both ends are decimal text and the line between them is exact, then rounded once: it never overshoots, and two schedules
+        that are the same line for a while have the same values there.
+        """
+        if tokens >= self.after + self.over:
+            return self.last
+        if tokens <= self.after:
+            return self.first
+        first, last = Fraction(str(self.first)), Fraction(str(self.last))
+        return float(first + (last - first) * Fraction(tokens - self.after, self.over))
+
+    def __str__(self) -> str:
+        parts = [f"{self.first:.12g} to {self.last:.12g}"]
+        parts += [f"{key} {exact(tokens)}" for key, tokens in (("after", self.after), ("over", self.over)) if tokens]
+        return " ".join(parts)
+
+
+@dataclasses.dataclass(frozen=True)
 class Stage:
     name: str
     seq_len: int
@@ -110,8 +146,8 @@ class Stage:
     sources: tuple[Source, ...]  # empty while the stage is open
     mixture: tuple[MixtureSegment, ...]
     rope_base: float
-    bias_rate: float  # update rate of the loss-free balance bias
-    mtp_weight: float
+    bias_rate: float | Ramp  # update rate of the loss-free balance bias
+    mtp_weight: float | Ramp
     seed: int  # of the mixture
     learn: str = "spans"  # "spans": documents with loss spans are learned inside them only | "all": every token of every document
 
@@ -128,6 +164,14 @@ class Stage:
         for segment, end in zip(self.batch, ends, strict=True):
             rows += segment.rows * max(0, min(step, end) - segment.first_step)
         return rows
+
+    def tokens_before(self, step: int) -> int:
+        """Positions of the stage consumed before its step `step` (0 <= step <= steps)."""
+        return self.rows_before(step) * self.seq_len
+
+    def value_at(self, setting: float | Ramp, step: int) -> float:
+        """What a setting of this stage, such as `bias_rate`, is at its step `step`."""
+        return setting.at(self.tokens_before(step)) if isinstance(setting, Ramp) else setting
 
     def batch_rows(self, step: int) -> int:
         """Rows in the global batch of step `step`."""
@@ -202,10 +246,7 @@ class Plan:
 
     def tokens_before(self, stage: int, step: int) -> int:
         """Positions consumed before step `step` of stage `stage`, over the whole run."""
-        return (
-            sum(s.tokens for s in self.stages[:stage])
-            + self.stages[stage].rows_before(step) * self.stages[stage].seq_len
-        )
+        return sum(s.tokens for s in self.stages[:stage]) + self.stages[stage].tokens_before(step)
 
     def digest(self) -> str:
         """Hex sha256 of what the plan says, whether its build has ended or not: what a checkpoint remembers."""
@@ -239,6 +280,7 @@ def _stage(data: dict[str, Any]) -> Stage:
             "sources": tuple(Source(**source) for source in data["sources"]),
             "batch": tuple(BatchSegment(**segment) for segment in data["batch"]),
             "mixture": tuple(_mixture_segments(data["mixture"])),
+            **{name: Ramp(**data[name]) for name in SCHEDULED if isinstance(data[name], dict)},
         }
     )
 

@@ -2,7 +2,8 @@
 
 Past is whatever decided a step that is already learned: the model, the tokenizer, the seed, the optimiser, the settings and batch sizes of
 every stage begun, and which row of which source each learned row is. The last is decided row by row (`mix_changes`): an edit of a later
-phase, of a source that only later phases draw from, or of how the same mixture is written is an edit of the future.
+phase, of a source that only later phases draw from, or of how the same mixture is written is an edit of the future. So is one of a
+schedule inside a stage (`SCHEDULED`) while every learned step keeps its value.
 
 The learning rate spans the whole plan, so an edit of the future bends it from here on; that is accepted and told. Not told, because it
 decides nothing or follows from what is told: planned rows and tokens, where later stages begin in their sources, lock, version,
@@ -11,17 +12,18 @@ manifest fingerprint, name of the plan, path of the tokenizer; nor that a build 
 
 import dataclasses
 import itertools
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from curriculum.mix_changes import Told, aligned, drawn_before, in_words, mix_changes
-from curriculum.plan import Plan, Source, Stage
+from curriculum.plan import SCHEDULED, Plan, Ramp, Source, Stage
 
 # Fields of the plan whose other value is another model. Where the tokenizer lies ("path") is not identity.
 IDENTITY = ("model", "tokenizer", "seed")
 RULES = ("optimizer", "head")  # which weight is learned by which rule: another one has another state
 # Fields of a stage that are compared in their own way; every other one holds for the whole stage.
-COMPARED_IN_PARTS = ("name", "seed", "steps", "batch", "sources", "mixture")
+COMPARED_IN_PARTS = ("name", "seed", "steps", "batch", "sources", "mixture", *SCHEDULED)
 # Fields of a source that do not say which rows are drawn; every other one does.
 NOT_ORDER = ("name", "corpus", "bucket", "rows_planned", "tokens_planned")
 
@@ -84,6 +86,8 @@ def _compare_stages(old: Stage | None, new: Stage | None, done: int) -> Changes:
         if field.name not in COMPARED_IN_PARTS:
             differences = _differences(field.name, getattr(old, field.name), getattr(new, field.name))
             changes.add(differences, is_past=begun)
+    for name in SCHEDULED:
+        _compare_settings(name, old, new, min(done, old.steps), changes)
     kept_steps = old.steps == new.steps or old.steps >= done <= new.steps
     changes.add(_differences("steps", old.steps, new.steps), is_past=not kept_steps)
     _compare_batches(old, new, done, changes)
@@ -98,6 +102,31 @@ def _compare_stages(old: Stage | None, new: Stage | None, done: int) -> Changes:
     changes.add(in_words("mix", "row", past), is_past=True)
     changes.add(in_words("mix", "row", future), is_past=False)
     return changes
+
+
+def _compare_settings(name: str, old: Stage, new: Stage, learned: int, changes: Changes) -> None:
+    """A number or schedule of a stage whose first `learned` steps are learned: each of these must keep its value."""
+    before, after = getattr(old, name), getattr(new, name)
+    step = _first_other(old, before, after, learned)
+    texts = _differences(name, before, after)
+    if step is not None and (isinstance(before, Ramp) or isinstance(after, Ramp)):
+        values = " -> ".join(f"{old.value_at(setting, step):g}" for setting in (before, after))
+        texts = [f"{text} (step {step:,} of the stage is learned: {values})" for text in texts]
+    changes.add(texts, is_past=step is not None)
+
+
+def _first_other(stage: Stage, before: float | Ramp, after: float | Ramp, learned: int) -> int | None:
+    """The first of `learned` steps at which two settings differ.
+
+    Between bends both are lines: they differ from the first step or the second, or nowhere. The step before each bend is compared
+    too, where lines are furthest apart that are the same but for rounding.
+    """
+    ramps = [setting for setting in (before, after) if isinstance(setting, Ramp)]
+    bends = {0, *(tokens for ramp in ramps for tokens in (ramp.after, ramp.after + ramp.over))}
+    begins = [bisect_left(range(learned), tokens, key=stage.tokens_before) for tokens in bends]
+    steps = sorted({step + near for step in begins for near in (-1, 0, 1)})
+    differ = (s for s in steps if 0 <= s < learned and stage.value_at(before, s) != stage.value_at(after, s))
+    return next(differ, None)
 
 
 def _compare_batches(old: Stage, new: Stage, done: int, changes: Changes) -> None:
@@ -148,5 +177,5 @@ def _differences(name: str, old: Any, new: Any) -> list[str]:
 def _shown(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    text = repr(value)
+    text = str(value) if isinstance(value, Ramp) else repr(value)
     return text if len(text) <= 200 else text[:197] + "..."

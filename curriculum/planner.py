@@ -14,7 +14,7 @@ import xxhash
 from curriculum.caps import check_epochs, check_fillers, check_rest
 from curriculum.holdings import MOST_HELD_OUT, Bucket, Holding, held, in_words
 from curriculum.manifest import Manifest
-from curriculum.plan import BatchSegment, Plan, Source, Stage
+from curriculum.plan import SCHEDULED, BatchSegment, Plan, Ramp, Source, Stage
 from curriculum.schedule import StageMix
 
 BATCH_STAIRS = 16  # a batch ramp is a staircase of so many equal shares of its tokens
@@ -56,7 +56,7 @@ def _open_stage(manifest: Manifest, index: int) -> Stage:
     """What the manifest alone says of a stage."""
     spec = manifest.stages[index]
     batch, steps = _batches(manifest, index)
-    return Stage(
+    stage = Stage(
         name=spec.name,
         seq_len=spec.seq_len,
         pack=spec.pack,
@@ -70,6 +70,20 @@ def _open_stage(manifest: Manifest, index: int) -> Stage:
         seed=_seed(manifest, spec.name),
         learn=spec.learn,
     )
+    for name in SCHEDULED:
+        _check_moves(manifest, index, stage, name)
+    return stage
+
+
+def _check_moves(manifest: Manifest, index: int, stage: Stage, name: str) -> None:
+    """A schedule that no step of its stage sees moving is a mistake: steps are longer than the manifest's author thought."""
+    setting, begins = getattr(stage, name), stage.tokens_before(stage.steps - 1)
+    if isinstance(setting, Ramp) and setting.at(begins) == setting.first:
+        manifest.documents[""].problem(
+            ("stages", index, name),
+            f"is {setting.first:.12g} in every step: the last one begins after {begins} tokens, the schedule after {setting.after}.",
+            f"Write {f'`after` of less than {begins}, or ' if begins else ''}{setting.first:.12g} alone.",
+        )
 
 
 def _close(

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from curriculum.manifest import Manifest
 from curriculum.model_shape import ModelShape
-from curriculum.plan import Plan, Stage
+from curriculum.plan import SCHEDULED, Plan, Ramp, Stage
 from curriculum.stages import StageSpec
 from curriculum.units import binary, si, size
 
@@ -20,13 +20,16 @@ ROOMY = 100  # columns of a terminal from which on tables are spread out
 STEPS_TOLD = 12  # of a piece that is learned more often
 
 
-def _table(console: Console, title: str, *columns: str, texts: tuple[str, ...] = ()) -> Table:
-    """Names come first and stay whole, numbers stand to the right; `texts` are the other columns that are words."""
+def _table(console: Console, title: str, *columns: str, texts: tuple[str, ...] = (), whole: int = 1) -> Table:
+    """Names come first and stay whole, numbers stand to the right; `texts` are the other columns that are words.
+
+    whole  so many columns from the left are never folded
+    """
     room = 1 if console.width >= ROOMY else 0
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, room))
     for index, column in enumerate(columns):
         is_text = not index or column in texts
-        table.add_column(column, justify="left" if is_text else "right", no_wrap=not index, overflow="fold")
+        table.add_column(column, justify="left" if is_text else "right", no_wrap=index < whole, overflow="fold")
     return table
 
 
@@ -40,7 +43,7 @@ def show_plan(console: Console, manifest: Manifest, plan: Plan, measured: bool) 
         highlight=False,
     )
     columns = ("stage", "tokens", "row", "pack", "rows", "steps", "batch", "RoPE base", "bias rate", "MTP")
-    stages = _table(console, "Stages", *columns)
+    stages = _table(console, "Stages", *columns, whole=4)
     for stage in plan.stages:
         stages.add_row(
             stage.name,
@@ -51,8 +54,7 @@ def show_plan(console: Console, manifest: Manifest, plan: Plan, measured: bool) 
             f"{stage.steps:,}",
             _batch(stage),
             si(stage.rope_base),
-            f"{stage.bias_rate:g}",
-            f"{stage.mtp_weight:g}",
+            *(_setting(getattr(stage, name)) for name in SCHEDULED),
         )
     console.print(stages, "")
     console.print(_mixture(console, manifest, plan, measured))
@@ -121,6 +123,10 @@ def _role(spec: StageSpec, corpus: str) -> str:
 def _batch(stage: Stage) -> str:
     first, last = (binary(rows * stage.seq_len) for rows in (stage.batch[0].rows, stage.batch[-1].rows))
     return first if first == last else f"{first} to {last}"
+
+
+def _setting(value: float | Ramp) -> str:
+    return str(value) if isinstance(value, Ramp) else f"{value:g}"
 
 
 def show_build(console: Console, lock: dict[str, Any]) -> None:
@@ -203,12 +209,18 @@ def show_training(console: Console, steps: list[dict[str, Any]]) -> None:
             name,
             str(len(stage)),
             si(tokens),
-            f"{stage[0]['loss']:.3f}",
-            f"{sum(step['loss'] for step in last) / len(last):.3f}",
+            _mean_loss(stage[:1]),
+            _mean_loss(last),
             f"{tokens / seconds:,.0f}",
             f"{100 * sum(step['seconds']['wait'] for step in stage) / seconds:.1f} %",
         )
     console.print(table)
+
+
+def _mean_loss(steps: list[dict[str, Any]]) -> str:
+    """Of the steps whose loss was finite; a line has null where it was not."""
+    losses = [step["loss"] for step in steps if step["loss"] is not None]
+    return f"{sum(losses) / len(losses):.3f}" if losses else "not finite"
 
 
 PARTS = {

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from curriculum.document import Where
 from curriculum.fields import Fields, did_you_mean
+from curriculum.ramp_fields import load_setting
 from curriculum.stages import MixPhase, StageSpec
 
 PACKS = ("concat", "best_fit")
@@ -70,8 +71,8 @@ def _load_stage(fields: Fields, index: int, corpora: set[str]) -> StageSpec:
         fill=_load_names(fields, (*at, "fill")),
         together=_load_names(fields, (*at, "together")),
         rope_base=fields.number((*at, "rope_base"), 10_000.0),
-        bias_rate=fields.number((*at, "bias_rate"), 0.001),
-        mtp_weight=fields.number((*at, "mtp_weight"), 0.3),
+        bias_rate=load_setting(fields, (*at, "bias_rate"), 0.001, tokens),
+        mtp_weight=load_setting(fields, (*at, "mtp_weight"), 0.3, tokens),
         learn=fields.choice((*at, "learn"), LEARN, "spans"),
     )
     _check_caps(fields, (*at, "max_epochs"), spec)

@@ -7,6 +7,8 @@ are given by how often they are seen, the shares of `mix` are then shares of the
 import dataclasses
 from typing import Any, NamedTuple
 
+from curriculum.plan import Ramp
+
 
 class Packing(NamedTuple):
     """How a corpus is packed: stages that agree on it share the shards."""
@@ -51,8 +53,8 @@ class StageSpec:
     fill: tuple[str, ...]
     together: tuple[str, ...]
     rope_base: float
-    bias_rate: float
-    mtp_weight: float
+    bias_rate: float | Ramp  # a number, or how it moves with the tokens of the stage
+    mtp_weight: float | Ramp
     learn: str = "spans"  # "spans" | "all"
 
     @property

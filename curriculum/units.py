@@ -33,6 +33,15 @@ def si(count: float) -> str:
     return f"{count:.3g}" if count != int(count) else str(int(count))
 
 
+def exact(count: int) -> str:
+    """`15T`, `1.5B` when one decimal says it exactly, otherwise as `binary`: what `parse_count` reads back."""
+    for suffix, scale in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= scale and count % (scale // 10) == 0:
+            tenths = count // (scale // 10)
+            return f"{tenths // 10}{f'.{tenths % 10}' if tenths % 10 else ''}{suffix}"
+    return binary(count)
+
+
 def binary(count: int) -> str:
     """`64Mi` when that is exact, otherwise the plain integer."""
     for suffix, scale in (("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10)):

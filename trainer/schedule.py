@@ -1,15 +1,17 @@
 """What holds at a step, as pure functions of (plan, step): learning rate, RoPE base, bias rate, MTP weight, rows.
 
+A step has the value of a schedule at the tokens of its stage before it: the first step has what the schedule begins with.
+
 Learning rate: linear warm-up, then one cosine over all tokens of the plan, through every stage (GLM-4.5 report, section
 2.4: one cosine to the end of mid-training; warmup-stable-decay was worse). Stages change everything else at their
-border.
+border; rows, bias rate and MTP weight may move inside them too.
 """
 
 import math
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from curriculum.plan import Plan, Stage
+from curriculum.plan import SCHEDULED, Plan, Ramp, Stage
 
 
 class StepSettings(NamedTuple):
@@ -41,8 +43,8 @@ def settings(plan: Plan, step: int) -> StepSettings:
         seq_len=stage.seq_len,
         lr=learning_rate(tokens, total_tokens(plan), plan.training["lr"]),
         rope_base=stage.rope_base,
-        bias_rate=stage.bias_rate,
-        mtp_weight=stage.mtp_weight,
+        bias_rate=stage.value_at(stage.bias_rate, stage_step),
+        mtp_weight=stage.value_at(stage.mtp_weight, stage_step),
     )
 
 
@@ -54,14 +56,31 @@ def changes(plan: Plan, step: int) -> list[str]:
     before = settings(plan, step - 1)
     stage, last = plan.stages[now.stage], plan.stages[before.stage]
     if now.stage == before.stage:
-        return [f"rows: {before.rows} -> {now.rows} (the batch ramp of stage {stage.name!r})"] * (
-            now.rows != before.rows
-        )
+        told = [f"rows: {before.rows} -> {now.rows} (the batch ramp of stage {stage.name!r})"]
+        return told * (now.rows != before.rows) + _moves(stage, before, now)
     reason = f"stage {stage.name!r} begins: {last.name!r} has had its {last.tokens:,} tokens"
-    named = ("seq_len", "rows", "rope_base", "bias_rate", "mtp_weight")
-    found = [(name, getattr(before, name), getattr(now, name)) for name in named]
+    found = [(name, getattr(before, name), getattr(now, name)) for name in ("seq_len", "rows", "rope_base")]
+    found += [(name, f"{getattr(before, name):g}", f"{getattr(now, name):g}") for name in SCHEDULED]
     found += [("learn", last.learn, stage.learn), ("mixture", shares(last, end=True), shares(stage, end=False))]
     return [reason] + [f"{name}: {old} -> {new}" for name, old, new in found if old != new]
+
+
+def _moves(stage: Stage, before: StepSettings, now: StepSettings) -> list[str]:
+    """Where schedules inside a stage begin to move and where they have arrived; nothing of the steps in between."""
+    told = []
+    for name in SCHEDULED:
+        ramp, old, new = getattr(stage, name), getattr(before, name), getattr(now, name)
+        if not isinstance(ramp, Ramp) or old == new:
+            continue
+        leaves, arrives = old == ramp.first, new == ramp.last
+        if leaves and arrives:
+            told.append(f"{name}: {old:g} -> {new:g} (its schedule in stage {stage.name!r})")
+        elif leaves:
+            line = f"leaves {old:g} for {ramp.last:g}, a line over {ramp.over:,} tokens"
+            told.append(f"{name}: {line} (its schedule in stage {stage.name!r})")
+        elif arrives:
+            told.append(f"{name}: has arrived at {new:g} (its schedule in stage {stage.name!r})")
+    return told
 
 
 def shares(stage: Stage, *, end: bool) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from curriculum import mixture
-from curriculum.plan import BatchSegment, MixtureSegment, Plan, Source, Stage
+from curriculum.plan import BatchSegment, MixtureSegment, Plan, Ramp, Source, Stage
 from curriculum.plan_changes import PlanChanged, check, compare
 from tests.plans import make_source, make_stage
 
@@ -34,7 +34,11 @@ PLAN = Plan(
     tokenizer={"path": "a.json", "sha256": "s"},
     model={"hidden": 32, "layers": 2},
     training={"optimizer": "muon", "lr": {"peak": 1e-3, "end": 1e-4}},
-    stages=(stage("one"), stage("two", seq_len=64), stage("three")),
+    stages=(
+        stage("one"),
+        stage("two", seq_len=64, mtp_weight=Ramp(0.4, 0.0, 256, 512)),
+        stage("three", bias_rate=Ramp(1e-3, 0.0, 320, 0)),
+    ),
 )
 
 
@@ -92,6 +96,13 @@ EDITS: dict[str, tuple[Callable[[], Plan], int]] = {
     "seed of the stage": (lambda: with_stage(1, seed=9), 11),
     "only renamed": (lambda: with_stage(1, name="other"), 99),
     "bias rate of the last stage": (lambda: with_stage(2, bias_rate=0.0), 21),
+    "another step of the bias rate": (lambda: with_stage(1, bias_rate=Ramp(1e-3, 0.0, 6 * 128, 0)), 17),
+    "a line of the MTP weight, back to a number": (lambda: with_stage(1, mtp_weight=0.4), 14),
+    "the line goes elsewhere": (lambda: with_stage(1, mtp_weight=Ramp(0.4, 0.2, 256, 512)), 14),
+    "the line begins later": (lambda: with_stage(1, mtp_weight=Ramp(0.4, 0.0, 384, 512)), 14),
+    "the line stops halfway": (lambda: with_stage(1, mtp_weight=Ramp(0.4, 0.2, 256, 256)), 16),
+    "the line begins a token earlier": (lambda: with_stage(1, mtp_weight=Ramp(0.4, 0.0, 255, 513)), 13),
+    "the step is written a token earlier": (lambda: with_stage(2, bias_rate=Ramp(1e-3, 0.0, 257, 0)), 99),
     "sources swapped": (swapped, 11),
     "a phase from the first row on": (lambda: phase_from(0), 11),
     "a phase from row 12 on": (lambda: phase_from(12), 17),
@@ -133,6 +144,42 @@ def test_the_refusal_names_value_place_and_remedy() -> None:
         "(2 of the 8 learned rows come from another source)\n"
         "Put these values back, move the edit to a stage or phase that has not begun, or train into an empty folder."
     )
+
+
+def test_an_edited_schedule_names_the_first_step_that_it_changes() -> None:
+    """Stage two has 128 tokens per step; its weight is 0.4 for two steps and 0.3 in step 3."""
+    edited = with_stage(1, mtp_weight=Ramp(0.4, 0.0, 256, 384))
+    told = "stages[1].mtp_weight: 0.4 to 0 after 256 over 512 -> 0.4 to 0 after 256 over 384"
+    assert compare(PLAN, edited, 13) == ([], [told])
+    assert compare(PLAN, edited, 14) == ([f"{told} (step 3 of the stage is learned: 0.3 -> 0.266667)"], [])
+    number = with_stage(1, mtp_weight=0.2)
+    assert compare(PLAN, number, 14).past == [
+        "stages[1].mtp_weight: 0.4 to 0 after 256 over 512 -> 0.2 (step 0 of the stage is learned: 0.4 -> 0.2)"
+    ]
+    assert compare(PLAN, with_stage(0, mtp_weight=0.2), 14).past == ["stages[0].mtp_weight: 0.3 -> 0.2"]
+
+
+TENTHS = st.integers(0, 10).map(lambda tenths: tenths / 10)
+AMOUNTS = st.integers(0, 900) | st.integers(0, 14).map(lambda steps: 64 * steps)  # also where steps begin
+SETTINGS = TENTHS | st.builds(Ramp, TENTHS, TENTHS, AMOUNTS, AMOUNTS)
+
+
+@given(SETTINGS, SETTINGS, st.integers(0, 12))
+@example(Ramp(0.3, 0.1, 128, 320), 0.3, 12)
+@example(0.3, Ramp(0.3, 0.1, 128, 320), 12)
+@example(0.3, Ramp(0.3, 0.30000000000000004, 0, 900), 10)
+def test_a_schedule_is_refused_exactly_when_a_learned_step_had_another_value(
+    before: float | Ramp, after: float | Ramp, done: int
+) -> None:
+    """Against a loop over the learned steps."""
+    old, new = with_stage(0, mtp_weight=before), with_stage(0, mtp_weight=after)
+    one = old.stages[0]
+    learned = range(min(done, one.steps))
+    differ = [step for step in learned if one.value_at(before, step) != one.value_at(after, step)]
+    changes = compare(old, new, done)
+    assert (bool(changes.past), bool(changes.future)) == (bool(differ), before != after and not differ)
+    if differ and isinstance(before, Ramp):  # the message says which
+        assert f"(step {differ[0]} of the stage is learned: " in changes.past[0]
 
 
 def test_edits_of_the_future_are_told() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from curriculum.document import ManifestError
 from curriculum.manifest import Manifest, Validation
-from curriculum.plan import Plan
+from curriculum.plan import Plan, Ramp
 from curriculum.planner import make_plan
 from curriculum.stages import Packing
 from tests.curricula import RANKED, make_curriculum, make_lock, shard_set, stage_text
@@ -41,6 +41,35 @@ def test_a_plan_survives_its_file(tmp_path: Path) -> None:
     plan, _ = make_plan(make_curriculum(tmp_path, stage_text(mix=mix, epochs="{books: 0.5}")), LOCK)
     assert Plan.from_json(plan.to_json()) == plan
     assert Plan.from_json(plan.to_json()).digest() == plan.digest()
+
+
+def test_a_schedule_stands_in_the_plan(tmp_path: Path) -> None:
+    text = stage_text(bias_rate="{from: 0.001, to: 0, after: 500k}", mtp_weight="{from: 0.3, to: 0.1, over: 1M}")
+    plan, _ = make_plan(make_curriculum(tmp_path, text), LOCK)
+    (stage,) = plan.stages
+    assert (stage.bias_rate, stage.mtp_weight) == (Ramp(0.001, 0.0, 500_000, 0), Ramp(0.3, 0.1, 0, 1_000_000))
+    assert Plan.from_json(plan.to_json()) == plan
+    rates = [stage.value_at(stage.bias_rate, step) for step in range(stage.steps)]
+    assert rates == [0.001] * 245 + [0.0] * 243  # step 244 begins after 499,712 tokens
+    last = stage.value_at(stage.mtp_weight, stage.steps - 1)
+    assert last == pytest.approx(0.1 + 0.2 * (1 - 997_376 / 1e6), rel=1e-12)
+
+
+def test_a_schedule_that_no_step_sees_moving_is_refused(tmp_path: Path) -> None:
+    """The last step begins after 997,376 tokens: half a step before the stage's end is too late."""
+    for schedule in ("after: 997_377", "after: 997_376, over: 1000"):
+        text = stage_text(mtp_weight=f"{{from: 0.3, to: 0.1, {schedule}}}")
+        with pytest.raises(ManifestError) as caught:
+            make_plan(make_curriculum(tmp_path, text), LOCK)
+        message = str(caught.value)
+        begins = "is 0.3 in every step: the last one begins after 997376 tokens, the schedule after 99737"
+        assert f"m.yaml:7  stages[0].mtp_weight: {begins}" in message
+        assert "\n    Write `after` of less than 997376, or 0.3 alone." in message
+    for schedule in ("after: 997_376", "after: 997_375, over: 1000"):
+        make_plan(make_curriculum(tmp_path, stage_text(mtp_weight=f"{{from: 0.3, to: 0.1, {schedule}}}")), LOCK)
+    single = stage_text(tokens=2048, bias_rate="{from: 0.001, to: 0, over: 2048}")
+    with pytest.raises(ManifestError, match=r"begins after 0 tokens, the schedule after 0\.\n    Write 0.001 alone\."):
+        make_plan(make_curriculum(tmp_path, single), LOCK)
 
 
 @pytest.fixture(scope="module")

@@ -65,6 +65,24 @@ def test_phases_and_roles_are_shown(tmp_path: Path) -> None:
     assert rows["one", "code/all"].endswith("of 1 together")
 
 
+def test_schedules_are_shown_in_the_words_of_the_manifest(tmp_path: Path) -> None:
+    moving = {
+        "bias_rate": "{from: 0.001, to: 0, after: 500k}",
+        "mtp_weight": "{from: 0.3, to: 0.1, after: 100k, over: 64Ki}",
+    }
+    text = stage_text("synthetic_reasoning", pack="best_fit", **moving) + stage_text("two", bias_rate="0")
+    console, manifest = terminal(200), make_curriculum(tmp_path, text)
+    plan, _ = make_plan(manifest, None)
+    show_plan(console, manifest, plan, measured=False)
+    lines = [" ".join(line.split()) for line in console.export_text().partition("Mixture")[0].splitlines()]
+    shown = {line.split()[0]: line.partition("10k ")[2] for line in lines if "10k " in line}
+    assert shown == {"synthetic_reasoning": "0.001 to 0 after 500k 0.3 to 0.1 after 100k over 64Ki", "two": "0 0.3"}
+    narrow = terminal(80)
+    show_plan(narrow, manifest, plan, measured=False)
+    stages = narrow.export_text().partition("Mixture")[0].split()
+    assert {"synthetic_reasoning", "best_fit", "0.001", "after", "500k", "100k", "over", "64Ki"} <= set(stages)
+
+
 def test_epochs_are_those_through_the_end_of_the_stage(tmp_path: Path) -> None:
     text = stage_text(tokens=256_000, mix="{web: 1}") + stage_text("two", 256_000, "{web: 1}")
     rows = shown(make_curriculum(tmp_path, text), make_lock(shard_set(CONCAT, "web", 4000)))

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curriculum.plan import BatchSegment, Plan, Stage
-from trainer.schedule import learning_rate, settings, total_tokens
+from curriculum.plan import BatchSegment, Plan, Ramp, Stage
+from trainer.schedule import changes, learning_rate, settings, total_tokens
 
 GLM45 = {"peak": 2.5e-4, "end": 2.5e-5, "warmup_tokens": 0}
 
@@ -55,3 +55,50 @@ def test_settings_switch_at_the_border_and_count_tokens_through() -> None:
     assert steps[-1].lr == 0.0
     with pytest.raises(ValueError, match="5 steps"):
         settings(plan, 5)
+
+
+def scheduled(*stages: tuple[str, float | Ramp, float | Ramp]) -> Plan:
+    """Stages of 10 steps of 32 tokens, from (name, bias rate, MTP weight); the second half of the first has 64 per step."""
+    batches = ((BatchSegment(0, 2), BatchSegment(5, 4)), (BatchSegment(0, 2),))
+    made = [
+        Stage(name, 16, "concat", 10, batches[index > 0], (), (), 1e4, rate, weight, 1)
+        for index, (name, rate, weight) in enumerate(stages)
+    ]
+    return Plan("p", "1", 0, "m", "l", {}, {}, {"lr": {"peak": 1.0, "end": 0.0, "warmup_tokens": 0}}, tuple(made))
+
+
+def test_bias_rate_and_mtp_weight_follow_their_schedules_in_tokens_of_the_stage() -> None:
+    plan = scheduled(("a", Ramp(1e-3, 0.0, 200, 0), Ramp(0.3, 0.1, 64, 160)), ("b", 0.0, Ramp(0.1, 0.2, 0, 320)))
+    now = [settings(plan, step) for step in range(plan.steps)]
+    begins = [0, *(each.tokens for each in now[:9])]
+    assert begins == [0, 32, 64, 96, 128, 160, 224, 288, 352, 416]
+    assert [each.bias_rate for each in now] == [1e-3] * 6 + [0.0] * 14
+    assert [each.mtp_weight for each in now[:10]] == [0.3, 0.3, 0.3, 0.26, 0.22, 0.18, 0.1, 0.1, 0.1, 0.1]
+    assert [each.mtp_weight for each in now[10:]] == [0.1, 0.11, 0.12, 0.13, 0.14, 0.15, 0.16, 0.17, 0.18, 0.19]
+
+
+def test_a_schedule_is_told_where_it_begins_to_move_and_where_it_has_arrived() -> None:
+    """Not in the steps between: a line of 350,000 steps is two lines of the log."""
+    plan = scheduled(
+        ("a", Ramp(1e-3, 0.0, 200, 0), Ramp(0.3, 0.1, 64, 160)),
+        ("b", 0.0, Ramp(0.1, 0.2, 0, 320)),
+        ("c", Ramp(0.0, 1e-3, 1, 31), 0.2),
+    )
+    told = {step: lines for step in range(plan.steps) if (lines := changes(plan, step))}
+    assert told == {
+        3: ["mtp_weight: leaves 0.3 for 0.1, a line over 160 tokens (its schedule in stage 'a')"],
+        5: ["rows: 2 -> 4 (the batch ramp of stage 'a')"],
+        6: [
+            "bias_rate: 0.001 -> 0 (its schedule in stage 'a')",
+            "mtp_weight: has arrived at 0.1 (its schedule in stage 'a')",
+        ],
+        10: ["stage 'b' begins: 'a' has had its 480 tokens", "rows: 4 -> 2"],
+        11: ["mtp_weight: leaves 0.1 for 0.2, a line over 320 tokens (its schedule in stage 'b')"],
+        20: ["stage 'c' begins: 'b' has had its 320 tokens", "mtp_weight: 0.19 -> 0.2"],
+        21: ["bias_rate: 0 -> 0.001 (its schedule in stage 'c')"],
+    }
+
+
+def test_a_stage_switch_goes_from_the_last_value_to_the_first() -> None:
+    plan = scheduled(("a", Ramp(1e-3, 0.0, 200, 0), 0.3), ("b", Ramp(2e-3, 0.0, 0, 320), Ramp(0.1, 0.0, 64, 0)))
+    assert changes(plan, 10)[2:] == ["bias_rate: 0 -> 0.002", "mtp_weight: 0.3 -> 0.1"]
