@@ -1,14 +1,20 @@
 """Attention inside documents, with partial rotary embedding: the `core_attention` slot of megatron's SelfAttention.
 
-Megatron's local DotProductAttention refuses packed documents and materialises every score; this module calls
-`scaled_dot_product_attention` once per document (CPU, or full precision) or torch's variable-length flash attention
-once for all (CUDA, half precision). Queries of a group share their key and value head without copies (grouped-query
-attention). Under context parallelism every rank gathers the keys and values of all ranks, picks those that its queries
+Megatron's local DotProductAttention refuses packed documents and materialises every score. Here are three ways to compute it:
+
+    scaled_dot_product_attention    once per document: on a CPU, and in full precision
+    varlen_attn                     torch's flash attention (version 2 in torch 2.13), once for all: on a GPU in half precision
+    transformer_engine              TransformerEngine's kernels, once for all: there, where it is installed
+
+`choose` takes one for the whole run, and says why. Queries of a group share their key and value head without copies
+(grouped-query attention). Under context parallelism every rank gathers the keys and values of all ranks, picks those that its queries
 see, and hands the gradients back by a reduce-scatter: with few key heads (GLM-4.5: 8 of 96) that moves little.
 
 Not covered: attention dropout, a key-value cache.
 """
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,14 +23,35 @@ from megatron.core.tensor_parallel.mappings import gather_from_sequence_parallel
 from megatron.core.transformer.module import MegatronModule
 from megatron.core.transformer.transformer_config import TransformerConfig
 
+from curriculum.feed import SiteError
+from kernels import Choice
+from trainer import transformer_engine
 from trainer.documents import Documents, Runs
+
+# query [T, heads, d], key and value [N, groups, d], runs, scale of the scores -> [T, heads, d]
+Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Runs, float], torch.Tensor]
+
+OP = "attention"
+HALF = (torch.bfloat16, torch.float16)
+TOLERANCE = 0.1  # relative to the greatest value: half precision is ten times closer, another mask as far off again
+
+log = logging.getLogger("tokenloom.kernels.attention")
 
 
 class DocumentAttention(MegatronModule):
     """Causal attention in which no token sees another document: three `[T, 1, heads, dim]` -> `[T, 1, heads * dim]`."""
 
-    def __init__(self, config: TransformerConfig, *, softmax_scale: float | None = None, **_: Any) -> None:
+    def __init__(
+        self,
+        config: TransformerConfig,
+        *,
+        attend: Attend | None = None,
+        softmax_scale: float | None = None,
+        **_: Any,
+    ) -> None:
+        """attend: as `choose` returns it; without one, the way of a CPU."""
         super().__init__(config=config)
+        self.attend = attend or _per_run
         self.scale = softmax_scale or config.kv_channels**-0.5
 
     def forward(
@@ -42,8 +69,84 @@ class DocumentAttention(MegatronModule):
         runs = packed_seq_params.runs
         if runs.keys is not None:
             key_TGd, value_TGd = _gathered(key_TGd, value_TGd, runs.keys)
-        attend = _flash if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) else _per_run
-        return attend(query_THd, key_TGd, value_TGd, runs, self.scale).flatten(1).unsqueeze(1)
+        return self.attend(query_THd, key_TGd, value_TGd, runs, self.scale).flatten(1).unsqueeze(1)
+
+
+def choose(
+    requested: str, *, device: torch.device, dtype: torch.dtype, heads: int, groups: int, head_dim: int
+) -> tuple[Attend, Choice]:
+    """The way to compute attention on `device` in `dtype`, and what to tell of it in the run's record.
+
+    requested  "auto": TransformerEngine where it can be had; "torch": never; "transformer_engine": nothing else, where it counts
+    heads, groups  query heads and key heads of this rank
+
+    TransformerEngine is first tried on a few tokens, forwards and backwards, against `scaled_dot_product_attention`: which kernels it
+    has depends on the GPU, cuDNN and what else is installed. Raises SiteError where it was requested by name and cannot be had.
+    """
+    where = f"on {device.type} in {str(dtype).removeprefix('torch.')}"
+    if device.type == "cpu" or dtype not in HALF:
+        if requested == "transformer_engine":
+            raise SiteError(
+                f'[training] attention = "transformer_engine": it computes on a GPU in half precision, and this run is {where}\n'
+                '    write "auto" or "torch", or precision = "bf16" on a machine with GPUs'
+            )
+        return _told(_per_run, "scaled_dot_product_attention", where)
+    if requested == "torch":
+        return _told(_flash, "varlen_attn", 'attention = "torch" in [training] of the site file')
+    try:
+        attend = transformer_engine.PackedAttention()
+        if wrong := _mistake(attend, device=device, dtype=dtype, heads=heads, groups=groups, head_dim=head_dim):
+            raise transformer_engine.Unavailable(f"{transformer_engine.version()} {wrong}")
+    except transformer_engine.Unavailable as error:
+        if requested == "transformer_engine":
+            raise SiteError(
+                f'[training] attention = "transformer_engine": {error}\n    write "auto" or "torch", or install it for this torch'
+            ) from error
+        # Without TransformerEngine all is well; with one that is of no use, somebody may want to know.
+        level = logging.INFO if transformer_engine.version() is None else logging.WARNING
+        return _told(_flash, "varlen_attn", f"{where}; TransformerEngine: {error}", level)
+    reason = "requested in [training] of the site file" if requested == "transformer_engine" else where
+    return _told(attend, "transformer_engine", f"{reason}; TransformerEngine {transformer_engine.version()}")
+
+
+def _told(attend: Attend, way: str, reason: str, level: int = logging.INFO) -> tuple[Attend, Choice]:
+    choice = Choice(OP, way, reason)
+    log.log(level, "%s runs on the %s implementation: %s", *choice)
+    return attend, choice
+
+
+def _mistake(
+    attend: Attend, *, device: torch.device, dtype: torch.dtype, heads: int, groups: int, head_dim: int
+) -> str | None:
+    """What `attend` gets wrong for two runs of queries that see more keys than they are, and for the same with as many; None if nothing."""
+    generator = torch.Generator().manual_seed(0)  # torch's own is not drawn from
+    for query_lengths, key_lengths in (((3, 70), (130, 70)), ((3, 70), (3, 70))):
+        borders = [
+            torch.tensor([0, lengths[0], sum(lengths)], dtype=torch.int32, device=device)
+            for lengths in (query_lengths, key_lengths)
+        ]
+        keys = None if query_lengths == key_lengths else torch.arange(sum(key_lengths), device=device)
+        runs = Runs(query_lengths, key_lengths, borders[0], borders[1], keys)
+        sizes = ((sum(query_lengths), heads), (sum(key_lengths), groups), (sum(key_lengths), groups))
+        drawn = [torch.randn(*size, head_dim, generator=generator).to(dtype) for size in sizes]
+        try:
+            found = _derived(attend, [x.to(device) for x in drawn], runs)
+        except (ImportError, ValueError, RuntimeError, AssertionError) as error:
+            return f"cannot compute it here ({type(error).__name__}: {error})"
+        expected = _derived(_per_run, [x.float().to(device) for x in drawn], runs)
+        for name, ours, theirs in zip(("output", "query", "key", "value"), found, expected, strict=True):
+            error_max = float((ours.float() - theirs).abs().max())
+            if not error_max <= TOLERANCE * float(theirs.abs().max()):  # also where it is no number
+                what = "the output" if name == "output" else f"the gradient of the {name}"
+                return f"computes it otherwise than torch: {what} is up to {error_max:.3g} off"
+    return None
+
+
+def _derived(attend: Attend, tensors: list[torch.Tensor], runs: Runs) -> list[torch.Tensor]:
+    """The output and the gradients of its sum of squares."""
+    query, key, value = (tensor.detach().requires_grad_() for tensor in tensors)
+    output = attend(query, key, value, runs, query.shape[-1] ** -0.5)
+    return [output.detach(), *torch.autograd.grad(output.float().square().sum(), (query, key, value))]
 
 
 def rotate(x_THd: torch.Tensor, documents: Documents) -> torch.Tensor:

@@ -1,4 +1,8 @@
-"""What megatron-core 0.16.1 needs beyond itself to run without TransformerEngine: one place, one reason per entry.
+"""What megatron-core 0.16.1 needs beyond itself to run with TransformerEngine or without: one place, one reason per entry.
+
+Where TransformerEngine can be imported, megatron takes other branches in a good dozen of its modules. On the path of our model
+they come to the same: they serve modules of TE (which are not in our slots), FP8, fused kernels and offloading (which
+`transformer_config` leaves off) and optimisers (ours). Two do not, and are below: an import that fails, and streams.
 
 Most gaps are filled by modules of ours in megatron's own slots (norm, attention, router, experts, optimiser: each says
 what it replaces). What remains is below. Nothing here runs at import; `install` is for processes that train and nothing
@@ -7,8 +11,10 @@ else. PATCHED names every line of megatron that a patch relies on, and a test lo
 
 import contextlib
 import importlib.metadata
+import importlib.util
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -17,6 +23,9 @@ if TYPE_CHECKING:
     import torch
 
 MCORE_VERSION = "0.16.1"
+TRANSFORMER_ENGINE = "transformer_engine"
+
+log = logging.getLogger(__name__)
 
 
 def install() -> None:
@@ -35,9 +44,27 @@ def install() -> None:
     # Warnings that Apex and TransformerEngine are missing (optimizer/__init__.py:24 and others): known, and meant.
     warnings.filterwarnings("ignore", module=r"megatron\.")
     logging.getLogger("megatron").setLevel(logging.ERROR)
+    _hide_misfit()
 
 
-# File of megatron.core -> lines that a patch of `running_on` is there for.
+def _hide_misfit() -> None:
+    """Let megatron see no TransformerEngine that is installed but cannot be imported.
+
+    Half of megatron's imports of TE bear ImportError, and tensor_parallel/random.py:30 ModuleNotFoundError alone: an extension built
+    for another torch, or a machine without libcuda.so.1, would end the run although nothing of TE is needed.
+    """
+    if importlib.util.find_spec(TRANSFORMER_ENGINE) is None:
+        return
+    from trainer.transformer_engine import misfit
+
+    if reason := misfit():
+        log.warning("TransformerEngine is installed but does not import, and is not used: %s", reason)
+        for name in [name for name in sys.modules if name.partition(".")[0] == TRANSFORMER_ENGINE]:
+            del sys.modules[name]
+        sys.modules[TRANSFORMER_ENGINE] = None  # type: ignore[assignment]  # importing it raises ModuleNotFoundError
+
+
+# File of megatron.core -> lines that a patch is there for.
 PATCHED = {
     "pipeline_parallel/schedules.py": ('total_num_tokens = torch.zeros([], dtype=torch.int, device="cuda")',),
     "pipeline_parallel/p2p_communication.py": ("device=torch.cuda.current_device()", "torch.cuda.synchronize()"),
@@ -47,7 +74,9 @@ PATCHED = {
         "ctx.rng_states = _get_all_rng_states()",
         "_set_all_rng_states(*ctx.rng_states)",
         "cuda_rng_state = _get_cuda_rng_state(",
+        "except ModuleNotFoundError:",
     ),
+    "transformer/transformer_block.py": ("if get_cpu_offload_context is not None:",),
 }
 
 
@@ -63,6 +92,7 @@ def running_on(device: "torch.device") -> Iterator[None]:
     import torch
     from megatron.core.pipeline_parallel import schedules
     from megatron.core.tensor_parallel import random
+    from megatron.core.transformer import transformer_block
 
     patches: list[tuple[Any, str, Any]] = [
         # Gradient buffers and what pipeline stages receive are allocated on the current CUDA device.
@@ -76,6 +106,8 @@ def running_on(device: "torch.device") -> Iterator[None]:
         # Recomputed activations restore CUDA's random state. Dropout is 0: nothing is drawn.
         (random, "_get_all_rng_states", lambda: (None, None)),
         (random, "_set_all_rng_states", _nothing),
+        # TransformerEngine (2.8, no longer 2.12) opens CUDA streams for the offloading of activations, also when nothing is offloaded.
+        (transformer_block, "get_cpu_offload_context", None),
     ]
     with contextlib.ExitStack() as undo:
         for where, name, replacement in patches:

@@ -36,7 +36,8 @@ from megatron.core.transformer.transformer_block import TransformerBlockSubmodul
 from megatron.core.transformer.transformer_config import TransformerConfig
 from megatron.core.transformer.transformer_layer import TransformerLayer, TransformerLayerSubmodules
 
-from trainer.attention import DocumentAttention
+from kernels import Choice
+from trainer.attention import Attend, DocumentAttention, choose
 from trainer.documents import Documents
 from trainer.experts import ExpertDispatcher, StackedExperts
 from trainer.initial import draw_weights
@@ -128,10 +129,23 @@ def build_model(
     layout: Layout = ALONE,
     dtype: torch.dtype = torch.float32,
     recompute: bool = False,
+    attention: str = "auto",
 ) -> "DocumentModel":
-    """This process's part of the model with freshly drawn weights, on the CPU."""
+    """This process's part of the model with freshly drawn weights, on the CPU, to be moved to the layout's device.
+
+    attention  how it is computed there, see `trainer.attention.choose`; raises SiteError where that is not possible
+    """
     config = transformer_config(shape, layout=layout, dtype=dtype, recompute=recompute)
-    dense, moe = _block(config, mlp=_dense_mlp()), _block(config, mlp=_moe_mlp())
+    tensor = layout.parallel.tensor
+    attend, choice = choose(
+        attention,
+        device=layout.device,
+        dtype=dtype,
+        heads=shape["heads"] // tensor,
+        groups=shape["kv_heads"] // tensor,
+        head_dim=shape["head_dim"],
+    )
+    dense, moe = (_block(config, attend, mlp=mlp) for mlp in (_dense_mlp(), _moe_mlp()))
     layers = [moe if is_moe else dense for is_moe in config.moe_layer_freq]
     counts = layout.parallel.stage_layers(shape["layers"])
     first = sum(counts[: layout.pipeline_rank])
@@ -152,6 +166,7 @@ def build_model(
     for module in model.modules():
         if isinstance(module, MoELayer):
             module.token_dispatcher = ExpertDispatcher(shape["experts"], module.ep_group)
+    model.attention = choice
     draw_weights(model, seed, layout)
     return model
 
@@ -168,9 +183,14 @@ class DocumentModel(GPTModel):
     (with tensor parallelism this rank's part of the vocabulary). Stages but the last return their hidden states.
     """
 
+    attention: Choice  # how it is computed, for the run's record
+
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.routers = [module for module in self.modules() if isinstance(module, BalancedRouter)]
+
+    def _set_attention_backend(self) -> None:
+        """Megatron's refuses a user's NVTE_FLASH_ATTN, NVTE_FUSED_ATTN or NVTE_UNFUSED_ATTN, with TransformerEngine or without."""
 
     def _postprocess(
         self,
@@ -246,11 +266,11 @@ class DocumentMTPLayer(MultiTokenPredictionLayer):
         return recomputed(forward, False, *inputs)
 
 
-def _block(config: TransformerConfig, *, mlp: ModuleSpec) -> ModuleSpec:
+def _block(config: TransformerConfig, attend: Attend, *, mlp: ModuleSpec) -> ModuleSpec:
     qk_norm = RMSNorm if config.qk_layernorm else IdentityOp
     attention = SelfAttentionSubmodules(
         linear_qkv=ColumnParallelLinear,
-        core_attention=DocumentAttention,
+        core_attention=ModuleSpec(module=DocumentAttention, params={"attend": attend}),
         linear_proj=RowParallelLinear,
         q_layernorm=qk_norm,
         k_layernorm=qk_norm,

@@ -18,11 +18,12 @@ from trainer import mcore_compat
 DEVICE = stand_in.install()
 mcore_compat.install()
 
-from trainer import layout, loop, run  # noqa: E402
+from trainer import attention, layout, loop, run  # noqa: E402
 
 
 def main() -> None:
     layout.choose_device = lambda: DEVICE
+    attention._flash = attention._per_run  # torch's variable-length attention has a kernel for CUDA alone
     dist.init_process_group(stand_in.BACKENDS)
     last = waits_of_the_last_step()
     for site in sorted(Path(sys.argv[1]).glob("*/site.toml")):

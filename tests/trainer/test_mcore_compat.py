@@ -1,5 +1,6 @@
 import importlib
 import inspect
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -38,8 +39,40 @@ def test_patches_hold_while_training_and_are_put_back() -> None:
     assert schedules.torch is torch
 
 
+def test_a_transformer_engine_that_does_not_import_is_not_seen(tmp_path: Path) -> None:
+    """As with an extension built for another torch: the package imports and swallows the error, its parts raise it."""
+    package = tmp_path / "transformer_engine"
+    (package / "pytorch").mkdir(parents=True)
+    (package / "common").mkdir()
+    (package / "common" / "__init__.py").touch()
+    (package / "__init__.py").write_text(
+        "import transformer_engine.common\ntry:\n    from . import pytorch\nexcept ImportError:\n    pass\n__version__ = '2.8.0'\n"
+    )
+    (package / "pytorch" / "__init__.py").write_text("raise ImportError('undefined symbol: _ZN3c10')\n")
+    script = (
+        "from trainer import mcore_compat\n"
+        "mcore_compat.install()\n"
+        "import importlib, trainer.model\n"
+        "from megatron.core.tensor_parallel import random\n"
+        "from megatron.core.transformer import mlp\n"
+        "from megatron.core.utils import get_te_version\n"
+        "assert not (random.HAVE_TE or mlp.HAVE_TE or get_te_version())\n"
+        "try:\n"
+        "    importlib.import_module('transformer_engine.common')\n"
+        "except ModuleNotFoundError:\n"
+        "    print('hidden')"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])}
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, timeout=60, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout == "hidden\n", done.stderr
+    assert "is not used: ImportError: undefined symbol: _ZN3c10" in done.stderr
+
+
 def test_overridden_methods_have_megatrons_parameters() -> None:
     mcore_compat.install()
+    from megatron.core.models.common.language_module.language_module import LanguageModule
     from megatron.core.models.gpt.gpt_model import GPTModel
     from megatron.core.transformer.multi_token_prediction import MultiTokenPredictionLayer
 
@@ -47,6 +80,10 @@ def test_overridden_methods_have_megatrons_parameters() -> None:
 
     ours, theirs = DocumentModel._postprocess, GPTModel._postprocess
     assert set(inspect.signature(ours).parameters) - {"_"} <= set(inspect.signature(theirs).parameters)
+    backend = "_set_attention_backend"
+    assert inspect.signature(getattr(DocumentModel, backend)) == inspect.signature(
+        getattr(LanguageModule, backend)
+    ).replace(return_annotation=None)
     shift = DocumentMTPLayer._get_embeddings
     assert [*inspect.signature(shift).parameters] == [
         *inspect.signature(MultiTokenPredictionLayer._get_embeddings).parameters
@@ -54,7 +91,7 @@ def test_overridden_methods_have_megatrons_parameters() -> None:
 
 
 def test_importing_the_package_is_cheap_and_changes_nothing() -> None:
-    heavy = ["torch", "megatron", "ray", "polars", "fasttext", "trafilatura", "triton"]
+    heavy = ["torch", "megatron", "transformer_engine", "ray", "polars", "fasttext", "trafilatura", "triton"]
     script = (
         "import os, sys; before = dict(os.environ)\n"
         "import trainer, trainer.run, trainer.schedule, trainer.metrics, kernels, curriculum.plan\n"
