@@ -95,7 +95,8 @@ class TrainProgress(_Shown):
 
     def on_step(self, metrics: dict[str, Any]) -> None:
         """One step ended; `metrics` is its line of metrics.jsonl."""
-        state = f"loss {metrics['loss']:.3f}  lr {metrics['lr']:.2e}  {metrics['rows']} x {metrics['seq_len']}"
+        loss = "not finite" if metrics["loss"] is None else f"{metrics['loss']:.3f}"
+        state = f"loss {loss}  lr {metrics['lr']:.2e}  {metrics['rows']} x {metrics['seq_len']}"
         if metrics["stage"] != self._stage:
             self._stage = metrics["stage"]
             self._tell(
@@ -107,7 +108,9 @@ class TrainProgress(_Shown):
             self._tell(f"step {metrics['step']}: {metrics['spike']}{' (not learned)' if metrics['skipped'] else ''}")
         if metrics["validation"] and metrics["validation"]["loss"] is not None:
             by_source = ", ".join(
-                f"{name} {loss:.3f}" for name, loss in metrics["validation"]["loss_by_source"].items()
+                f"{name} {loss:.3f}"
+                for name, loss in metrics["validation"]["loss_by_source"].items()
+                if loss is not None  # not finite
             )
             self._tell(f"step {metrics['step']}: held-out loss {metrics['validation']['loss']:.3f} ({by_source})")
         self._bar.update(self._task, completed=metrics["step"] + 1, state=state, description=f"train {self._stage}")

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 import torch.distributed as dist
 
-from curriculum.plan import Plan
+from curriculum.plan import Plan, PlanError
 from trainer.checkpoint_folder import (
     FOLDER,
     FORMAT,
@@ -46,6 +46,7 @@ from trainer.checkpoint_folder import (
 from trainer.durable import clean, flush, write_text
 from trainer.layout import Layout
 from trainer.retention import Policy
+from trainer.together import tell_all, together
 
 if TYPE_CHECKING:
     from curriculum.feed import Feed
@@ -248,9 +249,32 @@ class Checkpoints:
 def newest(root: Path) -> Checkpoint | None:
     """The newest complete checkpoint, or None. Raises CheckpointError for one of another format."""
     complete = complete_ones(root / FOLDER)
-    if not complete:
-        return None
-    path = complete[-1]
+    return _opened(complete[-1]) if complete else None
+
+
+def newest_of_all(root: Path, layout: Layout) -> Checkpoint | None:
+    """The checkpoint that rank 0 finds to be the newest. Every rank calls, and fails where one of them does not see it.
+
+    A network file system may show another list of folders on every node for a while, and all must continue from the same one.
+    """
+    found: Checkpoint | None = None
+    with together(layout, CheckpointError, PlanError):
+        if layout.rank == 0:
+            found = newest(root)
+    name = tell_all(layout, found.path.name if found else None)
+    with together(layout, CheckpointError, PlanError):
+        if name and layout.rank:
+            path = root / FOLDER / name
+            if not all((path / part).exists() for part in ("state.json", "plan.json", f"{WEIGHTS}/.metadata")):
+                raise CheckpointError(
+                    f"{path} is not (all) there for this rank, though rank 0 finds it complete: {root} must be on storage that "
+                    "all ranks share. Give such a folder as --root, or wait until the storage shows it everywhere, and start again."
+                )
+            found = _opened(path)
+    return found
+
+
+def _opened(path: Path) -> Checkpoint:
     try:
         state = json.loads((path / "state.json").read_text())
         found = state["format"]
@@ -259,7 +283,7 @@ def newest(root: Path) -> Checkpoint | None:
     if found != FORMAT:
         raise CheckpointError(
             f"{path} has format {found}, this version reads {FORMAT}: continue with the version that wrote "
-            f"it, or remove {root / FOLDER} to start again."
+            f"it, or remove {path.parent} to start again."
         )
     plan = Plan.from_json((path / "plan.json").read_text())
     if plan.digest() != state["feed"]["plan"]:

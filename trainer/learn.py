@@ -3,8 +3,13 @@
     rows ──> Trainer.step ──> a line ──> metrics.jsonl, TensorBoard, whoever watches
                                 └── at every `validation_steps`, at the end of a stage: the loss of held-out rows
 
-SIGTERM is obeyed after the step under way: the ranks agree on the step, save, and end. A step that went wrong leaves the
-documents it learned from in spikes/step-00000012.json.
+Before a step the ranks vote: each has its share of the batch, or was told to end (SIGTERM), or cannot go on (a shard that is damaged, a
+build that does not deliver, a full disk). Unless all have a batch, all of them save at this very step, and end. A rank that waits for a
+running build is interrupted; one that is in a step ends it first. Only a step after which no line could be written is not saved.
+
+A step that went wrong leaves the documents it learned from in spikes/step-00000012.json.
+
+Not covered: a SIGTERM that reaches one rank only, while others wait for a running build. It is obeyed when their batches have come.
 """
 
 import contextlib
@@ -19,17 +24,19 @@ from types import FrameType
 from typing import Any
 
 import torch
-import torch.distributed as dist
 
-from curriculum.feed import Batch, Feed, Site
+from curriculum.feed import READ_ERRORS, Batch, Feed, Site
 from curriculum.model_shape import ModelShape
 from curriculum.plan import Plan
-from trainer.checkpoint import Checkpoints
+from curriculum.plan_changes import PlanChanged
+from trainer.checkpoint import CheckpointError, Checkpoints
 from trainer.layout import Layout
 from trainer.loop import Diverged, Trainer
-from trainer.metrics import Board, MetricsLog
+from trainer.metrics import Board, MetricsError, MetricsLog, strict
 from trainer.schedule import StepSettings, changes, settings
 from trainer.speed import peak_flops, speed
+from trainer.spikes import deciding
+from trainer.together import agree, tell_all, together
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +44,10 @@ SPIKES = "spikes"
 SHOWN_DOCUMENTS = 3  # in a message; the file has all
 # In which another SIGTERM is the same one: Slurm tells torchrun and its processes, and torchrun tells them too.
 GRACE_SECONDS = 5.0
+# What a rank says before a step; the greatest holds for all.
+GO_ON, END, END_UNSAVED = range(3)
 
+Files = tuple[MetricsLog, Board]
 OnStep = Callable[[dict[str, Any]], None]
 
 
@@ -64,60 +74,92 @@ class Run:
         }
         self._held_out: dict[int, Batch] = {}
         self._waits = False  # for the next batch
+        self._came: list[float] = []  # when SIGTERM did, if it did
+        self._unwritten: Exception | None = None  # why the last line could not be written or handed on
 
     def learn(self, steps: range, *, save: bool = True) -> dict[str, Any] | None:
-        """Learn these global steps; returns the last line of metrics. Raises Terminated, Diverged, CheckpointError.
+        """Learn these global steps; returns the last line of metrics.
 
-        `save` False writes no checkpoint.
+        Raises Terminated, Diverged, CheckpointError, MetricsError, BrokenPipeError from `on_step`, and what the feed raises. Of several
+        ranks one raises it, and the others Elsewhere (`trainer.together`). `save` False writes no checkpoint.
         """
+        with together(self.layout, Terminated, Diverged, CheckpointError):  # which all ranks raise alike
+            return self._learn(steps, save)
+
+    def _learn(self, steps: range, save: bool) -> dict[str, Any] | None:
         line: dict[str, Any] | None = None
         stream = self.feed.stream(steps.start, **self._share)
         with (
+            _sigterm(self._interrupt) as self._came,
             contextlib.closing(stream) as batches,
             _written(self.root, steps.start, self.layout) as files,
-            _sigterm(self._interrupt) as came,
         ):
             self._remember(steps, files)
             for step in steps:
                 started = time.perf_counter()
-                batch = self._next(batches, step, save)
+                batch = self._next(batches, files, range(steps.start, step), save)
                 plan = self.feed.plan  # a running build extends it, and has closed this step's stage by now
                 now = settings(plan, step)
                 told = changes(plan, step)
                 if self.layout.rank == 0:
                     _tell(plan, now, told)
-                line = self._step(plan, now, batch, told, started)
-                stops = bool(self.layout.max(float(bool(came)))) and step + 1 < steps.stop
-                if files:
-                    for file in files:
-                        file.append(line)
-                    self._on_step(line)
-                if save and (stops or _checkpoint_is_due(plan, now, steps.stop)):
-                    if files:
-                        files[0].flush_to_disk()
-                    self.checkpoints.save(self.feed, step + 1, self.trainer.model, self.trainer.optimizers)
+                line = strict(self._step(plan, now, batch, told, started))
+                self._write(files, line)
+                if save and _checkpoint_is_due(plan, now, steps.stop):
+                    self._save(files, step + 1)
                 else:
                     self.checkpoints.poll()
-                if stops:
-                    self.checkpoints.finish()
-                    raise Terminated(f"stopped by SIGTERM after step {step}; the same command continues behind it")
+            agree(self.layout, self._unwritten)
             self.checkpoints.finish()
         return line
 
-    def _next(self, batches: Iterator[tuple[int, int, Batch]], step: int, save: bool) -> Batch:
-        """The batch of a step. SIGTERM is obeyed while a running build keeps it waiting: nothing of the step has begun."""
+    def _next(self, batches: Iterator[tuple[int, int, Batch]], files: Files | None, done: range, save: bool) -> Batch:
+        """The batch of the step behind those that are `done`: the vote of the ranks. Unless all go on, what was learned is saved, and
+        all of them raise."""
+        batch, unread = self._wait(batches)
+        vote = END_UNSAVED if self._unwritten else END if batch is None or self._came else GO_ON
+        decided = int(self.layout.max(float(vote)))
+        if batch is not None and decided == GO_ON:
+            return batch
+        if decided == END and save and done:  # where nothing is done, the run began with a checkpoint or with nothing
+            self._save(files, done.stop)
+        agree(self.layout, self._unwritten or unread)
+        self.checkpoints.finish()
+        raise Terminated(f"stopped by SIGTERM before step {done.stop}; the same command goes on with it")
+
+    def _wait(self, batches: Iterator[tuple[int, int, Batch]]) -> tuple[Batch | None, Exception | None]:
+        """(this rank's share of the next batch, why it cannot be had); neither where the rank was told to end, or must."""
         try:
-            self._waits = True
-            _, _, batch = next(batches)
-            self._waits = False
-        except _Interrupted as error:
-            alone = self.layout.world == 1  # others may be at another point, waiting for this rank
-            if alone and save:
-                self.checkpoints.save(self.feed, step, self.trainer.model, self.trainer.optimizers)
-                self.checkpoints.finish()
-            behind = "continues" if alone else "continues behind the last checkpoint"
-            raise Terminated(f"stopped by SIGTERM while waiting for step {step}; the same command {behind}") from error
-        return batch
+            # An inner try, because the signal may come at any place, also behind the last line of it.
+            try:
+                self._waits = True
+                return (None if self._came or self._unwritten else next(batches)[2]), None
+            finally:
+                self._waits = False
+        except _Interrupted:
+            return None, None
+        except (PlanChanged, *READ_ERRORS) as error:
+            return None, error
+
+    def _write(self, files: Files | None, line: dict[str, Any]) -> None:
+        """On rank 0: to the files, and to whoever watches. What goes wrong is kept for the vote, of which others wait by now."""
+        try:
+            for file in files or ():
+                file.append(line)
+            if files:
+                self._on_step(line)
+        except (MetricsError, BrokenPipeError) as error:
+            self._unwritten = error
+
+    def _save(self, files: Files | None, done: int) -> None:
+        """Begin to write a checkpoint, unless lines of metrics are missing: then all ranks raise."""
+        if files and not self._unwritten:
+            try:
+                files[0].flush_to_disk()
+            except MetricsError as error:
+                self._unwritten = error
+        agree(self.layout, self._unwritten)
+        self.checkpoints.save(self.feed, done, self.trainer.model, self.trainer.optimizers)
 
     def _interrupt(self) -> None:
         """Called when SIGTERM comes."""
@@ -150,23 +192,37 @@ class Run:
         if not every or not stage.validation_rows or not (ends or (now.step + 1) % every == 0):
             return None
         if now.stage not in self._held_out:
-            with contextlib.closing(self.feed.beside()) as feed:
+            with together(self.layout, *READ_ERRORS), contextlib.closing(self.feed.beside()) as feed:
                 self._held_out = {now.stage: feed.validation(now.stage, **self._share)}
         return self.trainer.evaluate(now, stage, self._held_out[now.stage])
 
     def _documents(self, plan: Plan, now: StepSettings, reason: str) -> str:
-        """Write down what a step learned from; says where, and names the first documents."""
-        with contextlib.closing(self.feed.beside()) as feed:
-            rows = feed.lineage(now.stage, now.stage_step)
-        path = self.root / SPIKES / f"step-{now.step:08d}.json"
-        path.parent.mkdir(exist_ok=True)
-        stage = plan.stages[now.stage].name
-        path.write_text(json.dumps({"step": now.step, "stage": stage, "reason": reason, "rows": rows}, indent=1) + "\n")
+        """Write down what a step learned from; says where, and names the first documents. It is for people: where that is not
+        possible, the run does not end for it."""
+        try:
+            with contextlib.closing(self.feed.beside()) as feed:
+                rows = feed.lineage(now.stage, now.stage_step)
+        except READ_ERRORS as error:
+            return f"its documents cannot be looked up: {error}"
         pieces = [piece for row in rows for piece in row["pieces"]]
-        first = ", ".join(piece["origin"] or piece["doc"] for piece in pieces[:SHOWN_DOCUMENTS])
-        return f"its {len(pieces)} documents are in {path}: {first}{', ..' * (len(pieces) > SHOWN_DOCUMENTS)}"
+        named = ", ".join(piece["origin"] or piece["doc"] for piece in pieces[:SHOWN_DOCUMENTS])
+        first = f"{named}{', ..' * (len(pieces) > SHOWN_DOCUMENTS)}"
+        path = self.root / SPIKES / f"step-{now.step:08d}.json"
+        stage = plan.stages[now.stage].name
+        text = json.dumps({"step": now.step, "stage": stage, "reason": reason, "rows": rows}, indent=1) + "\n"
+        try:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                path.unlink()  # half of it
+            return (
+                f"its {len(pieces)} documents could not be written to {path} ({error}); `tokenloom inspect {self.root} --step "
+                f"{now.step}` computes them. The first: {first}"
+            )
+        return f"its {len(pieces)} documents are in {path}: {first}"
 
-    def _remember(self, steps: range, files: "tuple[MetricsLog, Board] | None") -> None:
+    def _remember(self, steps: range, files: Files | None) -> None:
         """Let the trainer know the steps of this stage that were learned before: rank 0 has their lines."""
         if not steps:
             return
@@ -174,23 +230,23 @@ class Run:
         stage, stage_step = plan.locate(steps.start)
         if not stage_step:
             return
-        found = [files[0].recent(plan.stages[stage].name) if files else None]
-        if self.layout.world > 1:
-            dist.broadcast_object_list(found, device=self.layout.device)
-        self.trainer.resume(stage, found[0] or ())
+        known: list[dict[str, Any]] = []
+        if files:
+            lines = (line for line in files[0].lines() if line["stage"] == plan.stages[stage].name)
+            known = deciding(lines, plan.training["spikes"]["window"])
+        self.trainer.resume(stage, tell_all(self.layout, known))
 
 
 @contextlib.contextmanager
-def _written(root: Path, first_step: int, layout: Layout) -> Iterator[tuple[MetricsLog, Board] | None]:
+def _written(root: Path, first_step: int, layout: Layout) -> Iterator[Files | None]:
     """The files that lines go to, on rank 0; None on the others."""
-    if layout.rank:
-        yield None
-        return
-    with (
-        contextlib.closing(MetricsLog(root, first_step)) as metrics,
-        contextlib.closing(Board(root, first_step)) as board,
-    ):
-        yield metrics, board
+    files = None
+    with contextlib.ExitStack() as opened:
+        with together(layout, MetricsError):
+            if layout.rank == 0:
+                metrics = opened.enter_context(contextlib.closing(MetricsLog(root, first_step)))
+                files = metrics, opened.enter_context(contextlib.closing(Board(root, first_step)))
+        yield files
 
 
 @contextlib.contextmanager
@@ -243,4 +299,5 @@ def trainer_options(site: Site, device: torch.device) -> dict[str, Any]:
         "micro_tokens": site.micro_tokens,
         "dtype": torch.bfloat16 if half else torch.float32,
         "recompute": site.recompute == "full",
+        "attention": site.attention,
     }

@@ -58,12 +58,14 @@ class Trainer:
         micro_tokens: int = MICRO_TOKENS,
         dtype: torch.dtype = torch.float32,
         recompute: bool = False,
+        attention: str = "auto",
         weights: Weights | None = None,
     ) -> None:
         """weights: of a whole model, to begin from; without them they are drawn."""
         self.plan, self.layout, self.micro_tokens = plan, layout, micro_tokens
         torch.manual_seed(plan.seed % 2**63)
-        model = build_model(plan.model, seed=plan.seed, layout=layout, dtype=dtype, recompute=recompute)
+        options: dict[str, Any] = {"dtype": dtype, "recompute": recompute, "attention": attention}
+        model = build_model(plan.model, seed=plan.seed, layout=layout, **options)
         if weights:
             put_weights(model, weights, layout)
         self.model: DocumentModel = model.to(layout.device)
@@ -94,8 +96,9 @@ class Trainer:
         finalize_model_grads([self.ddp])  # adds gradients up over ranks and moves the routers' biases
         grad_norm = self.optimizers.clip(self.plan.training["clip_norm"])
         losses_K = tally.losses_K / objective.weights_K
-        total, loss = float(losses_K.sum()), float(losses_K[0])
-        spike, skipped = self._judge(now, stage, total, loss, grad_norm, is_learned=bool(tally.source_weights_S.any()))
+        loss, mtp_loss = float(losses_K[0]), float(losses_K[1:].mean()) if losses_K.size > 1 else None
+        is_learned = bool(tally.source_weights_S.any())
+        spike, skipped = self._judge(now, stage, loss, mtp_loss, grad_norm, is_learned=is_learned)
         if skipped:
             for router, bias in zip(self.model.routers, biases, strict=True):
                 router.expert_bias.copy_(bias)
@@ -108,8 +111,8 @@ class Trainer:
             "tokens": now.tokens,
             "rows": now.rows,
             "seq_len": now.seq_len,
-            "loss": float(losses_K[0]),
-            "mtp_loss": float(losses_K[1:].mean()) if losses_K.size > 1 else None,
+            "loss": loss,
+            "mtp_loss": mtp_loss,
             "balance_loss": balance,
             **_by_source(stage, tally),
             "lr": now.lr,
@@ -142,7 +145,14 @@ class Trainer:
         }
 
     def _judge(
-        self, now: StepSettings, stage: Stage, total: float, loss: float, grad_norm: float, *, is_learned: bool
+        self,
+        now: StepSettings,
+        stage: Stage,
+        loss: float,
+        mtp_loss: float | None,
+        grad_norm: float,
+        *,
+        is_learned: bool,
     ) -> tuple[str | None, bool]:
         """(what is wrong with the step, whether it is skipped); raises Diverged where that ends the run.
 
@@ -150,16 +160,16 @@ class Trainer:
         """
         if now.stage != self._stage:
             self.resume(now.stage, ())
-        judged = loss if math.isfinite(total) else total  # a loss further ahead may be the one that is not finite
-        spike = self._watch.judge(judged, grad_norm)
-        if spike and self._watch.ends(judged, grad_norm):
+        values = (loss, grad_norm, mtp_loss)
+        spike = self._watch.judge(*values)
+        if spike and self._watch.ends(*values):
             raise Diverged(
                 f"step {now.step} (stage {stage.name!r}, its step {now.stage_step}): {spike}. Lower training.lr.peak (the rate "
                 f"here is {now.lr:.3g}) or write `spikes: {{policy: skip}}`, and the same command continues from the last checkpoint."
             )
         skipped = spike is not None and self._watch.policy == "skip"
         if is_learned:
-            self._watch.count(judged, grad_norm, skipped=skipped)
+            self._watch.count(*values, skipped=skipped)
         return spike, skipped
 
     def _packs(self, now: StepSettings, batch: "Batch") -> list[Packed]:

@@ -15,28 +15,34 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curriculum.feed import Site, SiteError, load_site
 from curriculum.parallel import Parallel
 from curriculum.plan import Plan, PlanError
-from curriculum.plan_changes import PlanChanged, check
+from curriculum.plan_changes import PlanChanged, check, compare
 from trainer import mcore_compat
 from trainer.metrics import MetricsError
 from trainer.schedule import settings
 
 if TYPE_CHECKING:
     from curriculum.feed import Feed
+    from trainer.checkpoint import Checkpoint
     from trainer.layout import Layout
+    from trainer.loop import Trainer
 
 log = logging.getLogger(__name__)
 
 OnStep = Callable[[dict[str, Any]], None]
 
 TERMINATED = 128 + signal.SIGTERM  # exit code
+# torchrun ends all processes as soon as one has ended with an error: whoever says it goes first.
+FIRST_OF_MACHINE_SECONDS = 10.0  # how long the others wait before the ranks have met; they may still be starting
+LAST_WORD_SECONDS = 1.0  # and afterwards
 
 
 class RootError(ValueError):
@@ -69,14 +75,16 @@ def train(
 
     Returns {"first_step", "end_step", "tokens", "seconds", "checkpoint", "plan_edits", "kernels", "last"}: the steps
     [first, end) of the run were learned now; `last` is the last line of metrics, None when nothing was left to learn.
-    Raises RootError, LayoutError, PlanError, PlanChanged, SiteError, CheckpointError, Diverged, Terminated after SIGTERM, and
-    what the feed raises for shards it cannot read or a build that does not deliver.
+    Raises RootError, LayoutError, PlanError, PlanChanged, SiteError, CheckpointError, MetricsError, Diverged, Terminated after
+    SIGTERM, and what the feed raises for shards it cannot read or a build that does not deliver. Once the ranks of a run have met,
+    one of them raises such an error, and the others Elsewhere (`trainer.together`).
     """
     from curriculum.feed import Feed
 
-    folder, plan = _open(root)
-    about = load_site(site)
-    parallel = _parallel(about, plan)
+    with _first_of_machine_first():
+        folder, plan = _open(root)
+        about = load_site(site)
+        parallel = _parallel(about, plan)
     feed = Feed(plan, shards or root, site=about)
     mcore_compat.install()
     from trainer.layout import joined
@@ -96,20 +104,17 @@ def _train(
 ) -> dict[str, Any]:
     import kernels
     from trainer import checkpoint
-    from trainer.initial import open_weights
-    from trainer.learn import Run, trainer_options
-    from trainer.loop import Trainer
+    from trainer.learn import Run
+    from trainer.together import together
 
     started = time.perf_counter()
-    found = checkpoint.newest(root)
-    plan = feed.refresh(found.done if found else 0) if feed.plan.is_live else feed.plan
-    edits = check(found.plan, plan, found.done, where=str(found.path / "plan.json")) if found else []
+    found = checkpoint.newest_of_all(root, layout)
+    plan, edits = _plan_to_learn(feed, found, layout)
     if layout.rank == 0:
         _tell_plan(plan, edits)
     if weights and found and layout.rank == 0:
         log.warning("%s is not used: %s is there to continue from", weights, found.path)
-    begin = open_weights(Path(weights), plan.model) if weights and not found else None
-    trainer = Trainer(plan, layout, weights=begin, **trainer_options(site, layout.device))
+    trainer = _trainer(plan, layout, site, None if found else weights)
     checkpoints = checkpoint.Checkpoints(
         root,
         layout,
@@ -120,21 +125,77 @@ def _train(
     )
     with contextlib.closing(checkpoints):
         if found:
-            checkpoints.load(found, trainer.model, trainer.optimizers)
+            with together(layout, checkpoint.CheckpointError):
+                checkpoints.load(found, trainer.model, trainer.optimizers)
         first = found.done if found else 0
         end = plan.steps if stop_after is None else min(plan.steps, first + stop_after)
         last = Run(root, feed, trainer, checkpoints, on_step).learn(range(first, end))
-    newest = checkpoint.newest(root)
+    # Not looked for: this rank may not see yet what rank 0 has just written.
+    newest = checkpoint.path_after(checkpoints.folder, end) if end > first else found and found.path
     return {
         "first_step": first,
         "end_step": end,
         "tokens": settings(plan, end - 1).tokens if end else 0,
         "seconds": time.perf_counter() - started,
-        "checkpoint": str(newest.path) if newest else None,
+        "checkpoint": str(newest) if newest else None,
         "plan_edits": edits,
-        "kernels": [choice._asdict() for choice in kernels.explain()],
+        "kernels": [choice._asdict() for choice in (trainer.model.attention, *kernels.explain())],
         "last": last,
     }
+
+
+@contextlib.contextmanager
+def _first_of_machine_first() -> Iterator[None]:
+    """Before the ranks have met they cannot agree who says what is wrong, but those of a machine read the same files.
+
+    So the first of every machine raises at once, and the others a while later: torchrun has ended them by then, unless
+    something is wrong with them alone.
+    """
+    try:
+        yield
+    except (RootError, LayoutError, PlanError, SiteError):
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            time.sleep(FIRST_OF_MACHINE_SECONDS)
+        raise
+
+
+def _plan_to_learn(feed: "Feed", found: "Checkpoint | None", layout: "Layout") -> tuple[Plan, list[str]]:
+    """The plan as it is now, equal on all ranks but for what a running build still adds; and its edits since the checkpoint."""
+    from curriculum.feed import READ_ERRORS
+    from trainer.together import tell_all, together
+
+    plan, edits = feed.plan, list[str]()
+    with together(layout, PlanError, PlanChanged, *READ_ERRORS):
+        if plan.is_live:
+            plan = feed.refresh(found.done if found else 0)
+        if found:
+            edits = check(found.plan, plan, found.done, where=str(found.path / "plan.json"))
+    if layout.world == 1:
+        return plan, edits
+    of_rank_0 = Plan.from_json(tell_all(layout, plan.to_json()))
+    with together(layout, RootError):
+        less, more = sorted((of_rank_0, plan), key=lambda known: sum(not stage.is_open for stage in known.stages))
+        changes = compare(less, more, 0)
+        if differences := [*changes.past, *changes.future]:
+            listed = "\n    ".join(differences)
+            raise RootError(
+                f"plan.json below {feed.root} is not for all ranks the same:\n    {listed}\n"
+                "The folder must be on storage that all ranks share. Wait until that shows the same file everywhere, and start again."
+            )
+    return plan, edits
+
+
+def _trainer(plan: Plan, layout: "Layout", site: Site, weights: str | None) -> "Trainer":
+    from trainer.huggingface_config import HuggingFaceError
+    from trainer.initial import open_weights
+    from trainer.learn import trainer_options
+    from trainer.loop import Trainer
+    from trainer.together import together
+    from trainer.weights import WeightsError
+
+    with together(layout, SiteError, WeightsError, HuggingFaceError):
+        begin = open_weights(Path(weights), plan.model) if weights else None
+        return Trainer(plan, layout, weights=begin, **trainer_options(site, layout.device))
 
 
 def _open(root: str) -> tuple[Path, Plan]:
@@ -181,21 +242,45 @@ def _stdout_for_lines() -> OnStep:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
     def write(line: dict[str, Any]) -> None:
-        lines.write(json.dumps(line) + "\n")
-        lines.flush()
+        try:
+            lines.write(json.dumps(line, allow_nan=False) + "\n")
+            lines.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # it is a file on a full disk
+            raise MetricsError(
+                f"stdout cannot be written ({error}); the same command continues after the newest checkpoint"
+            ) from error
 
     return write
 
 
 def _log_line(line: dict[str, Any]) -> None:
+    numbers = ((line["loss"], ".4f"), (line["grad_norm"], ".3f"))
+    loss, norm = ("not finite" if value is None else format(value, digits) for value, digits in numbers)
     log.info(
-        "step %d: loss %.4f, gradient norm %.3f, lr %.3g, %.0f tokens/s",
-        *(line["step"], line["loss"], line["grad_norm"], line["lr"], line["speed"]["tokens_per_second"]),
+        "step %d: loss %s, gradient norm %s, lr %.3g, %.0f tokens/s",
+        *(line["step"], loss, norm, line["lr"], line["speed"]["tokens_per_second"]),
     )
 
 
+def _hear_of_curves_once() -> None:
+    """TensorBoard's thread raises what it cannot write, and hands it to the next call as well, where `Board` warns of it."""
+    before = threading.excepthook
+
+    def told(failure: threading.ExceptHookArgs) -> None:
+        if not (isinstance(failure.exc_value, OSError) and type(failure.thread).__name__ == "_AsyncWriterThread"):
+            before(failure)
+
+    threading.excepthook = told
+
+
 def main() -> int:
-    """Exit codes: 0 done, 1 cannot train (the message is on stderr), 130 interrupted, 143 ended by SIGTERM with all saved."""
+    """Exit codes: 0 done, 1 cannot train (the message is on stderr), 130 interrupted, 143 ended by SIGTERM with all saved.
+
+    Who says an error: every process whose `train` raises it. That is one, also where the error is of all ranks: see
+    `trainer.together` for the time when the ranks have met, `_first_of_machine_first` for the time before. Ranks but 0 name themselves.
+    """
     parser = argparse.ArgumentParser(prog="python -m trainer.run", description=__doc__.splitlines()[0])
     parser.add_argument(
         "--root", required=True, help="folder with plan.json; metrics and checkpoints are written there"
@@ -213,8 +298,13 @@ def main() -> int:
         "--steps-to-stdout", action="store_true", help="write the lines of metrics.jsonl to stdout as they come"
     )
     arguments = parser.parse_args()
-    logging.basicConfig(format="%(message)s", level=logging.WARNING if arguments.steps_to_stdout else logging.INFO)
-    logging.getLogger("tokenloom.kernels").setLevel(logging.INFO)  # which kernel runs, and why: one line each
+    rank = os.environ.get("RANK", "0")
+    speaker = "" if rank == "0" else f"rank {rank}: "
+    level = logging.WARNING if arguments.steps_to_stdout else logging.INFO
+    logging.basicConfig(format=f"{speaker}%(message)s", level=level)
+    # Which kernel runs, and why: one line each, of one rank.
+    logging.getLogger("tokenloom.kernels").setLevel(logging.WARNING if speaker else logging.INFO)
+    _hear_of_curves_once()
     on_step = _stdout_for_lines() if arguments.steps_to_stdout else _log_line
     try:
         train(
@@ -234,6 +324,9 @@ def main() -> int:
     except (RootError, LayoutError, PlanError, PlanChanged, SiteError, MetricsError) as error:
         log.error("%s", error)
         return 1
+    except _elsewhere() as error:
+        time.sleep(LAST_WORD_SECONDS)
+        return TERMINATED if isinstance(error.__cause__, _terminated()) else 1
     except _terminated() as error:
         log.error("%s", error)
         return TERMINATED
@@ -241,6 +334,13 @@ def main() -> int:
         log.error("%s", "\n".join([str(error), *getattr(error, "__notes__", [])]))
         return 1
     return 0
+
+
+def _elsewhere() -> type[Exception]:
+    """Evaluated, and so imported, only when there is an error."""
+    from trainer.together import Elsewhere
+
+    return Elsewhere
 
 
 def _terminated() -> type[Exception]:

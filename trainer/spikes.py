@@ -3,7 +3,7 @@
 A spike is more than `deviations` standard deviations above the mean of the last `window` steps, once half of them are
 known; its numbers, 128 and 6, are those of OLMo-core's SkipStepOptimizer. Spikes enter the mean too, so that losses which
 have risen for good are the new measure after a while. A stage begins to count anew, because its data is other data.
-What is not finite is a spike always, and enters nothing.
+What is not finite is a spike always, and enters nothing; of the loss of tokens further ahead (`mtp_loss`) only that is judged.
 
 The policy says what follows: `warn` goes on, `skip` leaves the weights as they were before the step, `stop` ends the run.
 A step that is not finite is never learned: `warn` stops for it, and `skip` does after MAX_SKIPPED in a row, which are no
@@ -18,39 +18,42 @@ from typing import Any
 POLICIES = ("warn", "skip", "stop")
 QUANTITIES = ("loss", "grad_norm")
 MAX_SKIPPED = 8  # steps in a row
+NOT_FINITE = "is not finite"
 
 
 class SpikeWatch:
     """Judges the steps of one stage in order; equal on all ranks, because what it sees is."""
 
     def __init__(self, settings: Mapping[str, Any], recent: Iterable[Mapping[str, Any]] = ()) -> None:
-        """settings: policy, window, deviations; recent: the lines of metrics of the stage so far."""
+        """settings: policy, window, deviations; recent: the lines of metrics of the stage so far, or `deciding` of them."""
         self.policy: str = settings["policy"]
         self._deviations: float = settings["deviations"]
         self._window: int = settings["window"]
         self._last = {name: deque[float](maxlen=self._window) for name in QUANTITIES}
         self._skipped = 0  # in a row, the last ones
-        for line in recent:
-            self.count(line["loss"], line["grad_norm"], skipped=line["skipped"])
+        for line in filter(_is_learned, recent):
+            # The verdict says which step was not finite: a line has null there, and for an mtp_loss that the model has not.
+            finite = NOT_FINITE not in (line["spike"] or "")
+            self.count(line["loss"] if finite else math.nan, line["grad_norm"], skipped=line["skipped"])
 
-    def judge(self, loss: float, grad_norm: float) -> str | None:
-        """What is wrong with a step, in words; None where nothing is."""
+    def judge(self, loss: float, grad_norm: float, mtp_loss: float | None = None) -> str | None:
+        """What is wrong with a step, in words; None where nothing is. `mtp_loss` is None without tokens further ahead."""
         values = {"loss": loss, "grad_norm": grad_norm}
-        odd = [f"{name} {value:g} is not finite" for name, value in values.items() if not math.isfinite(value)]
+        all_values = values if mtp_loss is None else {"loss": loss, "mtp_loss": mtp_loss, "grad_norm": grad_norm}
+        odd = [f"{name} {value:g} {NOT_FINITE}" for name, value in all_values.items() if not math.isfinite(value)]
         odd += [reason for name, value in values.items() if not odd and (reason := self._above(name, value))]
         return ", ".join(odd) or None
 
-    def ends(self, loss: float, grad_norm: float) -> bool:
+    def ends(self, loss: float, grad_norm: float, mtp_loss: float | None = None) -> bool:
         """Whether such a step, judged a spike, ends the run."""
         if self.policy == "skip":
             return self._skipped + 1 >= MAX_SKIPPED
-        finite = math.isfinite(loss) and math.isfinite(grad_norm)
-        return self.policy == "stop" or not finite
+        return self.policy == "stop" or not _are_finite(loss, grad_norm, mtp_loss)
 
-    def count(self, loss: float, grad_norm: float, *, skipped: bool) -> None:
+    def count(self, loss: float, grad_norm: float, mtp_loss: float | None = None, *, skipped: bool) -> None:
         """Know a step that did not end the run."""
         self._skipped = self._skipped + 1 if skipped else 0
-        if math.isfinite(loss) and math.isfinite(grad_norm):
+        if _are_finite(loss, grad_norm, mtp_loss):
             self._last["loss"].append(loss)
             self._last["grad_norm"].append(grad_norm)
 
@@ -64,3 +67,19 @@ class SpikeWatch:
             return None
         far = f"{(value - mean) / deviation:.1f} standard deviations" if deviation else "any deviation"
         return f"{name} {value:g} is {far} above the mean of the last {len(last)} steps, {mean:g}"
+
+
+def deciding(lines: Iterable[Mapping[str, Any]], window: int) -> list[dict[str, Any]]:
+    """Of the lines of a stage what a SpikeWatch with such a window needs to go on: the end of them, however long the stage is."""
+    # What is not finite is skipped, and so few in a row are, that the window is full of others.
+    last = deque(filter(_is_learned, lines), maxlen=window * MAX_SKIPPED)
+    return [{name: line[name] for name in (*QUANTITIES, "loss_by_source", "spike", "skipped")} for line in last]
+
+
+def _is_learned(line: Mapping[str, Any]) -> bool:
+    """Whether anything was learned in a step; else it has no loss, and counts for nothing."""
+    return bool(line["loss_by_source"])
+
+
+def _are_finite(*values: float | None) -> bool:
+    return all(value is None or math.isfinite(value) for value in values)

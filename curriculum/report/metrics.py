@@ -93,9 +93,10 @@ class Run:
 
     def add(self, line: dict[str, Any]) -> None:
         """Count one step."""
-        self.first_loss = line["loss"] if not self.steps else self.first_loss
-        self.steps, self.last_loss = self.steps + 1, line["loss"]
-        if self.not_finite is None and not math.isfinite(line["loss"]):
+        loss = line["loss"] if _is_number(line["loss"]) else math.nan
+        self.first_loss = loss if not self.steps else self.first_loss
+        self.steps, self.last_loss = self.steps + 1, loss
+        if self.not_finite is None and math.isnan(loss):
             self.not_finite = line["step"]
         self._bin(_bin(line))
 
@@ -135,9 +136,9 @@ def _lines(file: Iterable[bytes], path: str) -> Iterator[dict[str, Any]]:
 
 
 def _bin(line: dict[str, Any]) -> Bin:
-    values = {name: line[name] for name in MEANS if line[name] is not None and math.isfinite(line[name])}
+    values = {name: line[name] for name in MEANS if _is_number(line[name])}
     learned = Counter(line["tokens_by_source"])
-    losses = ((name, loss) for name, loss in line["loss_by_source"].items() if math.isfinite(loss))
+    losses = ((name, loss) for name, loss in line["loss_by_source"].items() if _is_number(loss))
     return Bin(
         stage=line["stage"],
         first_step=line["step"],
@@ -157,7 +158,12 @@ def _bin(line: dict[str, Any]) -> Bin:
 
 def _violation(line: dict[str, Any]) -> float:
     """Expert load of a step; 0 where it is not a number (the loss then is not either, and is noted)."""
-    return line["max_violation"] if math.isfinite(line["max_violation"]) else 0.0
+    return line["max_violation"] if _is_number(line["max_violation"]) else 0.0
+
+
+def _is_number(value: float | None) -> bool:
+    """A line has null for what is not finite, and for a loss that the model does not have; older ones have NaN."""
+    return value is not None and math.isfinite(value)
 
 
 def _halve(bins: Iterable[Bin]) -> Iterator[Bin]:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -15,7 +16,10 @@ import psutil
 import pytest
 
 from curriculum.plan import Plan
+from tests.trainer.test_metrics import strictly
 from tests.trainer.test_run import COMMAND, lines
+from tests.trainer.torchrun import started
+from trainer import run
 from trainer.run import LayoutError, main, train
 
 MakePlan = Callable[..., Plan]
@@ -100,12 +104,18 @@ def test_a_loss_further_ahead_that_is_not_finite_is_a_spike(tmp_path: Path, make
     from trainer.loop import Diverged, Trainer
     from trainer.schedule import settings
 
-    plan = make_plan()
+    spikes = {"policy": "warn", "window": 128, "deviations": 6.0}
+    plan = make_plan(training={"spikes": spikes})
     with joined(1) as layout:
         trainer = Trainer(plan, layout)
         now, stage = settings(plan, 0), plan.stages[0]
-        with pytest.raises(Diverged, match="is not finite"):
-            trainer._judge(now, stage, float("nan"), 2.0, 1.0, is_learned=True)
+        with pytest.raises(Diverged, match=": mtp_loss nan is not finite"):
+            trainer._judge(now, stage, 2.0, float("nan"), 1.0, is_learned=True)
+        spikes["policy"] = "skip"
+        trainer.resume(0, ())
+        for mtp_loss, expected in ((float("nan"), ("mtp_loss nan is not finite", True)), (3.0, (None, False))):
+            assert trainer._judge(now, stage, 2.0, mtp_loss, 1.0, is_learned=True) == expected
+        assert list(trainer._watch._last["loss"]) == [2.0]  # of the step that was finite
 
 
 def test_every_depth_has_its_share_of_the_weight(tmp_path: Path, make_plan: MakePlan) -> None:
@@ -187,25 +197,124 @@ def test_sigterm_saves_and_ends_and_the_same_command_goes_on(tmp_path: Path, mak
     assert lines(tmp_path) == lines(undisturbed)
 
 
+@pytest.mark.parametrize(("step", "done", "saves"), [(1, 2, 1), (2, 3, 1), (5, None, 2)])
+def test_sigterm_in_a_step_saves_once_behind_it_and_in_the_last_one_ends_the_run_as_ever(
+    tmp_path: Path, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, step: int, done: int | None, saves: int
+) -> None:
+    """Step 2 is the last one of a stage, and has a checkpoint anyway."""
+    from trainer import mcore_compat
+
+    make_plan()
+    mcore_compat.install()
+    from trainer.checkpoint import Checkpoints
+    from trainer.learn import Terminated
+
+    saved: list[int] = []
+    write = Checkpoints._write
+    monkeypatch.setattr(Checkpoints, "_write", lambda self, save: (saved.append(1), write(self, save))[1])
+
+    def tell(line: dict[str, Any]) -> None:
+        if line["step"] == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    if done is None:
+        assert train(str(tmp_path), on_step=tell)["end_step"] == 6
+    else:
+        with pytest.raises(Terminated, match=f"before step {done}; the same command goes on with it"):
+            train(str(tmp_path), on_step=tell)
+    assert (tmp_path / "checkpoints/latest").read_text() == f"step-{done or 6:08d}\n"
+    assert len(saved) == saves
+
+
 def test_two_ranks_end_together_and_a_signal_that_comes_twice_is_one(tmp_path: Path, make_plan: MakePlan) -> None:
     """As on a cluster, where Slurm tells every process and torchrun hands it on."""
     plan = make_plan()
     make_plan(stages=(dataclasses.replace(plan.stages[0], steps=400),))
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
-    command = [sys.executable, *launcher, "--rdzv-endpoint", "localhost:0", *COMMAND, "--root", str(tmp_path)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [*command, "--steps-to-stdout"], stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
+    with started(*COMMAND, "--root", tmp_path, "--steps-to-stdout", processes=2) as process:
         assert process.stdout is not None
         process.stdout.readline()
         workers = [int(child.pid) for child in psutil.Process(process.pid).children()]
         for pid in (*workers, process.pid):
             os.kill(pid, signal.SIGTERM)
             time.sleep(0.02)
-        done = 1 + len(process.stdout.readlines())
+        lines_left, told = process.communicate(timeout=60)
+    done = 1 + len(lines_left.splitlines())
     assert done < 400
+    assert told.count("stopped by SIGTERM") == 1
     assert (tmp_path / "checkpoints" / "latest").read_text().strip() == f"step-{done:08d}"
+
+
+def test_a_full_disk_under_the_lines_ends_the_run_and_the_same_command_goes_on(
+    tmp_path: Path, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_plan(training={"checkpoint_steps": 2})
+    undisturbed = _beside(tmp_path, "undisturbed")
+    train(str(undisturbed))
+    fill = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill_up(line: dict[str, Any]) -> None:
+        if line["step"] == 4:
+            while not (tmp_path / "checkpoints/step-00000004").exists():  # it is being written
+                time.sleep(0.01)
+            size = (tmp_path / "metrics.jsonl").stat().st_size
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, fill[1]))
+
+    monkeypatch.setattr(run, "_log_line", fill_up)
+    monkeypatch.setattr(sys, "argv", ["run", "--root", str(tmp_path)])
+    try:
+        assert main() == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, fill)
+    assert "metrics.jsonl cannot be written" in caplog.messages[-1]
+    assert not (tmp_path / "metrics.jsonl").read_text().endswith("\n")
+    assert train(str(tmp_path))["first_step"] == 4
+    assert lines(tmp_path) == lines(undisturbed)
+
+
+def test_documents_of_a_spike_that_cannot_be_written_are_a_warning(
+    tmp_path: Path, make_plan: MakePlan, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_plan(training={"spikes": {"policy": "warn", "window": 4, "deviations": -100.0}})
+    (tmp_path / "spikes").touch()
+    assert train(str(tmp_path))["end_step"] == 6
+    assert "documents could not be written to" in caplog.text
+    assert f"`tokenloom inspect {tmp_path} --step 2` computes them" in caplog.text
+
+
+def test_steps_that_are_not_finite_are_strict_json_and_a_resumed_run_judges_them_alike(
+    tmp_path: Path, make_plan: MakePlan, caplog: pytest.LogCaptureFixture
+) -> None:
+    from rich.console import Console
+
+    from curriculum.progress import TrainProgress
+    from curriculum.report.metrics import read_run
+    from curriculum.show import show_training
+
+    plan = make_plan()
+    rate = {**plan.training["lr"], "peak": 1e30}
+    spikes = {"policy": "skip", "window": 4, "deviations": 6.0}
+    broken = held_out(make_plan(training={"clip_norm": 0.0, "lr": rate, "spikes": spikes}), 2)
+    (tmp_path / "plan.json").write_text(broken.to_json())
+    again = _beside(tmp_path, "again")
+    with Console(stderr=True, width=200) as console, TrainProgress(console, 6) as progress:
+        done = train(str(tmp_path), on_step=progress.on_step)
+    train(str(again), stop_after=3)
+    with caplog.at_level("INFO"):
+        train(str(again), on_step=run._log_line)
+    seen = [strictly(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert done["last"] == seen[-1]
+    assert lines(again) == lines(tmp_path)
+    assert [line["loss"] is None for line in seen] == [False] + [True] * 5
+    assert [line["skipped"] for line in seen] == [False] + [True] * 5
+    assert seen[3]["validation"]["loss"] is None
+    assert "mtp_loss nan is not finite" in seen[1]["spike"]
+    assert "step 5: loss not finite, gradient norm not finite" in caplog.text
+    found = read_run(str(tmp_path))
+    assert found is not None
+    assert found.not_finite == 1
+    with console.capture() as capture:
+        show_training(console, seen)
+    assert "not finite" in capture.get()
 
 
 def test_every_number_is_a_curve_of_tensorboard(tmp_path: Path, make_plan: MakePlan) -> None:

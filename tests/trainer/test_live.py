@@ -2,8 +2,11 @@
 
 import dataclasses
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,3 +143,36 @@ def test_a_build_that_rewrites_what_is_learned_is_refused(
     monkeypatch.setattr(run, "_log_line", rewrite)
     assert run.main() == 1
     assert "stages[0].rope_base: 10000.0 -> 50000.0" in caplog.messages[-1]
+
+
+@pytest.mark.parametrize("step", [0, 3])
+def test_sigterm_while_waiting_is_obeyed_at_once_and_the_same_command_goes_on(
+    tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Before the first step there is nothing to save; before step 3 the end of the stage is saved already."""
+    from trainer import mcore_compat
+
+    mcore_compat.install()
+    from trainer.learn import Terminated
+
+    live = tmp_path / "live"
+    first, second, third = copies(finished, live)
+    start([*first, *(second if step else ())], 0).wait()
+    wait, told = follow.Follower._wait, list[str]()
+
+    def waiting(self: follow.Follower, what: str, is_there: Callable[[], bool]) -> None:
+        if not is_there() and not told:
+            told.append(what)
+            time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGTERM)
+        wait(self, what, is_there)
+
+    monkeypatch.setattr(follow.Follower, "_wait", waiting)
+    with pytest.raises(Terminated, match=f"stopped by SIGTERM before step {step};"):
+        train(str(live))
+    assert len(told) == 1
+    saved = [path.name for path in (live / "checkpoints").glob("step-*")]
+    assert saved == (["step-00000003"] if step else [])
+    start([*second, *third], 0).wait()
+    assert train(str(live))["first_step"] == step
+    assert lines(live) == lines(finished)

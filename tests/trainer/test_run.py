@@ -14,6 +14,7 @@ import pytest
 
 from curriculum.plan import Plan
 from curriculum.plan_changes import PlanChanged
+from trainer import run
 from trainer.run import RootError, main, train
 
 MakePlan = Callable[..., Plan]
@@ -105,18 +106,6 @@ def test_killed_at_any_step_the_same_command_finishes_the_same_run(
     train(str(tmp_path), threads=1)
     assert lines(tmp_path) == lines(undisturbed)
     assert files(tmp_path) == files(undisturbed)
-
-
-def test_two_ranks_learn_what_one_learns(tmp_path: Path, make_plan: MakePlan, undisturbed: Path) -> None:
-    make_plan()
-    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
-    command = [sys.executable, *torchrun, "--rdzv-endpoint", "localhost:0", *COMMAND, "--root", str(tmp_path)]
-    subprocess.run(command, check=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True)
-    for ours, alone in zip(lines(tmp_path), lines(undisturbed), strict=True):
-        exact = ("tokens_by_source", "max_violation", "lr", "tokens", "stage")
-        assert {key: ours[key] for key in exact} == {key: alone[key] for key in exact}
-        for key in ("loss", "mtp_loss", "balance_loss", "grad_norm"):
-            assert ours[key] == pytest.approx(alone[key], rel=1e-5)
 
 
 @pytest.mark.parametrize("rule", ["muon", "adamw"])
@@ -228,3 +217,43 @@ def test_stdout_carries_nothing_but_lines_and_losing_the_reader_ends_the_run(
     assert process.returncode == 1
     assert "continues after the last checkpoint" in stderr
     assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize(("local_rank", "waits"), [("0", []), ("3", [run.FIRST_OF_MACHINE_SECONDS])])
+def test_before_the_ranks_have_met_the_first_of_a_machine_speaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, local_rank: str, waits: list[float]
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(run.time, "sleep", slept.append)
+    monkeypatch.setenv("LOCAL_RANK", local_rank)
+    with pytest.raises(RootError):
+        train(str(tmp_path))
+    assert slept == waits
+
+
+@pytest.mark.parametrize("is_terminated", [False, True])
+def test_a_rank_whose_error_another_one_says_keeps_silent(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_terminated: bool
+) -> None:
+    from trainer.learn import Terminated
+    from trainer.together import Elsewhere
+
+    def elsewhere(*_: Any, **__: Any) -> None:
+        raise Elsewhere("rank 0 says it") from (Terminated("stopped") if is_terminated else None)
+
+    monkeypatch.setattr(run, "train", elsewhere)
+    monkeypatch.setattr(run, "LAST_WORD_SECONDS", 0.0)
+    monkeypatch.setattr(sys, "argv", ["run", "--root", "out"])
+    assert main() == (143 if is_terminated else 1)
+    assert not caplog.messages
+
+
+def test_a_rank_names_itself(tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, *COMMAND, "--root", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "RANK": "8"},
+    )
+    assert found.returncode == 1
+    assert found.stderr.startswith(f"rank 8: {tmp_path}/plan.json is not there")

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from trainer.spikes import MAX_SKIPPED, SpikeWatch
+from trainer.spikes import MAX_SKIPPED, SpikeWatch, deciding
 
 
 def watch(policy: str = "warn", window: int = 8, deviations: float = 3.0, recent: Any = ()) -> SpikeWatch:
@@ -75,9 +75,52 @@ def test_skipping_without_end_ends_the_run() -> None:
     assert not found.ends(math.nan, 1.0)
 
 
-def test_a_resumed_run_knows_what_the_undisturbed_one_knows() -> None:
-    lines = [{"loss": 2.0 + step % 2 / 10, "grad_norm": 1.0, "skipped": step == 2} for step in range(6)]
-    lines.insert(3, {"loss": math.nan, "grad_norm": 1.0, "skipped": True})
-    resumed = watch(recent=lines)
+def test_a_loss_further_ahead_that_is_not_finite_is_named_and_counts_for_nothing() -> None:
+    found = fed(2.0, 2.2, 2.0, 2.2, policy="skip")
+    assert found.judge(2.1, 1.0, math.nan) == "mtp_loss nan is not finite"
+    assert found.judge(math.inf, 1.0, math.inf) == "loss inf is not finite, mtp_loss inf is not finite"
+    assert found.judge(2.1, 1.0, 1e9) is None  # how large it is is not judged
+    assert watch("warn").ends(2.1, 1.0, math.nan)
+    found.count(2.1, 1.0, math.nan, skipped=True)
+    assert "the last 4 steps" in str(found.judge(9.0, 1.0))
+
+
+def line(loss: float | None, grad_norm: float | None = 1.0, **changes: Any) -> dict[str, Any]:
+    """What a SpikeWatch reads of a line of metrics.jsonl."""
+    known = {"loss": loss, "grad_norm": grad_norm, "loss_by_source": {"web": loss}, "mtp_loss": None}
+    return {**known, "spike": None, "skipped": False, **changes}
+
+
+ODD = {
+    "loss": line(None, None, spike="loss nan is not finite, grad_norm nan is not finite", skipped=True),
+    "norm": line(2.0, None, spike="grad_norm inf is not finite", skipped=True),
+    "further ahead": line(2.0, spike="mtp_loss nan is not finite", skipped=True),
+    "of an older version": line(math.nan, spike="loss nan is not finite", skipped=True),
+    "nothing learned": line(0.0, 0.0, loss_by_source={}),
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_a_resumed_run_knows_what_the_undisturbed_one_knows(odd: dict[str, Any]) -> None:
+    lines = [line(2.0 + step % 2 / 10, skipped=step == 2) for step in range(6)]
+    lines.insert(3, odd)
     expected = fed(2.0, 2.1, 2.0, 2.1, 2.0, 2.1)
-    assert resumed.judge(9.0, 1.0) == expected.judge(9.0, 1.0) is not None
+    for recent in (lines, deciding(lines, 8)):
+        assert watch(recent=recent).judge(9.0, 1.0) == expected.judge(9.0, 1.0) is not None
+
+
+def test_steps_that_are_skipped_in_a_row_count_across_a_resume_and_steps_without_loss_do_not_break_the_row() -> None:
+    row = [line(None, spike="loss nan is not finite", skipped=True)] * (MAX_SKIPPED - 1)
+    row.insert(3, line(0.0, 0.0, loss_by_source={}))
+    assert watch("skip", recent=[line(2.0), *row]).ends(math.nan, 1.0)
+    assert not watch("skip", recent=[line(2.0), *row[1:]]).ends(math.nan, 1.0)
+    assert not watch("skip", recent=[*row, line(2.0)]).ends(math.nan, 1.0)
+
+
+def test_what_decides_is_bounded_and_fills_the_window() -> None:
+    bad = line(None, spike="loss nan is not finite", skipped=True)
+    lines = [part for step in range(90) for part in (line(2.0 + step % 5 / 10), *[bad] * (MAX_SKIPPED - 1))]
+    end = deciding(iter(lines), 8)
+    assert len(end) == 8 * MAX_SKIPPED
+    assert watch(recent=end).judge(9.0, 1.0) == watch(recent=lines).judge(9.0, 1.0)
+    assert "the last 8 steps" in str(watch(recent=end).judge(9.0, 1.0))

@@ -1,18 +1,48 @@
 """Processes of a parallel run on this machine, for tests."""
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
+
+
+@contextlib.contextmanager
+def started(*command: str | Path, processes: int) -> Iterator["subprocess.Popen[str]"]:
+    """torchrun with `command` (a script with its arguments, or -m and a module) in processes that know each other.
+
+    None of them is left behind, whatever happens meanwhile.
+    """
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--rdzv-backend", "c10d"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(
+        [sys.executable, *launcher, "--rdzv-endpoint", "localhost:0", *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    try:
+        yield process
+    finally:
+        _kill(process)
 
 
 def torchrun(script: str, processes: int, *arguments: str | Path, timeout: float = 120) -> None:
     """Run a script of this folder in `processes` processes that know each other; one that fails fails the test."""
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--rdzv-backend", "c10d"]
-    command = [sys.executable, *launcher, "--rdzv-endpoint", "localhost:0", str(Path(__file__).with_name(script))]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(
-        [*command, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, env=environment
-    )
+    with started(Path(__file__).with_name(script), *arguments, processes=processes) as process:
+        _, told = process.communicate(timeout=timeout)
     # The first process that fails says why; the others, and torchrun, say at length that it is gone.
-    assert done.returncode == 0, done.stderr[max(done.stderr.find("Traceback"), 0) :][:4000]
+    assert process.returncode == 0, told[max(told.find("Traceback"), 0) :][:4000]
+
+
+def _kill(process: "subprocess.Popen[str]") -> None:
+    """Kill torchrun with its workers, each of which is in a session of its own, and so in no group with it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for one in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+    process.communicate()

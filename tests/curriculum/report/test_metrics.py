@@ -70,10 +70,11 @@ def test_a_source_that_was_not_drawn_is_not_listed() -> None:
     assert run.sources == ["web/high"]
 
 
-def test_a_loss_that_is_not_a_number_is_noted_and_not_averaged() -> None:
+@pytest.mark.parametrize("value", [None, math.nan])
+def test_a_loss_that_is_not_a_number_is_noted_and_not_averaged(value: float | None) -> None:
     run = Run(stride=2)
     run.add(step_line(0, loss=3.0))
-    run.add(step_line(1, loss=math.nan, max_violation=math.nan))
+    run.add(step_line(1, loss=value, max_violation=value, loss_by_source={"web/high": value}))
     assert run.not_finite == 1
     assert run.bins[0].mean("loss") == 3.0
     assert run.bins[0].max_violation == 0.5
