@@ -10,7 +10,7 @@ Per token and layer, in values of the weights' type, a layer keeps (H hidden, Q 
 F a width of an MLP, k experts per token):
 
     norms and residual   4 H             attention   3 Q + 3 K, and Q + K more with QK norm
-    dense or shared MLP  5 F             experts     k (H + 5 F), and H in float32 for the router
+    dense or shared MLP  4 F             experts     k (H + 5 F), and H in float32 for the router
 
 H is divided by the tensor-parallel size (sequence parallelism), Q, K and the F of MLPs too. With recompute = "full" a layer keeps its
 input, H, and one layer at a time is computed again. The first of p pipeline stages holds p micro-batches at once, the last
@@ -216,7 +216,7 @@ def layer_bytes(shape: ModelShape, sizes: Parallel, settings: Settings, *, is_mo
     attention = 3 * queries + 3 * keys + (queries + keys if shape.qk_norm else 0)
     if sizes.context > 1:  # the keys and values of the other ranks, without those that no query sees
         attention += int(2 * keys * (sizes.context + 0.5))
-    wide = 4 * shape.hidden + attention + 5 * (shape.shared_ffn if is_moe else shape.dense_ffn)
+    wide = 4 * shape.hidden + attention + 4 * (shape.shared_ffn if is_moe else shape.dense_ffn)
     kept = value * wide + FP32 * shape.heads
     if is_moe:
         copy = value * (shape.hidden + 5 * shape.expert_ffn) + 24 * (

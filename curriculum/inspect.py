@@ -111,5 +111,7 @@ def _columns(root: str, corpus: str, part: int, identity: str) -> dict[str, Any]
 def _steps_done(root: str) -> int:
     """Steps that the trainer in this folder has learned."""
     path = store.join(root, "metrics.jsonl")
-    *lines, _ = store.read_bytes(path).split(b"\n") if store.exists(path) else [b""]  # the last one is being written, or empty
+    *lines, _ = (
+        store.read_bytes(path).split(b"\n") if store.exists(path) else [b""]
+    )  # the last one is being written, or empty
     return json.loads(lines[-1])["step"] + 1 if lines else 0

@@ -24,6 +24,7 @@
     precision = "auto"                # or "bf16", "fp32"; auto is bf16 on CUDA and fp32 on a CPU
     recompute = "none"                # or "full": activations are computed a second time instead of kept
     attention = "auto"                # on GPUs in bf16: TransformerEngine's where it is installed, else "torch"; or "transformer_engine"
+    compile = "auto"                  # chains of pointwise operations: "on", "off"; auto is on for GPUs (trainer/pointwise.py)
     [checkpoints]
     keep_last = 2                     # newest checkpoints that stay
     keep_every_tokens = "100B"        # the first one after each multiple stays as well; by default none does
@@ -80,6 +81,7 @@ class Site:
     precision: str = "auto"
     recompute: str = "none"
     attention: str = "auto"
+    compile: str = "auto"
     keep_last: int = 2
     keep_every_tokens: int = 0  # 0: none is kept for that
     keep_stage_ends: bool = True
@@ -179,6 +181,7 @@ KEYS: dict[str, dict[str, tuple[str, Callable[[object], object]]]] = {
         "precision": ("precision", partial(_choice, choices=("auto", "bf16", "fp32"))),
         "recompute": ("recompute", partial(_choice, choices=("none", "full"))),
         "attention": ("attention", partial(_choice, choices=("auto", "torch", "transformer_engine"))),
+        "compile": ("compile", partial(_choice, choices=("auto", "on", "off"))),
     },
     "checkpoints": {
         "keep_last": ("keep_last", partial(_count, most=1_000_000)),

@@ -27,6 +27,7 @@ from curriculum.feed import SiteError
 from kernels import Choice
 from trainer import transformer_engine
 from trainer.documents import Documents, Runs
+from trainer.pointwise import pointwise
 
 # query [T, heads, d], key and value [N, groups, d], runs, scale of the scores -> [T, heads, d]
 Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Runs, float], torch.Tensor]
@@ -151,7 +152,12 @@ def _derived(attend: Attend, tensors: list[torch.Tensor], runs: Runs) -> list[to
 
 def rotate(x_THd: torch.Tensor, documents: Documents) -> torch.Tensor:
     """Rotate the first 2R dimensions of every head by the token's position in its document; halves are paired (NeoX)."""
-    cos, sin = documents.cos_TR[:, None].to(x_THd.dtype), documents.sin_TR[:, None].to(x_THd.dtype)
+    return _rotate(x_THd, documents.cos_TR, documents.sin_TR)
+
+
+@pointwise
+def _rotate(x_THd: torch.Tensor, cos_TR: torch.Tensor, sin_TR: torch.Tensor) -> torch.Tensor:
+    cos, sin = cos_TR[:, None].to(x_THd.dtype), sin_TR[:, None].to(x_THd.dtype)
     half = cos.shape[-1]
     a, b, rest = x_THd.split([half, half, x_THd.shape[-1] - 2 * half], dim=-1)
     return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], dim=-1)

@@ -2,10 +2,12 @@
 
     python -m trainer.bench feed OUT           the plan of a finished build: fed and logged, against the same model and random tokens
     python -m trainer.bench optimizers OUT     the first stage with Muon and with AdamW, each at several rates
+    python -m trainer.bench compile OUT        with pointwise functions compiled, and not
     python -m trainer.bench speed OUT          tokens/s, model FLOPs utilisation and waiting, with our kernels and without
 
 `feed` learns the first steps twice over, in turns of a few: as `trainer.run` does (rows from the shards, metrics, TensorBoard, no
-checkpoints), and from random tokens laid out alike, made before. Figures are tokens per CPU second of the process. `speed` is for a
+checkpoints), and from random tokens laid out alike, made before. Figures are tokens per CPU second of the process, also those of
+`compile`, which leaves out the first turn, in which the compiler works. `speed` is for a
 GPU: it learns with a shape of 1.1 billion weights in the proportions of GLM-4.5-Air, in bf16, on the rows of OUT, by the wall clock.
 All print what they measured and write nothing into OUT.
 """
@@ -27,10 +29,17 @@ from curriculum.model_shape import ModelShape
 from curriculum.plan import Plan
 from trainer import mcore_compat
 
-PARTS = ("feed", "optimizers", "speed")
+PARTS = ("feed", "optimizers", "compile", "speed")
 TURN = 16  # steps
 RATES = {"muon": (5e-3, 1e-2, 2e-2), "adamw": (1e-3, 2e-3, 4e-3, 8e-3)}
 SHOWN = 12  # points of a curve
+# kernels, attention, compile: nothing of ours, then one after the other what `auto` takes
+SPEED_WAYS = (
+    ("reference", "torch", "off"),
+    ("auto", "torch", "off"),
+    ("auto", "torch", "auto"),
+    ("auto", "auto", "auto"),
+)
 AIR_1B = ModelShape(
     name="air_1b",
     vocab_size=16_384,
@@ -73,7 +82,8 @@ def main() -> None:
         if arguments.part == "speed":
             bench_speed(plan if arguments.small else _enlarged(plan), arguments.out, steps, layout)
         else:
-            (bench_feed if arguments.part == "feed" else bench_optimizers)(plan, arguments.out, steps, layout)
+            part = {"feed": bench_feed, "optimizers": bench_optimizers, "compile": bench_compile}[arguments.part]
+            part(plan, arguments.out, steps, layout)
 
 
 def bench_feed(plan: Plan, out: str, steps: range, layout: Any) -> None:
@@ -82,7 +92,7 @@ def bench_feed(plan: Plan, out: str, steps: range, layout: Any) -> None:
     from trainer.loop import Trainer
     from trainer.schedule import settings
 
-    turns = [steps[first : first + TURN] for first in range(0, len(steps), TURN)]
+    turns = _turns(steps)
     batches = {step: _random(plan, batch) for step, batch in _batches(Feed(plan, out), steps)}
     random_trainer, fed_trainer = Trainer(plan, layout), Trainer(plan, layout)
     random_seconds, fed_seconds = 0.0, 0.0
@@ -101,6 +111,31 @@ def bench_feed(plan: Plan, out: str, steps: range, layout: Any) -> None:
     print(f"random tokens, nothing logged   {tokens / random_seconds:8.0f} tokens per CPU second")
     print(f"fed from the shards and logged  {tokens / fed_seconds:8.0f} tokens per CPU second")
     print(f"ratio                           {random_seconds / fed_seconds:8.3f}")
+
+
+def bench_compile(plan: Plan, out: str, steps: range, layout: Any) -> None:
+    from trainer.loop import Trainer
+    from trainer.pointwise import choose
+    from trainer.schedule import settings
+
+    first, *turns = _turns(steps)
+    if not turns:
+        raise SystemExit(f"{len(steps)} steps are one turn: give --steps {3 * TURN} or more")
+    batches = dict(_batches(Feed(plan, out), steps))
+    trainers = {switch: Trainer(plan, layout) for switch in ("off", "on")}
+    seconds = dict.fromkeys(trainers, 0.0)
+    for turn in (first, *turns):
+        for switch, trainer in trainers.items():
+            choose(switch, layout.device)
+            started = time.process_time()
+            for step in turn:
+                trainer.step(settings(plan, step), plan.stages[0], batches[step])
+            seconds[switch] += time.process_time() - started if turn is not first else 0.0
+    tokens = sum(batches[step].tokens.size for turn in turns for step in turn)
+    print(f"{len(steps) - TURN} steps of stage {plan.stages[0].name!r}, {tokens:,} tokens, in turns of {TURN} steps")
+    for switch, taken in seconds.items():
+        print(f"compile = {switch:4} {tokens / taken:8.0f} tokens per CPU second")
+    print(f"ratio          {seconds['off'] / seconds['on']:8.3f}")
 
 
 def bench_optimizers(plan: Plan, out: str, steps: range, layout: Any) -> None:
@@ -128,12 +163,12 @@ def bench_speed(plan: Plan, out: str, steps: range, layout: Any) -> None:
     from trainer.learn import Run, trainer_options
     from trainer.loop import Trainer
 
-    options = trainer_options(Site(), layout.device)
-    print(
-        f"{plan.model['name']} on {layout.device}, {options['dtype']}, {len(steps)} steps of stage {plan.stages[0].name!r}"
-    )
-    for implementation in ("reference", "auto"):
-        kernels.select("router", implementation)
+    steps_of = f"{len(steps)} steps of stage {plan.stages[0].name!r}"
+    print(f"{plan.model['name']} on {layout.device}, {trainer_options(Site(), layout.device)['dtype']}, {steps_of}")
+    print(f"{'kernels':10} {'attention':10} compile   tokens/s   utilisation   waiting")
+    for router, attention, compiled in SPEED_WAYS:
+        kernels.select("router", router)
+        options = trainer_options(Site(attention=attention, compile=compiled), layout.device)
         lines: list[dict[str, Any]] = []
         with (
             tempfile.TemporaryDirectory() as folder,
@@ -145,8 +180,12 @@ def bench_speed(plan: Plan, out: str, steps: range, layout: Any) -> None:
         warm = [line["speed"] for line in lines[len(lines) // 4 :]]
         rate, share = (_median([each[key] for each in warm]) for key in ("tokens_per_second", "waiting_share"))
         used = [each["flops_utilization"] for each in warm if each["flops_utilization"] is not None]
-        shown = f"{100 * _median(used):.1f} % of peak" if used else "peak not known"
-        print(f"kernels: {implementation:10} {rate:10.0f} tokens/s   {shown}   waiting {100 * share:.2f} %")
+        shown = f"{100 * _median(used):.1f} % of peak" if used else "not known"
+        print(f"{router:10} {attention:10} {compiled:7} {rate:10.0f} {shown:>13} {100 * share:7.2f} %", flush=True)
+
+
+def _turns(steps: range) -> list[range]:
+    return [steps[first : first + TURN] for first in range(0, len(steps), TURN)]
 
 
 def _enlarged(plan: Plan) -> Plan:

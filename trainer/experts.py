@@ -22,6 +22,8 @@ from megatron.core.tensor_parallel.mappings import all_to_all
 from megatron.core.transformer.module import MegatronModule
 from megatron.core.transformer.transformer_config import TransformerConfig
 
+from trainer.swiglu import weighted_swiglu
+
 MIN_ROWS = 4
 WIDTH_MULTIPLE = 8  # grouped_mm wants strides of whole 16 bytes, in bfloat16 too
 
@@ -52,8 +54,7 @@ class StackedExperts(MegatronModule):
         """`copies_NH` lie in the order of the experts, `counts_E` of them for each; the outputs are weighted."""
         on_gpu = copies_NH.device.type != "cpu"
         linear = _loop if on_gpu and copies_NH.dtype == torch.float32 else _grouped
-        gate_NF, up_NF = linear(copies_NH, self.gate_up, counts_E).chunk(2, dim=-1)
-        inner_NF = torch.nn.functional.silu(gate_NF) * up_NF * weights_N[:, None].to(up_NF.dtype)
+        inner_NF = weighted_swiglu(linear(copies_NH, self.gate_up, counts_E), weights_N)
         return linear(inner_NF, self.down, counts_E), None
 
     def sharded_state_dict(

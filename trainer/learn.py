@@ -300,4 +300,5 @@ def trainer_options(site: Site, device: torch.device) -> dict[str, Any]:
         "dtype": torch.bfloat16 if half else torch.float32,
         "recompute": site.recompute == "full",
         "attention": site.attention,
+        "compile": site.compile,
     }

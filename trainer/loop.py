@@ -19,6 +19,7 @@ from megatron.core.distributed import DistributedDataParallel, DistributedDataPa
 from megatron.core.pipeline_parallel import get_forward_backward_func
 
 from curriculum.plan import Plan, Stage
+from trainer import pointwise
 from trainer.documents import Packed, documents, micro_batches
 from trainer.initial import put_weights
 from trainer.layout import Layout
@@ -59,13 +60,15 @@ class Trainer:
         dtype: torch.dtype = torch.float32,
         recompute: bool = False,
         attention: str = "auto",
+        compile: str = "auto",
         weights: Weights | None = None,
     ) -> None:
-        """weights: of a whole model, to begin from; without them they are drawn."""
+        """weights: of a whole model, to begin from; without them they are drawn. compile: see `trainer.pointwise.choose`."""
         self.plan, self.layout, self.micro_tokens = plan, layout, micro_tokens
         torch.manual_seed(plan.seed % 2**63)
         options: dict[str, Any] = {"dtype": dtype, "recompute": recompute, "attention": attention}
         model = build_model(plan.model, seed=plan.seed, layout=layout, **options)
+        self.pointwise = pointwise.choose(compile, layout.device)
         if weights:
             put_weights(model, weights, layout)
         self.model: DocumentModel = model.to(layout.device)

@@ -41,6 +41,10 @@ def install() -> None:
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     # Deterministic matrix products on CUDA want this (see torch.use_deterministic_algorithms).
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # Micro-batches differ in length; memory in fixed blocks would fall to pieces that fit none of them.
+    os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
+    # A tensor-parallel layer's collective goes before the product that it overlaps with, if both share one queue (tensor_parallel/layers.py:526).
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "1")
     # Warnings that Apex and TransformerEngine are missing (optimizer/__init__.py:24 and others): known, and meant.
     warnings.filterwarnings("ignore", module=r"megatron\.")
     logging.getLogger("megatron").setLevel(logging.ERROR)

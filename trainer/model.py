@@ -45,6 +45,7 @@ from trainer.layout import ALONE, Layout
 from trainer.loss import linear_cross_entropy
 from trainer.norm import RMSNorm
 from trainer.router import BalancedRouter
+from trainer.swiglu import SwiGLU
 
 
 class Losses(NamedTuple):
@@ -80,6 +81,7 @@ def transformer_config(
         layernorm_epsilon=shape["norm_eps"],
         gated_linear_unit=True,
         activation_func=torch.nn.functional.silu,
+        use_te_activation_func=True,  # that is: the one of the specification, which is ours
         init_method_std=shape["init_std"],
         perform_initialization=False,  # draw_weights does
         hidden_dropout=0.0,
@@ -291,7 +293,7 @@ def _block(config: TransformerConfig, attend: Attend, *, mlp: ModuleSpec) -> Mod
 
 
 def _linears() -> MLPSubmodules:
-    return MLPSubmodules(linear_fc1=ColumnParallelLinear, linear_fc2=RowParallelLinear)
+    return MLPSubmodules(linear_fc1=ColumnParallelLinear, linear_fc2=RowParallelLinear, activation_func=SwiGLU)
 
 
 def _dense_mlp() -> ModuleSpec:

@@ -139,7 +139,7 @@ def _train(
         "seconds": time.perf_counter() - started,
         "checkpoint": str(newest) if newest else None,
         "plan_edits": edits,
-        "kernels": [choice._asdict() for choice in (trainer.model.attention, *kernels.explain())],
+        "kernels": [choice._asdict() for choice in (trainer.model.attention, trainer.pointwise, *kernels.explain())],
         "last": last,
     }
 

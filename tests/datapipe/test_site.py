@@ -96,6 +96,7 @@ def test_how_a_model_is_spread_and_what_is_kept(tmp_path: Path) -> None:
         "[parallel]\ntensor = 2\npipeline = 8\nexpert = 16\ncontext = 3\nfirst_stage_layers = 10\nlast_stage_layers = 11\n"
         'nodes = 16\nprocesses_per_node = 8\n[training]\nmicro_tokens = 4096\nprecision = "bf16"\nrecompute = "full"\n'
         'attention = "transformer_engine"\n'
+        'compile = "off"\n'
         '[checkpoints]\nkeep_last = 3\nkeep_every_tokens = "100B"\nkeep_stage_ends = false\nasynchronous = false\n'
     )
     assert load_site(write(tmp_path, text)) == Site(
@@ -111,6 +112,7 @@ def test_how_a_model_is_spread_and_what_is_kept(tmp_path: Path) -> None:
         precision="bf16",
         recompute="full",
         attention="transformer_engine",
+        compile="off",
         keep_last=3,
         keep_every_tokens=100 * 10**9,
         keep_stage_ends=False,
@@ -122,7 +124,7 @@ def test_without_a_file_a_model_is_not_spread(tmp_path: Path) -> None:
     site = load_site(write(tmp_path, ""))
     assert (site.tensor, site.pipeline, site.expert, site.context, site.nodes) == (1, 1, 1, 1, 1)
     assert (site.micro_tokens, site.precision, site.recompute, site.processes_per_node) == (8192, "auto", "none", None)
-    assert site.attention == "auto"
+    assert site.attention == site.compile == "auto"
     assert (site.keep_last, site.keep_every_tokens, site.keep_stage_ends, site.asynchronous_checkpoints) == (
         2,
         0,
