@@ -125,6 +125,7 @@ def describe(
         str | None, typer.Option(help="none, or full: activations are computed a second time instead of kept.")
     ] = None,
     optimizer: Annotated[str, typer.Option(help="muon or adamw.")] = "muon",
+    head: Annotated[str, typer.Option(help="What learns the output head beside muon: muon or adamw.")] = "muon",
     as_json: JsonOption = False,
 ) -> None:
     """Say what a model is and needs: parameters, FLOPs, key-value cache; with a layout, the memory of every pipeline stage. All on paper.
@@ -147,7 +148,13 @@ def describe(
             "first_stage_layers": first_stage_layers,
             "last_stage_layers": last_stage_layers,
         },
-        settings={"seq_len": seq_len, "micro_tokens": micro_tokens, "recompute": recompute, "optimizer": optimizer},
+        settings={
+            "seq_len": seq_len,
+            "micro_tokens": micro_tokens,
+            "recompute": recompute,
+            "optimizer": optimizer,
+            "head": head,
+        },
         gpus=gpus,
         gpu_memory=gpu_memory,
     )

@@ -49,7 +49,8 @@ def from_options(
         "recompute": from_site.recompute,
         **{name: value for name, value in settings.items() if value is not None},
     }
-    for name, known in (("recompute", ("none", "full")), ("optimizer", ("muon", "adamw"))):
+    rules = ("muon", "adamw")
+    for name, known in (("recompute", ("none", "full")), ("optimizer", rules), ("head", rules)):
         if chosen[name] not in known:
             raise ManifestError([f"--{name} {chosen[name]}: {did_you_mean(chosen[name], known)}"])
     try:

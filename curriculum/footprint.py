@@ -30,18 +30,23 @@ from curriculum.parallel import Parallel
 
 RESERVE_BYTES = 4 * 10**9  # estimate: CUDA context, buffers of NCCL's groups, what the allocator cannot use
 FP32 = 4
+OUTPUT_HEAD = "output_head"
 VALUE_BYTES = {"bf16": 2, "fp32": 4}
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How a run computes; names and values as in a site file, and `optimizer` as in a manifest."""
+    """How a run computes; names and values as in a site file, `optimizer` and `head` as in a manifest."""
 
     seq_len: int = 4096
     micro_tokens: int = 8192
     precision: str = "bf16"
     recompute: str = "none"
     optimizer: str = "muon"
+    head: str = "muon"
+
+    def takes_muon(self, weight: "Weight") -> bool:
+        return self.optimizer == "muon" and weight.is_matrix and (weight.name != OUTPUT_HEAD or self.head == "muon")
 
     @property
     def positions(self) -> int:
@@ -55,7 +60,7 @@ class Weight(NamedTuple):
     name: str
     numel: int
     is_expert: bool
-    takes_muon: bool
+    is_matrix: bool  # that Muon may take: no embeddings, biases, norms
     # The largest stack that Muon makes orthogonal at once: matrices, rows, columns.
     at_once: tuple[int, int, int] = (0, 0, 0)
     is_split: bool = False  # tensor-parallel ranks hold parts
@@ -135,12 +140,12 @@ def stage_weights(shape: ModelShape, sizes: Parallel, stage: int) -> Iterator[We
     first, is_last = sum(counts[:stage]), stage == sizes.pipeline - 1
     hidden = shape.hidden
     if stage == 0 or (is_last and shape.mtp_layers):  # the block that predicts ahead has a copy
-        yield _matrix("word_embeddings", shape.vocab_size, hidden, sizes.tensor)._replace(takes_muon=False)
+        yield _matrix("word_embeddings", shape.vocab_size, hidden, sizes.tensor)._replace(is_matrix=False)
     for layer in range(first, first + counts[stage]):
         yield from _layer(shape, sizes, is_moe=layer >= shape.dense_layers)
     if is_last:
         yield _vector("final_norm", hidden)
-        yield _matrix("output_head", shape.vocab_size, hidden, sizes.tensor)
+        yield _matrix(OUTPUT_HEAD, shape.vocab_size, hidden, sizes.tensor)
         for _ in range(shape.mtp_layers):
             yield from (_vector(name, hidden) for name in ("enorm", "hnorm", "mtp_norm"))
             yield _matrix("eh_proj", hidden, 2 * hidden, sizes.tensor)
@@ -180,7 +185,7 @@ def _vector(name: str, numel: int) -> Weight:
 def _optimizer_bytes(weights: Sequence[Weight], sizes: Parallel, world: int, settings: Settings) -> tuple[int, int]:
     """(state of the process that holds most, what the largest batch of its step needs at once)."""
     master = FP32 if settings.precision == "bf16" else 0
-    muon = [weight for weight in weights if weight.takes_muon and settings.optimizer == "muon"]
+    muon = [weight for weight in weights if settings.takes_muon(weight)]
     state = 0
     for is_expert in (False, True):
         ranks = sizes.expert_data(world) if is_expert else sizes.data(world) * sizes.context

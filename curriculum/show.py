@@ -293,10 +293,11 @@ def _flops(console: Console, flops: dict[str, Any]) -> Table:
 
 def _show_memory(console: Console, layout: dict[str, Any], memory: dict[str, Any]) -> None:
     sizes = ", ".join(f"{name} {layout[name]}" for name in ("tensor", "pipeline", "context", "data", "expert"))
+    head = "" if layout["head"] == layout["optimizer"] or layout["optimizer"] == "adamw" else f", head {layout['head']}"
     console.print(
         f"\n[bold]Layout[/]  {layout['gpus']} GPUs: {sizes}; {layout['experts_per_gpu']} experts per GPU, each expert on "
         f"{layout['expert_data']}; {layout['positions']:,} positions at once, {layout['precision']}, "
-        f"recompute {layout['recompute']}, {layout['optimizer']}\n",
+        f"recompute {layout['recompute']}, {layout['optimizer']}{head}\n",
         highlight=False,
     )
     columns = (

@@ -23,9 +23,11 @@ def said(model: str = "tiny", **changes: Any) -> dict[str, Any]:
     """`describe` as the command line calls it; names of layout and settings together."""
     layout = {field.name: changes.pop(field.name, None) for field in dataclasses.fields(Parallel)}
     settings = {
-        name: changes.pop(name) for name in ("seq_len", "micro_tokens", "recompute", "optimizer") if name in changes
+        name: changes.pop(name)
+        for name in ("seq_len", "micro_tokens", "recompute", "optimizer", "head")
+        if name in changes
     }
-    settings = {"seq_len": 4096, "optimizer": "muon", **settings}
+    settings = {"seq_len": 4096, "optimizer": "muon", "head": "muon", **settings}
     options: dict[str, Any] = {"site": None, "gpus": None, "gpu_memory": "80G", **changes}
     return from_options(model, layout=layout, settings=settings, **options)
 
@@ -114,6 +116,7 @@ def test_options_go_before_the_site_file(tmp_path: Path) -> None:
         ({"tensor": 3, "gpus": 3}, r"layout: tensor: 3 does not divide .*: use 1 or 2\."),
         ({"expert": 8, "gpus": 4}, r"layout: expert: 8 does not divide the 4 processes"),
         ({"recompute": "ful"}, r"--recompute ful: Did you mean 'full'\?"),
+        ({"head": "adam"}, r"--head adam: Did you mean 'adamw'\?"),
         ({"optimizer": "moun"}, r"--optimizer moun: Did you mean 'muon'\?"),
         ({"gpu_memory": "lots"}, r"--gpu-memory: 'lots' is not a count"),
     ],

@@ -111,12 +111,14 @@ def test_the_bytes_of_a_weight(precision: str) -> None:
     weights = counts.total + counts.embedding
     assert (memory.parameters, memory.weights, memory.gradients) == (weights, value * weights, 4 * weights)
     master = 4 * weights if precision == "bf16" else 0
-    by_adamw = sum(weight.numel for weight in stage_weights(SHAPE, Parallel(), 0) if not weight.takes_muon)
+    by_adamw = sum(weight.numel for weight in stage_weights(SHAPE, Parallel(), 0) if not weight.is_matrix)
     assert SHAPE.vocab_size * SHAPE.hidden < by_adamw < SHAPE.vocab_size * SHAPE.hidden * 1.2
     assert memory.optimizer == master + 4 * weights + 4 * by_adamw
     [adamw] = stage_memory(SHAPE, Parallel(), 1, Settings(precision=precision, optimizer="adamw"))
     assert adamw.optimizer == master + 8 * weights
     assert adamw.step == 0
+    [head] = stage_memory(SHAPE, Parallel(), 1, Settings(precision=precision, head="adamw"))
+    assert head.optimizer == memory.optimizer + 4 * SHAPE.vocab_size * SHAPE.hidden
 
 
 def test_the_state_is_shared_among_those_that_hold_the_same_weight() -> None:
