@@ -20,6 +20,7 @@ parallelism), D: documents, K: prediction depths (1 + MTP layers), R: rotated di
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator
 from itertools import accumulate
@@ -190,7 +191,8 @@ def documents(
     is_padding = packed.sources_T == PADDING
     ids_T = np.where(is_padding, local.size, np.repeat(np.arange(local.size), local))
     lengths_T = np.where(is_padding, np.inf, np.repeat(packed.real_D, local)).astype(np.float32)
-    angles_LR = rotary_angles(int(packed.positions_T.max()) + 1, rope_base=rope_base, rotary_dim=rotary_dim)
+    length = 1 << int(packed.positions_T.max()).bit_length()  # few tables for many lengths
+    cos_LR, sin_LR = _rotations(length, rope_base, rotary_dim)
     ids_S, lengths_S, sources_S = (
         layout.upload(values.reshape(size, -1)[rank]) for values in (ids_T, lengths_T, packed.sources_T)
     )
@@ -203,8 +205,8 @@ def documents(
         num_sources=num_sources,
         ahead_KT=layout.upload(packed.ahead_KT),
         learned_KL=tuple(layout.upload(np.flatnonzero(labels_T != IGNORED)) for labels_T in packed.labels_KT),
-        cos_TR=layout.upload(np.cos(angles_LR).astype(np.float32)[packed.positions_T]),
-        sin_TR=layout.upload(np.sin(angles_LR).astype(np.float32)[packed.positions_T]),
+        cos_TR=layout.upload(cos_LR[packed.positions_T]),
+        sin_TR=layout.upload(sin_LR[packed.positions_T]),
         balance_scale=balance_scale,
     )
 
@@ -213,6 +215,13 @@ def rotary_angles(length: int, *, rope_base: float, rotary_dim: int) -> np.ndarr
     """Angles of positions 0..length-1, float64 `[length, rotary_dim / 2]` (RoFormer, arXiv 2104.09864, equation 15)."""
     frequencies_R = rope_base ** (-np.arange(0, rotary_dim, 2, dtype=np.float64) / rotary_dim)
     return np.arange(length, dtype=np.float64)[:, None] * frequencies_R
+
+
+@functools.lru_cache(maxsize=8)
+def _rotations(length: int, rope_base: float, rotary_dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and sines of all angles; for a row of 131,072 tokens a quarter of a second, which no micro-batch should wait for."""
+    angles_LR = rotary_angles(length, rope_base=rope_base, rotary_dim=rotary_dim)
+    return np.cos(angles_LR).astype(np.float32), np.sin(angles_LR).astype(np.float32)
 
 
 def _ahead(tokens_T: np.ndarray, borders_D: np.ndarray, depths: int) -> np.ndarray:
