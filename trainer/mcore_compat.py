@@ -43,7 +43,8 @@ def install() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # Micro-batches differ in length; memory in fixed blocks would fall to pieces that fit none of them.
     os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
-    # A tensor-parallel layer's collective goes before the product that it overlaps with, if both share one queue (tensor_parallel/layers.py:526).
+    # A tensor-parallel layer's collective goes before the product that it overlaps with, if both share one queue
+    # (tensor_parallel/layers.py:526).
     os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "1")
     # Warnings that Apex and TransformerEngine are missing (optimizer/__init__.py:24 and others): known, and meant.
     warnings.filterwarnings("ignore", module=r"megatron\.")
