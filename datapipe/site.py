@@ -23,6 +23,7 @@
     micro_tokens = 8192               # positions that a data-parallel rank computes at once
     precision = "auto"                # or "bf16", "fp32"; auto is bf16 on CUDA and fp32 on a CPU
     recompute = "none"                # or "full": activations are computed a second time instead of kept
+    deterministic = true              # the same bits each time on GPUs too; costs time on the way back through attention
     attention = "auto"                # on GPUs in bf16: TransformerEngine's where it is installed, else "torch"; or "transformer_engine"
     compile = "auto"                  # chains of pointwise operations: "on", "off"; auto is on for GPUs (trainer/pointwise.py)
     [checkpoints]
@@ -80,6 +81,7 @@ class Site:
     micro_tokens: int = 8192
     precision: str = "auto"
     recompute: str = "none"
+    deterministic: bool = True
     attention: str = "auto"
     compile: str = "auto"
     keep_last: int = 2
@@ -180,6 +182,7 @@ KEYS: dict[str, dict[str, tuple[str, Callable[[object], object]]]] = {
         "micro_tokens": ("micro_tokens", partial(_count, most=1 << 24)),
         "precision": ("precision", partial(_choice, choices=("auto", "bf16", "fp32"))),
         "recompute": ("recompute", partial(_choice, choices=("none", "full"))),
+        "deterministic": ("deterministic", _switch),
         "attention": ("attention", partial(_choice, choices=("auto", "torch", "transformer_engine"))),
         "compile": ("compile", partial(_choice, choices=("auto", "on", "off"))),
     },

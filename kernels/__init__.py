@@ -15,12 +15,12 @@ a subject in `bench.py`.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from kernels.dispatch import Choice, KernelUnavailable, explain, select
+from kernels.dispatch import Choice, KernelUnavailable, explain, missing_c_compiler, select
 
 if TYPE_CHECKING:
     from kernels.router import Routing, route
 
-__all__ = ["Choice", "KernelUnavailable", "Routing", "explain", "route", "select"]
+__all__ = ["Choice", "KernelUnavailable", "Routing", "explain", "missing_c_compiler", "route", "select"]
 
 _PUBLIC = {"route": "kernels.router", "Routing": "kernels.router"}
 

@@ -12,6 +12,7 @@ Not covered: choosing by shape or by measured speed, and vendors other than NVID
 import importlib
 import logging
 import os
+import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -136,12 +137,22 @@ def _triton_hindrance(device_type: str) -> str | None:
         triton = importlib.import_module("triton")
     except ImportError as error:
         return f"triton does not import ({error}); pip install 'tokenloom[kernels]'"
+    if device_type == "cuda" and (compiler := missing_c_compiler()):
+        return f"{compiler} is not there, with which triton builds what launches its kernels; install gcc, or set CC"
     if device_type != "cuda" and not triton.knobs.runtime.interpret:
         return (
             f"the tensors are on {device_type}; move them to cuda, or set TRITON_INTERPRET=1 before Python starts "
             "to interpret the kernel on the CPU (thousands of times slower, for tests)"
         )
     return None
+
+
+def missing_c_compiler() -> str | None:
+    """What is missing where triton finds no C compiler (triton/runtime/build.py), None where it finds one."""
+    named = os.environ.get("CC")
+    if named:
+        return None if shutil.which(named) else f"CC={named}"
+    return None if shutil.which("gcc") or shutil.which("clang") else "a C compiler"
 
 
 def _report(choice: Choice, situation: _Situation) -> None:

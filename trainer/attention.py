@@ -78,7 +78,8 @@ def choose(
 ) -> tuple[Attend, Choice]:
     """The way to compute attention on `device` in `dtype`, and what to tell of it in the run's record.
 
-    requested  "auto": TransformerEngine where it can be had; "torch": never; "transformer_engine": nothing else, where it counts
+    requested  "auto": TransformerEngine where it can be had and nobody asks for deterministic algorithms, of which its kernels
+               want much memory; "torch": never; "transformer_engine": nothing else, where it counts
     heads, groups  query heads and key heads of this rank
 
     TransformerEngine is first tried on a few tokens, forwards and backwards, against `scaled_dot_product_attention`: which kernels it
@@ -94,6 +95,9 @@ def choose(
         return _told(_per_run, "scaled_dot_product_attention", where)
     if requested == "torch":
         return _told(_flash, "varlen_attn", 'attention = "torch" in [training] of the site file')
+    if requested == "auto" and torch.are_deterministic_algorithms_enabled():
+        unused = ", which leaves TransformerEngine unused" if transformer_engine.version() else ""
+        return _told(_flash, "varlen_attn", f"{where}; deterministic = true in [training] of the site file{unused}")
     try:
         attend = transformer_engine.PackedAttention()
         if wrong := _mistake(attend, device=device, dtype=dtype, heads=heads, groups=groups, head_dim=head_dim):

@@ -105,7 +105,9 @@ class Checkpoints:
         # Only one thread of a process uses it at a time: this one while nothing is being written, else the one that writes.
         self._group = dist.new_group(backend="gloo", timeout=PATIENCE) if layout.world > 1 else None
         self._copier = ShardCopier(self._group)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._thread = ThreadPoolExecutor(
+            max_workers=1, thread_name_prefix="checkpoint", initializer=_use, initargs=(layout.device,)
+        )
         self._pending: Future[str | None] | None = None
         self._failure: str | None = None  # of the last save
         if layout.rank == 0:
@@ -244,6 +246,12 @@ class Checkpoints:
             f"{path} could not be written ({failure}). {newest}. Make room, or keep fewer (`[checkpoints]` of the site "
             "file); the next one that is due is written all the same, and the same command continues from the newest."
         )
+
+
+def _use(device: torch.device) -> None:
+    """A thread begins on the first GPU, where each rank of the machine would take half a gigabyte for nothing."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
 
 
 def newest(root: Path) -> Checkpoint | None:

@@ -12,6 +12,7 @@ T: tokens of this rank, K: experts per token, N = T * K: copies, M: copies for t
 the layer, or of this rank), P: expert-parallel ranks, H: hidden size, F: width of an expert.
 """
 
+import functools
 from typing import Any
 
 import torch
@@ -88,7 +89,17 @@ def _grouped(x_NI: torch.Tensor, weight_EOI: torch.Tensor, counts_E: torch.Tenso
             place_N = torch.arange(len(x_NI)) + firsts_E.repeat_interleave(counts_E, output_size=len(x_NI))
             padded = x_NI.new_zeros(int(sizes_E.sum()), x_NI.shape[1]).index_copy(0, place_N, x_NI)
             return _grouped(padded, weight_EOI, sizes_E).index_select(0, place_N)
+    if not len(x_NI):  # which grouped_mm on CUDA refuses in some versions (pytorch pull request 192497)
+        return x_NI @ weight_EOI[0].mT
+    if _leaves_gradients_undefined(x_NI.device):
+        weight_EOI = _OnlyChosen.apply(weight_EOI, counts_E)
     return torch.nn.functional.grouped_mm(x_NI, weight_EOI.mT, offs=counts_E.cumsum(0).to(torch.int32))
+
+
+@functools.cache
+def _leaves_gradients_undefined(device: torch.device) -> bool:
+    """Whether grouped_mm writes nothing into the gradient of an expert without tokens: on Blackwell (pytorch issue 172439, cutlass 2674)."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (10, 0)
 
 
 def _loop(x_NI: torch.Tensor, weight_EOI: torch.Tensor, counts_E: torch.Tensor) -> torch.Tensor:
@@ -178,6 +189,19 @@ def _scatter(tokens_TH: torch.Tensor, order_N: torch.Tensor, copies: int) -> tor
 
 def _gather(copies_NH: torch.Tensor, place_N: torch.Tensor, copies: int) -> torch.Tensor:
     return copies_NH.index_select(0, place_N).view(-1, copies, copies_NH.shape[1]).sum(dim=1)
+
+
+class _OnlyChosen(torch.autograd.Function):
+    """The weights of experts as they are; the gradient of an expert without tokens is 0, whatever comes back for it."""
+
+    @staticmethod
+    def forward(ctx: Any, weight_EOI: torch.Tensor, counts_E: torch.Tensor) -> torch.Tensor:
+        ctx.counts_E = counts_E
+        return weight_EOI.view_as(weight_EOI)
+
+    @staticmethod
+    def backward(ctx: Any, grad_EOI: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return torch.where(ctx.counts_E[:, None, None] > 0, grad_EOI, 0.0), None
 
 
 class _Scatter(torch.autograd.Function):

@@ -65,9 +65,18 @@ ALONE = Layout(0, 1, torch.device("cpu"))
 
 
 @contextlib.contextmanager
-def joined(threads: int, parallel: Parallel | None = None, *, patience_seconds: float = 3600.0) -> Iterator[Layout]:
-    """Join the run with `threads` CPU threads; leaves its groups at the end. Deterministic algorithms are asked for.
+def joined(
+    threads: int,
+    parallel: Parallel | None = None,
+    *,
+    patience_seconds: float = 3600.0,
+    deterministic: bool = True,
+) -> Iterator[Layout]:
+    """Join the run with `threads` CPU threads; leaves its groups at a good end.
 
+    After an error they are left to the end of the process: NCCL would first wait for collectives of ranks that know nothing of it.
+
+    deterministic     of every operation the algorithm that gives the same bits each time; on a CPU always
     patience_seconds  how long one rank may wait for a running build while the others wait for it; then they give up a little later
     A process that is a member of torch's default group already stays one: it may join under one layout after the other.
     """
@@ -79,15 +88,14 @@ def joined(threads: int, parallel: Parallel | None = None, *, patience_seconds: 
     device = choose_device()
     threads_before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    # The backward of flash attention on CUDA has no deterministic variant.
-    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    torch.use_deterministic_algorithms(deterministic or device.type == "cpu")
     # Filling every new tensor against reading what was never written would cost 2 % of the time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if device.type == "cuda":
         torch.cuda.set_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
     timeout = timedelta(seconds=patience_seconds + 600)
-    was_member = dist.is_initialized()
+    was_member, is_good = dist.is_initialized(), False
     if not was_member and world > 1:
         dist.init_process_group(backend, timeout=timeout)
     elif not was_member:
@@ -100,7 +108,7 @@ def joined(threads: int, parallel: Parallel | None = None, *, patience_seconds: 
             expert_model_parallel_size=sizes.expert,
             expert_tensor_parallel_size=1,
             distributed_timeout_minutes=math.ceil(timeout.total_seconds() / 60),
-            create_gloo_process_groups=device.type != "cpu",
+            create_gloo_process_groups=False,  # for megatron's optimisers
         )
         # Dropout is 0, so the separate random streams of tensor-parallel ranks have nothing to do: the tracker that does nothing.
         initialize_rng_tracker(inference_rng_tracker=True, force_reset=True)
@@ -116,9 +124,10 @@ def joined(threads: int, parallel: Parallel | None = None, *, patience_seconds: 
                 data_rank=parallel_state.get_data_parallel_rank(),
                 data=parallel_state.get_data_parallel_world_size(),
             )
+        is_good = True
     finally:
         parallel_state.destroy_model_parallel()
-        if not was_member:
+        if not was_member and (is_good or world == 1):
             dist.destroy_process_group()
         torch.use_deterministic_algorithms(False)
         torch.set_num_threads(threads_before)

@@ -39,7 +39,10 @@ def linear_cross_entropy(
     if learned_L.numel() == 0:
         return (hidden_TH.sum() + weight_VH.sum()) * 0.0, losses_T
     hidden_LH = hidden_TH if learned_L.numel() == labels_T.numel() else hidden_TH.index_select(0, learned_L)
-    total, losses_L = _LinearCrossEntropy.apply(hidden_LH, weight_VH, labels_T[learned_L], weights_T[learned_L], group)
+    need_grad = torch.is_grad_enabled() and (hidden_LH.requires_grad or weight_VH.requires_grad)
+    total, losses_L = _LinearCrossEntropy.apply(
+        hidden_LH, weight_VH, labels_T[learned_L], weights_T[learned_L], group, need_grad
+    )
     losses_T[learned_L] = losses_L
     return total, losses_T
 
@@ -55,8 +58,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         labels_L: torch.Tensor,
         weights_L: torch.Tensor,
         group: dist.ProcessGroup | None,
+        need_grad: bool,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        need_grad = any(ctx.needs_input_grad[:2])
         losses_L = torch.empty(labels_L.shape, dtype=torch.float32, device=hidden_LH.device)
         grad_hidden_LH = torch.empty_like(hidden_LH) if need_grad else None
         # Chunks add up in float32, whatever the weights are in.
@@ -90,7 +93,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         grad_hidden_LH, grad_weight_VH = ctx.saved_tensors
-        return grad_hidden_LH.mul_(grad), grad_weight_VH.mul_(grad), None, None, None
+        return grad_hidden_LH.mul_(grad), grad_weight_VH.mul_(grad), None, None, None, None
 
 
 def _of_this_rank(labels_L: torch.Tensor, rows: int, group: dist.ProcessGroup) -> tuple[torch.Tensor, torch.Tensor]:

@@ -42,7 +42,8 @@ def install() -> None:
     # Deterministic matrix products on CUDA want this (see torch.use_deterministic_algorithms).
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # Micro-batches differ in length; memory in fixed blocks would fall to pieces that fit none of them.
-    os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
+    # Pinned memory is rounded up to powers of two, which for the copy that a checkpoint is written from would be half as much again.
+    os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True,pinned_max_round_threshold_mb:16")
     # A tensor-parallel layer's collective goes before the product that it overlaps with, if both share one queue
     # (tensor_parallel/layers.py:526).
     os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "1")

@@ -1,8 +1,8 @@
 """Chains of operations on every element: as torch computes them, one after the other, or compiled into one kernel.
 
 Such a chain costs memory traffic, not arithmetic: uncompiled, every operation reads and writes the whole tensor. The
-functions marked here are pure functions of tensors, compiled once for all sizes; everything else in the model is a
-matrix product or a kernel already. Megatron's own compiled functions stay out (`mcore_compat.install`).
+functions marked here are pure functions of tensors, compiled once for any number of rows; everything else in the model
+is a matrix product or a kernel already. Megatron's own compiled functions stay out (`mcore_compat.install`).
 
 On a CPU the functions themselves run about twice as fast, of which a step of the tiny model, nine tenths matrix products,
 sees 2 % (`python -m trainer.bench compile OUT`), and the first steps wait some ten seconds for the compiler. So
@@ -20,7 +20,7 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 
 from curriculum.feed import SiteError
-from kernels import Choice
+from kernels import Choice, missing_c_compiler
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,14 +37,15 @@ def choose(requested: str, device: torch.device) -> Choice:
     requested  "auto": on GPUs, where torch brings its compiler along; "on"; "off"
     Raises SiteError where they are to be compiled and no compiler is there.
     """
+    # Otherwise every rank of a machine starts as many compilers as it has cores, for a handful of functions.
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
     compiler = _missing_compiler(device) if requested == "on" or device.type == "cuda" else None
     if requested == "on" and compiler:
         raise SiteError(f'[training] compile = "on": {compiler} is not there\n    install it, or write "auto" or "off"')
     is_compiled = requested == "on" or (requested == "auto" and device.type == "cuda" and not compiler)
     if is_compiled:
-        os.environ["TORCHDYNAMO_DISABLE"] = (
-            "0"  # set by mcore_compat.install, against megatron's own compiled functions
-        )
+        # Set by mcore_compat.install, against megatron's own compiled functions.
+        os.environ["TORCHDYNAMO_DISABLE"] = "0"
     _state["compiled"] = is_compiled
     reason = f"on {device.type}{f', {compiler} is not there' if compiler else ''}"
     if requested != "auto":
@@ -56,7 +57,7 @@ def choose(requested: str, device: torch.device) -> Choice:
 
 def pointwise(function: Callable[P, R]) -> Callable[P, R]:
     """Marks a function that may be compiled."""
-    compiled = functools.cache(lambda: torch.compile(function, dynamic=True))
+    compiled = functools.cache(lambda: torch.compile(function))  # from the second number of rows on for any
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -69,7 +70,7 @@ def pointwise(function: Callable[P, R]) -> Callable[P, R]:
 
 def _missing_compiler(device: torch.device) -> str | None:
     if device.type != "cpu":
-        return None if importlib.util.find_spec("triton") else "triton"
+        return "triton" if importlib.util.find_spec("triton") is None else missing_c_compiler()
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
 

@@ -89,7 +89,8 @@ def train(
     mcore_compat.install()
     from trainer.layout import joined
 
-    with joined(threads, parallel, patience_seconds=about.patience_seconds) as layout, contextlib.closing(feed):
+    run = joined(threads, parallel, patience_seconds=about.patience_seconds, deterministic=about.deterministic)
+    with run as layout, contextlib.closing(feed):
         return _train(folder, feed, layout, about, on_step or _ignore, stop_after, weights)
 
 

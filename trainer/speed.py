@@ -12,7 +12,16 @@ import torch
 
 from curriculum.model_shape import ModelShape
 
-PEAK_FLOPS = {"B200": 2250e12, "H200": 989e12, "H100": 989e12, "H800": 989e12, "A100": 312e12, "A800": 312e12}
+PEAK_FLOPS = {
+    "B200": 2250e12,
+    "H200": 989e12,
+    "H100 PCIe": 756e12,
+    "H100 NVL": 835e12,
+    "H100": 989e12,
+    "H800": 989e12,
+    "A100": 312e12,
+    "A800": 312e12,
+}
 
 
 def speed(line: Mapping[str, Any], shape: ModelShape, world: int, peak_flops: float | None) -> dict[str, float | None]:
@@ -28,7 +37,7 @@ def speed(line: Mapping[str, Any], shape: ModelShape, world: int, peak_flops: fl
 
 
 def peak_flops(device: torch.device) -> float | None:
-    """Of one chip, per second, in bf16; None where it is not in the table."""
+    """Of one chip, per second, in bf16; None where it is not in the table, whose first match counts."""
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device)

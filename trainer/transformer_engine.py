@@ -8,26 +8,21 @@ already, and a run of queries ends at the same token as its longer run of keys (
 It has no weights, so one serves all layers; it stays outside the model's modules, because its `_extra_state` would make
 checkpoints that differ from those written without TE.
 
-Two things are unlike TE's defaults:
-
-- Its module asks torch whether algorithms are to be deterministic when it is made, and is made here as if they need not be.
-  cuDNN's deterministic backward for packed documents takes a workspace quadratic in the tokens on Hopper (before cuDNN 9.25,
-  NVIDIA/cudnn-frontend pull request 398); TE 2.20 therefore rules cuDNN out for larger batches. torch's own flash attention,
-  the other way to compute on a GPU, is not deterministic either. NVTE_ALLOW_NONDETERMINISTIC_ALGO=0 asks TE for it all the same.
-- Its attention without fused kernels, which keeps every score, is turned off (NVTE_UNFUSED_ATTN=0, unless that is set):
-  where no fused kernel fits, TE raises an error instead of running out of memory.
+TE asks torch whether algorithms are to be deterministic when its module is made. cuDNN's deterministic backward for packed
+documents takes a workspace quadratic in the tokens on Hopper (before cuDNN 9.25, NVIDIA/cudnn-frontend pull request 398), and
+TE 2.20 rules cuDNN out for larger batches; so `trainer.attention.choose` takes torch's way then, unless TE is requested by name.
+TE's attention without fused kernels, which keeps every score, is turned off (NVTE_UNFUSED_ATTN=0, unless that is set): where
+no fused kernel fits, TE raises an error instead of running out of memory.
 
 Its code was read, not yet run on a GPU: what it computes is compared with `scaled_dot_product_attention` when a run begins
 (`trainer.attention.choose`). Not covered: FP8, dropout, versions before 2.4.
 """
 
-import contextlib
 import functools
 import importlib
 import importlib.util
 import os
 import re
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -74,7 +69,8 @@ class PackedAttention:
             )
         except ValueError as error:
             error.add_note(
-                'No kernel of TransformerEngine fits: write `attention = "torch"` in [training] of the site file.'
+                "No kernel of TransformerEngine fits: in [training] of the site file write deterministic = false, or "
+                'attention = "torch".'
             )
             raise
         assert isinstance(output, torch.Tensor)
@@ -83,16 +79,15 @@ class PackedAttention:
     def _attention(self, heads: int, groups: int, head_dim: int, scale: float) -> Any:
         key = heads, groups, head_dim, scale
         if key not in self._made:
-            with _any_algorithm():
-                self._made[key] = self._module(
-                    num_attention_heads=heads,
-                    kv_channels=head_dim,
-                    num_gqa_groups=groups,
-                    attention_dropout=0.0,
-                    qkv_format="thd",
-                    attn_mask_type="padding_causal",
-                    softmax_scale=scale,
-                )
+            self._made[key] = self._module(
+                num_attention_heads=heads,
+                kv_channels=head_dim,
+                num_gqa_groups=groups,
+                attention_dropout=0.0,
+                qkv_format="thd",
+                attn_mask_type="padding_causal",
+                softmax_scale=scale,
+            )
         return self._made[key]
 
 
@@ -137,17 +132,3 @@ def _apart(x_NHd: torch.Tensor) -> torch.Tensor:
 
 def _rounded(length: int) -> int:
     return -(-length // MULTIPLE) * MULTIPLE
-
-
-@contextlib.contextmanager
-def _any_algorithm() -> Iterator[None]:
-    """torch does not ask for deterministic algorithms."""
-    asked, warn_only = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
-    torch.use_deterministic_algorithms(False)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(asked, warn_only=warn_only)

@@ -97,6 +97,7 @@ def test_how_a_model_is_spread_and_what_is_kept(tmp_path: Path) -> None:
         'nodes = 16\nprocesses_per_node = 8\n[training]\nmicro_tokens = 4096\nprecision = "bf16"\nrecompute = "full"\n'
         'attention = "transformer_engine"\n'
         'compile = "off"\n'
+        "deterministic = false\n"
         '[checkpoints]\nkeep_last = 3\nkeep_every_tokens = "100B"\nkeep_stage_ends = false\nasynchronous = false\n'
     )
     assert load_site(write(tmp_path, text)) == Site(
@@ -113,6 +114,7 @@ def test_how_a_model_is_spread_and_what_is_kept(tmp_path: Path) -> None:
         recompute="full",
         attention="transformer_engine",
         compile="off",
+        deterministic=False,
         keep_last=3,
         keep_every_tokens=100 * 10**9,
         keep_stage_ends=False,
@@ -125,6 +127,7 @@ def test_without_a_file_a_model_is_not_spread(tmp_path: Path) -> None:
     assert (site.tensor, site.pipeline, site.expert, site.context, site.nodes) == (1, 1, 1, 1, 1)
     assert (site.micro_tokens, site.precision, site.recompute, site.processes_per_node) == (8192, "auto", "none", None)
     assert site.attention == site.compile == "auto"
+    assert site.deterministic
     assert (site.keep_last, site.keep_every_tokens, site.keep_stage_ends, site.asynchronous_checkpoints) == (
         2,
         0,

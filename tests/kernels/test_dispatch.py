@@ -53,6 +53,16 @@ def test_auto_falls_back_without_triton_and_warns_on_a_gpu(caplog: pytest.LogCap
 
 
 @pytest.mark.triton
+def test_auto_falls_back_without_a_c_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    for named, missing in (("", "a C compiler"), ("no-such-cc", "CC=no-such-cc")):
+        monkeypatch.setenv("CC", named)
+        monkeypatch.setattr(dispatch, "_decided", {})
+        assert dispatch.implementation("router", CUDA).__module__ == "kernels.router.reference"
+        assert chosen().reason.startswith(f"{missing} is not there, with which triton builds")
+
+
+@pytest.mark.triton
 def test_auto_falls_back_where_the_kernel_cannot_take_the_arguments() -> None:
     assert dispatch.implementation("router", CUDA, "the logits are float64").__module__ == "kernels.router.reference"
     assert chosen().reason == "the logits are float64"

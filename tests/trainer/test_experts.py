@@ -89,3 +89,26 @@ def test_a_width_that_no_kernel_takes_is_refused_with_the_next_one(shape: dict) 
 
     with pytest.raises(ValueError, match="expert_ffn is 20, not a multiple of 8: use 24"):
         StackedExperts(EXPERTS, transformer_config({**shape, "expert_ffn": 20}), pg_collection=ProcessGroupCollection())
+
+
+def test_an_expert_without_tokens_learns_nothing_whatever_comes_back_for_it() -> None:
+    from trainer.experts import _OnlyChosen
+
+    weight = torch.ones(3, 2, 2, requires_grad=True)
+    output = _OnlyChosen.apply(weight, torch.tensor([4, 0, 1]))
+    assert torch.equal(output, weight)
+    output.backward(torch.tensor([2.0, torch.nan, 5.0])[:, None, None].expand(3, 2, 2))
+    assert weight.grad is not None
+    assert weight.grad[:, 0, 0].tolist() == [2.0, 0.0, 5.0]
+
+
+def test_no_tokens_at_all_give_none_and_gradients_of_zero() -> None:
+    from trainer.experts import _grouped
+
+    x, weight = torch.zeros(0, HIDDEN, requires_grad=True), torch.randn(3, WIDTH, HIDDEN, requires_grad=True)
+    output = _grouped(x, weight, torch.tensor([0, 0, 0]))
+    assert output.shape == (0, WIDTH)
+    output.sum().backward()
+    assert x.grad is not None
+    assert weight.grad is not None
+    assert weight.grad.abs().max() == 0

@@ -46,7 +46,6 @@ def main() -> None:
                 "lines": learn(trainer, root),
                 "weights": sorted(trainer.model.state_dict()),
                 "masks": sorted({call["mask"] for call in stand_in.calls}),
-                "deterministic": any(call["deterministic"] for call in stand_in.calls),
             }
     modules = [module for name, module in sys.modules.items() if name.startswith("megatron.core.")]
     found["have_te"] = [getattr(module, "HAVE_TE", None) for module in modules]
