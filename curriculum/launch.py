@@ -14,7 +14,6 @@ from curriculum.inspect import load_plan
 from curriculum.parallel import Parallel
 from datapipe.site import Site, load_site
 
-SHUTDOWN_SECONDS = 300  # torchrun's patience after a signal: the step must end, and a checkpoint be written
 PORT = 29_500  # torchrun's own default
 
 
@@ -29,6 +28,7 @@ class Launch:
     arguments: tuple[str, ...]
     nodes: int = 1
     processes: int = 1
+    grace_seconds: int = 300  # that torchrun and Slurm leave between SIGTERM and the end
 
     def command(self) -> list[str]:
         """What runs on this machine, with this Python."""
@@ -58,7 +58,7 @@ class Launch:
         return SBATCH.format(
             nodes=self.nodes,
             processes=self.processes,
-            seconds=SHUTDOWN_SECONDS,
+            seconds=self.grace_seconds,
             by_hand=by_hand,
             options=" ".join(here),
             port=PORT,
@@ -66,7 +66,7 @@ class Launch:
         )
 
     def _torchrun(self) -> tuple[str, ...]:
-        return ("--nproc-per-node", str(self.processes), "--shutdown-timeout", str(SHUTDOWN_SECONDS))
+        return ("--nproc-per-node", str(self.processes), "--shutdown-timeout", str(self.grace_seconds))
 
 
 SBATCH = """\
@@ -74,6 +74,7 @@ SBATCH = """\
 # Without Slurm: the same command on each of the {nodes} machines, FIRST_NODE being the name of one of them:
 #   {by_hand}
 # With Slurm: tokenloom train OUT --print > train.sbatch && sbatch train.sbatch
+# Where a machine's name means 127.0.0.1 to itself, export GLOO_SOCKET_IFNAME with the interface that others see.
 #SBATCH --job-name=tokenloom
 #SBATCH --nodes={nodes}
 #SBATCH --ntasks-per-node=1
@@ -122,7 +123,7 @@ def plan_launch(
     arguments += ["--threads", str(threads)] if threads else []
     arguments += ["--stop-after", str(stop_after)] if stop_after else []
     arguments += ["--weights", where(weights)] if weights else []
-    return Launch(tuple(arguments), about.nodes, per_node)
+    return Launch(tuple(arguments), about.nodes, per_node, round(about.grace_seconds))
 
 
 def gpus_here() -> int:

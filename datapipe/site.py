@@ -30,6 +30,7 @@
     keep_last = 2                     # newest checkpoints that stay
     keep_every_tokens = "100B"        # the first one after each multiple stays as well; by default none does
     keep_stage_ends = true            # those at the end of a stage stay as well
+    grace_seconds = 300               # from SIGTERM to the end: the step under way and a checkpoint must fit in
     asynchronous = true               # written while training goes on
 
 Nothing here changes which rows a trainer gets. TOML, because a training node has no YAML.
@@ -87,6 +88,7 @@ class Site:
     keep_last: int = 2
     keep_every_tokens: int = 0  # 0: none is kept for that
     keep_stage_ends: bool = True
+    grace_seconds: float = 300.0
     asynchronous_checkpoints: bool = True
 
 
@@ -190,6 +192,7 @@ KEYS: dict[str, dict[str, tuple[str, Callable[[object], object]]]] = {
         "keep_last": ("keep_last", partial(_count, most=1_000_000)),
         "keep_every_tokens": ("keep_every_tokens", _tokens),
         "keep_stage_ends": ("keep_stage_ends", _switch),
+        "grace_seconds": ("grace_seconds", partial(_seconds, most=65_535)),  # as far as Slurm looks ahead
         "asynchronous": ("asynchronous_checkpoints", _switch),
     },
 }

@@ -98,7 +98,7 @@ def _grouped(x_NI: torch.Tensor, weight_EOI: torch.Tensor, counts_E: torch.Tenso
 
 @functools.cache
 def _leaves_gradients_undefined(device: torch.device) -> bool:
-    """Whether grouped_mm writes nothing into the gradient of an expert without tokens: on Blackwell (pytorch issue 172439, cutlass 2674)."""
+    """Whether grouped_mm writes nothing into the gradient of an expert without tokens: on Blackwell (pytorch issue 172439)."""
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (10, 0)
 
 

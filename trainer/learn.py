@@ -15,6 +15,7 @@ Not covered: a SIGTERM that reaches one rank only, while others wait for a runni
 import contextlib
 import json
 import logging
+import math
 import os
 import signal
 import time
@@ -62,9 +63,20 @@ class _Interrupted(Exception):
 class Run:
     """One process of a training run over the plan of `feed`."""
 
-    def __init__(self, root: Path, feed: Feed, trainer: Trainer, checkpoints: Checkpoints, on_step: OnStep) -> None:
+    def __init__(
+        self,
+        root: Path,
+        feed: Feed,
+        trainer: Trainer,
+        checkpoints: Checkpoints,
+        on_step: OnStep,
+        *,
+        grace_seconds: float = math.inf,
+    ) -> None:
+        """grace_seconds: from SIGTERM to the end of this process; a step that takes half of that is told of, once."""
         self.root, self.feed, self.trainer, self.checkpoints, self._on_step = root, feed, trainer, checkpoints, on_step
         self.layout: Layout = trainer.layout
+        self._warn_above = grace_seconds / 2
         self._shape = ModelShape(**trainer.plan.model)
         self._peak_flops = peak_flops(self.layout.device)
         self._share = {
@@ -183,8 +195,20 @@ class Run:
         line["validation"] = self._validation(plan, now)
         validation_seconds = time.perf_counter() - learned
         line["seconds"] = {"step": learned - started, "validation": validation_seconds, **batch.seconds}
+        self._check_grace(line)
         line["speed"] = speed(line, self._shape, self.layout.world, self._peak_flops)
         return line
+
+    def _check_grace(self, line: Mapping[str, Any]) -> None:
+        if line["seconds"]["step"] <= self._warn_above:
+            return
+        if self.layout.rank == 0:
+            log.warning(
+                "step %d took %.0f s: after SIGTERM a step and a checkpoint must end within grace_seconds = %.0f of [checkpoints] in the "
+                "site file. Raise it, or a run that is told to end loses what it learned since the last checkpoint",
+                *(line["step"], line["seconds"]["step"], 2 * self._warn_above),
+            )
+        self._warn_above = math.inf
 
     def _validation(self, plan: Plan, now: StepSettings) -> dict[str, Any] | None:
         every, stage = plan.training["validation_steps"], plan.stages[now.stage]

@@ -130,7 +130,8 @@ def _train(
                 checkpoints.load(found, trainer.model, trainer.optimizers)
         first = found.done if found else 0
         end = plan.steps if stop_after is None else min(plan.steps, first + stop_after)
-        last = Run(root, feed, trainer, checkpoints, on_step).learn(range(first, end))
+        run = Run(root, feed, trainer, checkpoints, on_step, grace_seconds=site.grace_seconds)
+        last = run.learn(range(first, end))
     # Not looked for: this rank may not see yet what rank 0 has just written.
     newest = checkpoint.path_after(checkpoints.folder, end) if end > first else found and found.path
     return {

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from curriculum.plan import Plan
+from datapipe.site import Site
 from tests.trainer.test_metrics import strictly
 from tests.trainer.test_run import COMMAND, lines
 from tests.trainer.torchrun import started
@@ -423,3 +424,14 @@ def test_a_stage_switch_is_told_with_its_reason(tmp_path: Path, make_plan: MakeP
     assert "seq_len: 32 -> 64" in told
     assert "rope_base: 10000.0 -> 1000000.0" in told
     assert "mtp_weight: 0.3 -> 0.1" in told
+
+
+def test_a_step_that_leaves_a_signal_too_little_time_is_told_of_once(
+    tmp_path: Path, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_plan()
+    monkeypatch.setattr("trainer.run.load_site", lambda path: Site(grace_seconds=1e-3))
+    train(str(tmp_path))
+    told = [message for message in caplog.messages if "grace_seconds" in message]
+    assert len(told) == 1
+    assert told[0].startswith("step 0 took ")
