@@ -3,13 +3,12 @@
     python -m trainer.bench feed OUT           the plan of a finished build: fed and logged, against the same model and random tokens
     python -m trainer.bench optimizers OUT     the first stage with Muon and with AdamW, each at several rates
     python -m trainer.bench compile OUT        with pointwise functions compiled, and not
-    python -m trainer.bench speed OUT          tokens/s, model FLOPs utilisation and waiting, with our kernels and without
+    python -m trainer.bench speed OUT          tokens/s, model FLOPs utilisation and waiting, with what is ours and without
 
 `feed` learns the first steps twice over, in turns of a few: as `trainer.run` does (rows from the shards, metrics, TensorBoard, no
 checkpoints), and from random tokens laid out alike, made before. Figures are tokens per CPU second of the process, also those of
-`compile`, which leaves out the first turn, in which the compiler works. `speed` is for a
-GPU: it learns with a shape of 1.1 billion weights in the proportions of GLM-4.5-Air, in bf16, on the rows of OUT, by the wall clock.
-All print what they measured and write nothing into OUT.
+`compile`, which leaves out the first turn, in which the compiler works. `speed` is for a GPU (trainer/bench_speed.py). All print what
+they measured and write nothing into OUT.
 """
 
 import argparse
@@ -24,8 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from curriculum.feed import Batch, Feed, Site
-from curriculum.model_shape import ModelShape
+from curriculum.feed import Batch, Feed
 from curriculum.plan import Plan
 from trainer import mcore_compat
 
@@ -33,35 +31,6 @@ PARTS = ("feed", "optimizers", "compile", "speed")
 TURN = 16  # steps
 RATES = {"muon": (5e-3, 1e-2, 2e-2), "adamw": (1e-3, 2e-3, 4e-3, 8e-3)}
 SHOWN = 12  # points of a curve
-# kernels, attention, compile: nothing of ours, then one after the other what `auto` takes
-SPEED_WAYS = (
-    ("reference", "torch", "off"),
-    ("auto", "torch", "off"),
-    ("auto", "torch", "auto"),
-    ("auto", "auto", "auto"),
-)
-AIR_1B = ModelShape(
-    name="air_1b",
-    vocab_size=16_384,
-    layers=24,
-    dense_layers=1,
-    hidden=1024,
-    heads=24,
-    kv_heads=2,
-    head_dim=128,
-    dense_ffn=2736,
-    experts=32,
-    experts_per_token=4,
-    expert_ffn=352,
-    shared_ffn=352,
-    router_scale=1.0,
-    qk_norm=False,
-    qkv_bias=True,
-    rotary_fraction=0.5,
-    mtp_layers=1,
-    norm_eps=1e-5,
-    init_std=0.02,
-)
 
 
 def main() -> None:
@@ -80,7 +49,9 @@ def main() -> None:
     steps = range(min(arguments.steps, plan.stages[0].steps))
     with joined(threads=1) as layout:
         if arguments.part == "speed":
-            bench_speed(plan if arguments.small else _enlarged(plan), arguments.out, steps, layout)
+            from trainer.bench_speed import bench_speed
+
+            bench_speed(plan, arguments.out, steps, layout, small=arguments.small)
         else:
             part = {"feed": bench_feed, "optimizers": bench_optimizers, "compile": bench_compile}[arguments.part]
             part(plan, arguments.out, steps, layout)
@@ -157,44 +128,8 @@ def bench_optimizers(plan: Plan, out: str, steps: range, layout: Any) -> None:
     print(json.dumps({"muon": muon, "adamw": adamw}))
 
 
-def bench_speed(plan: Plan, out: str, steps: range, layout: Any) -> None:
-    import kernels
-    from trainer.checkpoint import Checkpoints
-    from trainer.learn import Run, trainer_options
-    from trainer.loop import Trainer
-
-    steps_of = f"{len(steps)} steps of stage {plan.stages[0].name!r}"
-    print(f"{plan.model['name']} on {layout.device}, {trainer_options(Site(), layout.device)['dtype']}, {steps_of}")
-    print(f"{'kernels':10} {'attention':10} compile   tokens/s   utilisation   waiting")
-    for router, attention, compiled in SPEED_WAYS:
-        kernels.select("router", router)
-        options = trainer_options(Site(attention=attention, compile=compiled), layout.device)
-        lines: list[dict[str, Any]] = []
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            contextlib.closing(Checkpoints(Path(folder), layout)) as checkpoints,
-        ):
-            Run(Path(folder), Feed(plan, out), Trainer(plan, layout, **options), checkpoints, lines.append).learn(
-                steps, save=False
-            )
-        warm = [line["speed"] for line in lines[len(lines) // 4 :]]
-        rate, share = (_median([each[key] for each in warm]) for key in ("tokens_per_second", "waiting_share"))
-        used = [each["flops_utilization"] for each in warm if each["flops_utilization"] is not None]
-        shown = f"{100 * _median(used):.1f} % of peak" if used else "not known"
-        print(f"{router:10} {attention:10} {compiled:7} {rate:10.0f} {shown:>13} {100 * share:7.2f} %", flush=True)
-
-
 def _turns(steps: range) -> list[range]:
     return [steps[first : first + TURN] for first in range(0, len(steps), TURN)]
-
-
-def _enlarged(plan: Plan) -> Plan:
-    vocab_size = max(AIR_1B.vocab_size, plan.model["vocab_size"])
-    return dataclasses.replace(plan, model={**dataclasses.asdict(AIR_1B), "vocab_size": vocab_size})
-
-
-def _median(values: Sequence[float]) -> float:
-    return sorted(values)[len(values) // 2]
 
 
 def _losses(plan: Plan, out: str, steps: range, layout: Any) -> list[float]:

@@ -83,6 +83,9 @@ PATCHED = {
         "except ModuleNotFoundError:",
     ),
     "transformer/transformer_block.py": ("if get_cpu_offload_context is not None:",),
+    # `trainer.model` sets the first behind the back of the check, which asks for a dispatcher that is replaced afterwards anyway.
+    "transformer/transformer_config.py": ("if self.variable_seq_lengths is True:",),
+    "transformer/moe/moe_layer.py": ("self.token_dispatcher = MoEAllGatherTokenDispatcher(",),
 }
 
 

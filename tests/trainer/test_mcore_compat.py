@@ -64,7 +64,7 @@ def test_a_transformer_engine_that_does_not_import_is_not_seen(tmp_path: Path) -
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])}
     done = subprocess.run(
-        [sys.executable, "-c", script], check=False, timeout=60, env=environment, capture_output=True, text=True
+        [sys.executable, "-c", script], check=False, timeout=300, env=environment, capture_output=True, text=True
     )
     assert done.stdout == "hidden\n", done.stderr
     assert "is not used: ImportError: undefined symbol: _ZN3c10" in done.stderr
@@ -98,4 +98,4 @@ def test_importing_the_package_is_cheap_and_changes_nothing() -> None:
         f"assert not [name for name in {heavy} if name in sys.modules], sys.modules.keys()\n"
         "assert dict(os.environ) == before"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=300)
