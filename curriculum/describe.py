@@ -10,7 +10,7 @@ from typing import Any
 
 from curriculum.document import ManifestError
 from curriculum.fields import did_you_mean
-from curriculum.footprint import Settings, stage_memory
+from curriculum.footprint import Settings, checkpoint_bytes, stage_memory
 from curriculum.manifest import MANIFESTS
 from curriculum.model_shape import ModelShape
 from curriculum.parallel import Parallel
@@ -145,5 +145,6 @@ def _spread(shape: ModelShape, settings: Settings, machines: Machines) -> dict[s
             "bytes": stages[worst].total,
             "gpu_memory_bytes": machines.gpu_memory_bytes,
             "fits": stages[worst].total <= machines.gpu_memory_bytes,
+            "checkpoint_bytes": checkpoint_bytes(shape, settings),
         },
     }

@@ -182,15 +182,28 @@ def _vector(name: str, numel: int) -> Weight:
     return Weight(name, numel, False, False)
 
 
+def checkpoint_bytes(shape: ModelShape, settings: Settings) -> int:
+    """Of the whole model and its optimiser's state, whatever the layout; while it is written, ranks keep a copy of it in host memory."""
+    return sum(
+        weight.numel * (VALUE_BYTES[settings.precision] + _state_bytes(weight, settings))
+        for weight in stage_weights(shape, Parallel(), 0)
+    )
+
+
+def _state_bytes(weight: Weight, settings: Settings) -> int:
+    """Of a number of a weight: its float32 master, where it needs one, and its momentum or both moments."""
+    master = FP32 if settings.precision == "bf16" else 0
+    return master + FP32 * (1 if settings.takes_muon(weight) else 2)
+
+
 def _optimizer_bytes(weights: Sequence[Weight], sizes: Parallel, world: int, settings: Settings) -> tuple[int, int]:
     """(state of the process that holds most, what the largest batch of its step needs at once)."""
-    master = FP32 if settings.precision == "bf16" else 0
     muon = [weight for weight in weights if settings.takes_muon(weight)]
     state = 0
     for is_expert in (False, True):
         ranks = sizes.expert_data(world) if is_expert else sizes.data(world) * sizes.context
         kind = [weight for weight in weights if weight.is_expert == is_expert]
-        state += fullest((w.numel * (master + FP32 * (1 if w in muon else 2)) for w in kind), ranks)
+        state += fullest((weight.numel * _state_bytes(weight, settings) for weight in kind), ranks)
     return state, max((_orthogonal_bytes(weight, sizes.tensor) for weight in muon), default=0)
 
 

@@ -335,7 +335,12 @@ def _show_memory(console: Console, layout: dict[str, Any], memory: dict[str, Any
         "the activations what the way back through one layer needs. Work is a stage's share against the mean: the slowest sets the pace.",
         highlight=False,
     )
+    written = memory["checkpoint_bytes"]
+    console.print(
+        f"\nA checkpoint has {_gb(written)}; until it is written the host of each GPU holds {_gb(written / layout['gpus'])} of it.",
+        highlight=False,
+    )
 
 
 def _gb(num_bytes: float) -> str:
-    return f"{num_bytes / 1e9:.3g} GB"
+    return f"{num_bytes / 1e12:.3g} TB" if num_bytes >= 1e12 else f"{num_bytes / 1e9:.3g} GB"

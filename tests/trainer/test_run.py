@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
+from curriculum.footprint import Settings, checkpoint_bytes
+from curriculum.model_shape import ModelShape
 from curriculum.plan import Plan
 from curriculum.plan_changes import PlanChanged
+from tests.trainer.conftest import SHAPE
 from trainer import run
 from trainer.run import RootError, main, train
 
@@ -257,3 +261,17 @@ def test_a_rank_names_itself(tmp_path: Path) -> None:
     )
     assert found.returncode == 1
     assert found.stderr.startswith(f"rank 8: {tmp_path}/plan.json is not there")
+
+
+def test_a_checkpoint_has_the_bytes_that_describe_says(undisturbed: Path) -> None:
+    from torch.distributed.checkpoint import FileSystemReader
+
+    latest = undisturbed / "checkpoints" / (undisturbed / "checkpoints" / "latest").read_text().strip()
+    tensors = FileSystemReader(latest / "weights").read_metadata().state_dict_metadata
+    sizes = {
+        name: tensor.size.numel() * tensor.properties.dtype.itemsize
+        for name, tensor in tensors.items()
+        if isinstance(tensor, TensorStorageMetadata)
+    }
+    beside = sum(size for name, size in sizes.items() if "random" in name or name.endswith("expert_bias"))
+    assert sum(sizes.values()) - beside == checkpoint_bytes(ModelShape(**SHAPE), Settings(precision="fp32"))
