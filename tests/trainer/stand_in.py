@@ -4,6 +4,7 @@ Installed once in a process (torch's PrivateUse1 backend, written in Python), it
 
 - makes every tensor on the device it computes on: an operation that mixes it with the CPU raises,
 - gives collectives of a device group tensors of that device only (as NCCL asks), where the group is made with BACKENDS,
+- asks for nothing that CUDA cannot do deterministically,
 - waits for the device no more often than it says: `waits` counts what makes the host wait, by line of our code.
 
 Not shown: whether what is copied asynchronously is overwritten too early, kernels, streams, speed.
@@ -26,6 +27,16 @@ BACKENDS = f"cpu:gloo,{NAME}:gloo"  # a group of these stands for one of NCCL
 COPIES = ("aten::copy_", "aten::_to_copy")
 # The result is needed on the host: its value, or its shape.
 WAITS = ("aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::masked_select", "aten::_unique2")
+# Those that CUDA refuses while deterministic algorithms are asked for (torch.use_deterministic_algorithms); cumsum of floats.
+REFUSED = (
+    "aten::bincount",
+    "aten::cumsum",
+    "aten::histc",
+    "aten::kthvalue",
+    "aten::median",
+    "aten::put_",
+    "aten::scatter_reduce",
+)
 OURS = str(Path(__file__).parents[2] / "trainer")
 
 waits: Counter[str] = Counter()
@@ -90,6 +101,8 @@ def _run(operator: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if here and elsewhere and name not in COPIES:
         shapes = [(str(tensor.device), tuple(tensor.shape)) for tensor in tensors]
         raise RuntimeError(f"Expected all tensors to be on the same device, but {name} got {shapes}")
+    if name in REFUSED and here and (name != "aten::cumsum" or here[0].is_floating_point()):
+        raise RuntimeError(f"{name} does not have a deterministic implementation")
     target = kwargs.get("device")
     to_device = bool(here) if target is None else torch.device(target).type == NAME
     if name == "aten::copy_":
