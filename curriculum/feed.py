@@ -186,7 +186,7 @@ class Feed:
         """Rows [rank * B // world, (rank + 1) * B // world) of the B = `Stage.validation_rows` rows that the sources of a stage hold out.
 
         They come source by source, in the order of the shards, and mask what the stage masks. A rank without a share, and a stage
-        that holds nothing out, get a batch of no rows. The first shard of every source must be sealed, as for the stage's first step.
+        that holds nothing out, get a batch of no rows. The shards that hold them must be sealed: for those of a running build it waits.
         All rows of the rank are in memory at once: (8 + 4 * mtp_depths) bytes per token.
 
         Raises ValueError for a rank that is not there, and what `datapipe.shards` raises for a shard it cannot read.

@@ -95,7 +95,7 @@ class TrainProgress(_Shown):
 
     def on_step(self, metrics: dict[str, Any]) -> None:
         """One step ended; `metrics` is its line of metrics.jsonl."""
-        loss = "not finite" if metrics["loss"] is None else f"{metrics['loss']:.3f}"
+        loss = "-" if metrics["loss"] is None else f"{metrics['loss']:.3f}"
         state = f"loss {loss}  lr {metrics['lr']:.2e}  {metrics['rows']} x {metrics['seq_len']}"
         if metrics["stage"] != self._stage:
             self._stage = metrics["stage"]

@@ -44,7 +44,7 @@ def _check_span(fields: Fields, where: Where, after: int, over: int, tokens: int
     elif tokens and after + over > tokens:
         choices = [f"`over: {tokens - after}`"] if over and after < tokens else []
         choices += [f"`after: {tokens - over}`"] if over and over <= tokens else []
-        choices += [] if over else [f"less than {tokens}"]
+        choices += [] if over else [f"less, such as {tokens // 2}"]
         end = f"{after} + {over} = {after + over}" if after and over else str(after + over)
         fields.document.problem(
             (*where, "over" if over else "after"),

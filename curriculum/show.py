@@ -218,9 +218,9 @@ def show_training(console: Console, steps: list[dict[str, Any]]) -> None:
 
 
 def _mean_loss(steps: list[dict[str, Any]]) -> str:
-    """Of the steps whose loss was finite; a line has null where it was not."""
+    """Of the steps that have one: a line has null where it was not finite, and where nothing was learned."""
     losses = [step["loss"] for step in steps if step["loss"] is not None]
-    return f"{sum(losses) / len(losses):.3f}" if losses else "not finite"
+    return f"{sum(losses) / len(losses):.3f}" if losses else "-"
 
 
 PARTS = {

@@ -136,7 +136,7 @@ def _mistake(
         drawn = [torch.randn(*size, head_dim, generator=generator).to(dtype) for size in sizes]
         try:
             found = _derived(attend, [x.to(device) for x in drawn], runs)
-        except (ImportError, ValueError, RuntimeError, AssertionError) as error:
+        except (ImportError, TypeError, ValueError, RuntimeError, AssertionError) as error:
             return f"cannot compute it here ({type(error).__name__}: {error})"
         expected = _derived(_per_run, [x.float().to(device) for x in drawn], runs)
         for name, ours, theirs in zip(("output", "query", "key", "value"), found, expected, strict=True):

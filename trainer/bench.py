@@ -91,7 +91,7 @@ def bench_compile(plan: Plan, out: str, steps: range, layout: Any) -> None:
 
     first, *turns = _turns(steps)
     if not turns:
-        raise SystemExit(f"{len(steps)} steps are one turn: give --steps {3 * TURN} or more")
+        raise SystemExit(f"{len(steps)} steps are one turn: give --steps {2 * TURN} or more")
     batches = dict(_batches(Feed(plan, out), steps))
     trainers = {switch: Trainer(plan, layout) for switch in ("off", "on")}
     seconds = dict.fromkeys(trainers, 0.0)

@@ -5,7 +5,8 @@
 
 Before a step the ranks vote: each has its share of the batch, or was told to end (SIGTERM), or cannot go on (a shard that is damaged, a
 build that does not deliver, a full disk). Unless all have a batch, all of them save at this very step, and end. A rank that waits for a
-running build is interrupted; one that is in a step ends it first. Only a step after which no line could be written is not saved.
+running build is interrupted; one that is in a step ends it first. Only a step after which no line could be written is not saved, and
+of a validation that had to wait there is nothing in its line.
 
 A step that went wrong leaves the documents it learned from in spikes/step-00000012.json.
 
@@ -13,6 +14,7 @@ Not covered: a SIGTERM that reaches one rank only, while others wait for a runni
 """
 
 import contextlib
+import itertools
 import json
 import logging
 import math
@@ -142,16 +144,21 @@ class Run:
     def _wait(self, batches: Iterator[tuple[int, int, Batch]]) -> tuple[Batch | None, Exception | None]:
         """(this rank's share of the next batch, why it cannot be had); neither where the rank was told to end, or must."""
         try:
-            # An inner try, because the signal may come at any place, also behind the last line of it.
-            try:
-                self._waits = True
-                return (None if self._came or self._unwritten else next(batches)[2]), None
-            finally:
-                self._waits = False
+            return (None if self._came or self._unwritten else self._waiting(lambda: next(batches)[2])), None
         except _Interrupted:
             return None, None
         except (PlanChanged, *READ_ERRORS) as error:
             return None, error
+
+    def _waiting(self, read: Callable[[], Batch]) -> Batch:
+        """`read()`, which a running build may keep waiting: _Interrupted when SIGTERM comes meanwhile, or has come."""
+        try:
+            self._waits = True
+            if self._came:
+                self._interrupt()
+            return read()
+        finally:
+            self._waits = False
 
     def _write(self, files: Files | None, line: dict[str, Any]) -> None:
         """On rank 0: to the files, and to whoever watches. What goes wrong is kept for the vote, of which others wait by now."""
@@ -216,9 +223,17 @@ class Run:
         if not every or not stage.validation_rows or not (ends or (now.step + 1) % every == 0):
             return None
         if now.stage not in self._held_out:
-            with together(self.layout, *READ_ERRORS), contextlib.closing(self.feed.beside()) as feed:
-                self._held_out = {now.stage: feed.validation(now.stage, **self._share)}
+            held_out = None
+            with together(self.layout, *READ_ERRORS), contextlib.suppress(_Interrupted):
+                held_out = self._waiting(lambda: self._read_held_out(now.stage))
+            if self.layout.max(float(held_out is None)) or held_out is None:
+                return None  # the run was told to end; the step is saved without it
+            self._held_out = {now.stage: held_out}
         return self.trainer.evaluate(now, stage, self._held_out[now.stage])
+
+    def _read_held_out(self, stage: int) -> Batch:
+        with contextlib.closing(self.feed.beside()) as feed:
+            return feed.validation(stage, **self._share)
 
     def _documents(self, plan: Plan, now: StepSettings, reason: str) -> str:
         """Write down what a step learned from; says where, and names the first documents. It is for people: where that is not
@@ -255,8 +270,8 @@ class Run:
         if not stage_step:
             return
         known: list[dict[str, Any]] = []
-        if files:
-            lines = (line for line in files[0].lines() if line["stage"] == plan.stages[stage].name)
+        if files:  # by step: a stage may have another name now
+            lines = itertools.islice(files[0].lines(), plan.first_step(stage), None)
             known = deciding(lines, plan.training["spikes"]["window"])
         self.trainer.resume(stage, tell_all(self.layout, known))
 

@@ -18,6 +18,7 @@ import torch
 from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig, finalize_model_grads
 from megatron.core.pipeline_parallel import get_forward_backward_func
 
+from curriculum.feed import SiteError
 from curriculum.plan import Plan, Stage
 from trainer import pointwise
 from trainer.documents import Packed, documents, micro_batches
@@ -28,7 +29,8 @@ from trainer.optimizer import Optimizers
 from trainer.schedule import StepSettings
 from trainer.spikes import SpikeWatch
 from trainer.tally import Tally
-from trainer.weights import Weights
+from trainer.together import together
+from trainer.weights import Weights, WeightsError
 
 if TYPE_CHECKING:
     from curriculum.feed import Batch
@@ -63,14 +65,19 @@ class Trainer:
         compile: str = "auto",
         weights: Weights | None = None,
     ) -> None:
-        """weights: of a whole model, to begin from; without them they are drawn. compile: see `trainer.pointwise.choose`."""
+        """Raises on all ranks together SiteError and WeightsError, where one of them cannot.
+
+        attention, compile  see `trainer.attention.choose` and `trainer.pointwise.choose`
+        weights             of a whole model, to begin from; without them they are drawn
+        """
         self.plan, self.layout, self.micro_tokens = plan, layout, micro_tokens
         torch.manual_seed(plan.seed % 2**63)
         options: dict[str, Any] = {"dtype": dtype, "recompute": recompute, "attention": attention}
         model = build_model(plan.model, seed=plan.seed, layout=layout, **options)
-        self.pointwise = pointwise.choose(compile, layout.device)
-        if weights:
-            put_weights(model, weights, layout)
+        with together(layout, SiteError, WeightsError):
+            self.pointwise = pointwise.choose(compile, layout.device)
+            if weights:
+                put_weights(model, weights, layout)
         self.model: DocumentModel = model.to(layout.device)
         self.ddp = DistributedDataParallel(
             self.model.config, DistributedDataParallelConfig(grad_reduce_in_fp32=True), self.model
@@ -114,8 +121,8 @@ class Trainer:
             "tokens": now.tokens,
             "rows": now.rows,
             "seq_len": now.seq_len,
-            "loss": loss,
-            "mtp_loss": mtp_loss,
+            "loss": loss if is_learned else None,
+            "mtp_loss": mtp_loss if is_learned else None,
             "balance_loss": balance,
             **_by_source(stage, tally),
             "lr": now.lr,
@@ -167,8 +174,8 @@ class Trainer:
         spike = self._watch.judge(*values)
         if spike and self._watch.ends(*values):
             raise Diverged(
-                f"step {now.step} (stage {stage.name!r}, its step {now.stage_step}): {spike}. Lower training.lr.peak (the rate "
-                f"here is {now.lr:.3g}) or write `spikes: {{policy: skip}}`, and the same command continues from the last checkpoint."
+                f"step {now.step} (stage {stage.name!r}, its step {now.stage_step}): {spike}. {self._watch.remedy(now.lr)}, and the "
+                "same command continues from the last checkpoint."
             )
         skipped = spike is not None and self._watch.policy == "skip"
         if is_learned:
@@ -187,7 +194,8 @@ class Trainer:
         sums = self._sum_over_ranks(local)
         sums[sums == 0] = 1.0
         weights_K = sums[:-1]
-        shares_K = [1.0] + [now.mtp_weight / (weights_K.size - 1)] * (weights_K.size - 1)
+        ahead = weights_K.size - 1
+        shares_K = [1.0, *([now.mtp_weight / ahead] * ahead if ahead else ())]
         factors_K = [share / weight for share, weight in zip(shares_K, weights_K.tolist(), strict=True)]
         return Objective(factors_K, weights_K, float(sums[-1]))
 

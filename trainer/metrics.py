@@ -4,8 +4,8 @@ A run that was stopped anywhere and resumed leaves the file an undisturbed run l
 (`seconds` and `speed`): lines past the checkpoint are cut, a line that a killed process or a full disk left half-written with
 them. TensorBoard is told to forget steps past the checkpoint.
 
-The lines are strict JSON: a loss or a norm that is not finite is null, as one that the model does not have; `spike` tells them
-apart. A curve has no point there.
+The lines are strict JSON: a loss or a norm that is not finite is null, as one that the model does not have, or a step in which
+nothing was learned; `spike` and `loss_by_source` tell them apart. A curve has no point there.
 """
 
 import json

@@ -36,6 +36,7 @@ from megatron.core.transformer.transformer_block import TransformerBlockSubmodul
 from megatron.core.transformer.transformer_config import TransformerConfig
 from megatron.core.transformer.transformer_layer import TransformerLayer, TransformerLayerSubmodules
 
+from curriculum.feed import SiteError
 from kernels import Choice
 from trainer.attention import Attend, DocumentAttention, choose
 from trainer.documents import Documents
@@ -46,6 +47,7 @@ from trainer.loss import linear_cross_entropy
 from trainer.norm import RMSNorm
 from trainer.router import BalancedRouter
 from trainer.swiglu import SwiGLU
+from trainer.together import together
 
 
 class Losses(NamedTuple):
@@ -139,14 +141,9 @@ def build_model(
     """
     config = transformer_config(shape, layout=layout, dtype=dtype, recompute=recompute)
     tensor = layout.parallel.tensor
-    attend, choice = choose(
-        attention,
-        device=layout.device,
-        dtype=dtype,
-        heads=shape["heads"] // tensor,
-        groups=shape["kv_heads"] // tensor,
-        head_dim=shape["head_dim"],
-    )
+    sizes = {"heads": shape["heads"] // tensor, "groups": shape["kv_heads"] // tensor, "head_dim": shape["head_dim"]}
+    with together(layout, SiteError):  # before the stages that share the word embeddings wait for each other
+        attend, choice = choose(attention, device=layout.device, dtype=dtype, **sizes)
     dense, moe = (_block(config, attend, mlp=mlp) for mlp in (_dense_mlp(), _moe_mlp()))
     layers = [moe if is_moe else dense for is_moe in config.moe_layer_freq]
     counts = layout.parallel.stage_layers(shape["layers"])

@@ -1,8 +1,8 @@
 """Chains of operations on every element: as torch computes them, one after the other, or compiled into one kernel.
 
 Such a chain costs memory traffic, not arithmetic: uncompiled, every operation reads and writes the whole tensor. The
-functions marked here are pure functions of tensors, compiled once for any number of rows; everything else in the model
-is a matrix product or a kernel already. Megatron's own compiled functions stay out (`mcore_compat.install`).
+functions marked here are pure functions of tensors, compiled in few variants for any number of rows; everything else in
+the model is a matrix product or a kernel already. Megatron's own compiled functions stay out (`mcore_compat.install`).
 
 On a CPU the functions themselves run about twice as fast, of which a step of the tiny model, nine tenths matrix products,
 sees 2 % (`python -m trainer.bench compile OUT`), and the first steps wait some ten seconds for the compiler. So
@@ -25,6 +25,9 @@ from kernels import Choice, missing_c_compiler
 P = ParamSpec("P")
 R = TypeVar("R")
 OP = "pointwise"
+RECOMPILE_LIMIT = (
+    64  # variants of a function; behind the limit, 8 by default, torch would compile no more, and say nothing
+)
 
 log = logging.getLogger("tokenloom.kernels.pointwise")
 
@@ -46,6 +49,8 @@ def choose(requested: str, device: torch.device) -> Choice:
     if is_compiled:
         # Set by mcore_compat.install, against megatron's own compiled functions.
         os.environ["TORCHDYNAMO_DISABLE"] = "0"
+        # For some sizes another variant is compiled: none, one, two that are equal; with gradients and without.
+        torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
     _state["compiled"] = is_compiled
     reason = f"on {device.type}{f', {compiler} is not there' if compiler else ''}"
     if requested != "auto":

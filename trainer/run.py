@@ -195,9 +195,9 @@ def _trainer(plan: Plan, layout: "Layout", site: Site, weights: str | None) -> "
     from trainer.together import together
     from trainer.weights import WeightsError
 
-    with together(layout, SiteError, WeightsError, HuggingFaceError):
+    with together(layout, WeightsError, HuggingFaceError):
         begin = open_weights(Path(weights), plan.model) if weights else None
-        return Trainer(plan, layout, weights=begin, **trainer_options(site, layout.device))
+    return Trainer(plan, layout, weights=begin, **trainer_options(site, layout.device))
 
 
 def _open(root: str) -> tuple[Path, Plan]:
@@ -259,7 +259,9 @@ def _stdout_for_lines() -> OnStep:
 
 def _log_line(line: dict[str, Any]) -> None:
     numbers = ((line["loss"], ".4f"), (line["grad_norm"], ".3f"))
-    loss, norm = ("not finite" if value is None else format(value, digits) for value, digits in numbers)
+    loss, norm = (
+        "-" if value is None else format(value, digits) for value, digits in numbers
+    )  # not finite, or nothing learned
     log.info(
         "step %d: loss %s, gradient norm %s, lr %.3g, %.0f tokens/s",
         *(line["step"], loss, norm, line["lr"], line["speed"]["tokens_per_second"]),
@@ -295,7 +297,7 @@ def main() -> int:
         "--weights", metavar="FOLDER", help="begin from these weights: a checkpoint or a Hugging Face directory"
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of this process (default: 1)")
-    parser.add_argument("--stop-after", type=int, metavar="N", help="stop with a checkpoint after N more steps")
+    parser.add_argument("--stop-after", type=_count, metavar="N", help="stop with a checkpoint after N more steps")
     parser.add_argument(
         "--steps-to-stdout", action="store_true", help="write the lines of metrics.jsonl to stdout as they come"
     )
@@ -336,6 +338,12 @@ def main() -> int:
         log.error("%s", "\n".join([str(error), *getattr(error, "__notes__", [])]))
         return 1
     return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of steps: give 0 or more")
+    return int(text)
 
 
 def _elsewhere() -> type[Exception]:

@@ -6,8 +6,8 @@ have risen for good are the new measure after a while. A stage begins to count a
 What is not finite is a spike always, and enters nothing; of the loss of tokens further ahead (`mtp_loss`) only that is judged.
 
 The policy says what follows: `warn` goes on, `skip` leaves the weights as they were before the step, `stop` ends the run.
-A step that is not finite is never learned: `warn` stops for it, and `skip` does after MAX_SKIPPED in a row, which are no
-longer an accident of their data.
+`skip` ends it too after MAX_SKIPPED in a row, which are no longer an accident of their data. A step that is not finite is
+never learned: `warn` stops for it.
 """
 
 import math
@@ -49,6 +49,13 @@ class SpikeWatch:
         if self.policy == "skip":
             return self._skipped + 1 >= MAX_SKIPPED
         return self.policy == "stop" or not _are_finite(loss, grad_norm, mtp_loss)
+
+    def remedy(self, lr: float) -> str:
+        """What to do where a spike ends the run; `lr` is the rate of its step."""
+        lower = f"Lower training.lr.peak (the rate here is {lr:.3g})"
+        if self.policy == "skip":
+            return f"{MAX_SKIPPED} steps in a row were skipped. {lower}, or look at their documents"
+        return f"{lower} or write `spikes: {{policy: skip}}`"
 
     def count(self, loss: float, grad_norm: float, mtp_loss: float | None = None, *, skipped: bool) -> None:
         """Know a step that did not end the run."""

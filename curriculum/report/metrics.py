@@ -93,11 +93,13 @@ class Run:
 
     def add(self, line: dict[str, Any]) -> None:
         """Count one step."""
-        loss = line["loss"] if _is_number(line["loss"]) else math.nan
-        self.first_loss = loss if not self.steps else self.first_loss
-        self.steps, self.last_loss = self.steps + 1, loss
-        if self.not_finite is None and math.isnan(loss):
-            self.not_finite = line["step"]
+        if line["loss_by_source"]:  # something was learned
+            loss = line["loss"] if _is_number(line["loss"]) else math.nan
+            self.first_loss = loss if math.isnan(self.first_loss) else self.first_loss
+            self.last_loss = loss
+            if self.not_finite is None and math.isnan(loss):
+                self.not_finite = line["step"]
+        self.steps += 1
         self._bin(_bin(line))
 
     def _bin(self, step: Bin) -> None:

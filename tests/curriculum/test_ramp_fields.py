@@ -80,7 +80,7 @@ WEIGHT = "{from: 0.3, to: 0.1, after: 500k, over: 0.25M}"
         (", after: 500k, over: 0.25M", "", 17, f"mtp_weight: {NEITHER}"),
         ("after: 600k", "after: 0", 13, f"bias_rate: {NEITHER}"),
         ("after: 600k", "after: 1.5M", 16,
-         "bias_rate.after: " + BEHIND.format("1500000", "Write less than 1000000", 1_500_000)),
+         "bias_rate.after: " + BEHIND.format("1500000", "Write less, such as 500000", 1_500_000)),
         ("over: 0.25M", "over: 600k", 17,
          "mtp_weight.over: " + BEHIND.format("500000 + 600000 = 1100000", "Write `over: 500000` or `after: 400000`", 1_100_000)),
         ("after: 500k, over: 0.25M", "over: 2M", 17,

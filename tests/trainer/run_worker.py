@@ -1,7 +1,8 @@
 """A process of a parallel run that trains one plan after the other. Started by test_run_ranks.py under torchrun.
 
 argv: folder for what is found, tasks as JSON: a list of [what goes wrong, root]. A rank writes what became of a task to
-<number>-<rank>.json. Where a folder `root`-1 is there, rank 1 trains in that, as if the storage were not shared.
+<number>-<rank>.json. Where a folder `root`-1 is there, rank 1 trains in that, as if the storage were not shared. A site.toml
+in the folder is obeyed.
 """
 
 import json
@@ -20,8 +21,9 @@ mcore_compat.install()
 import torch.distributed as dist  # noqa: E402
 
 from curriculum import feed  # noqa: E402
+from curriculum.feed import SiteError  # noqa: E402
 from datapipe.shards import ShardError  # noqa: E402
-from trainer import learn  # noqa: E402
+from trainer import learn, model  # noqa: E402
 from trainer.run import train  # noqa: E402
 
 RANK = int(os.environ["RANK"])
@@ -46,7 +48,8 @@ def outcome(root: str, patch: pytest.MonkeyPatch) -> dict[str, Any]:
     documents = learn.Run._documents
     patch.setattr(learn.Run, "_documents", lambda *arguments: (looked_up.append(1), documents(*arguments))[1])
     try:
-        done = train(root)
+        site = Path(root, "site.toml")
+        done = train(root, site=str(site) if site.exists() else None)
     except Exception as error:  # noqa: BLE001, every one is a finding
         cause = type(error.__cause__).__name__
         return {"raised": type(error).__name__, "text": str(error), "cause": cause, "looked up": len(looked_up)}
@@ -68,6 +71,16 @@ def damaged_validation(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(feed.Feed, "validation", refusing(feed.Feed.validation, lambda stage: True))
 
 
+def no_way(patch: pytest.MonkeyPatch) -> None:
+    """Rank 1 cannot compute attention as it is asked to."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise SiteError("no way to compute attention here")
+
+    if RANK == 1:
+        patch.setattr(model, "choose", refuse)
+
+
 def refusing(read: Callable[..., Any], when: Callable[..., bool]) -> Callable[..., Any]:
     def refuse(self: feed.Feed, *arguments: int, **share: Any) -> Any:
         if when(*arguments):
@@ -81,6 +94,7 @@ WRONG: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "nothing": nothing,
     "damaged shard": damaged_shard,
     "damaged validation": damaged_validation,
+    "no way": no_way,
 }
 
 if __name__ == "__main__":

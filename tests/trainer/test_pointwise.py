@@ -9,7 +9,7 @@ import torch
 
 from curriculum.feed import SiteError
 from trainer.attention import _rotate
-from trainer.pointwise import choose
+from trainer.pointwise import RECOMPILE_LIMIT, choose
 from trainer.swiglu import swiglu, weighted_swiglu
 
 CPU = torch.device("cpu")
@@ -62,6 +62,22 @@ def test_compiled_it_gives_what_it_gives(name: str, compiled: None) -> None:
         assert (
             1 <= counters["stats"]["unique_graphs"] <= 4
         )  # one for the first number of rows, one for any, one each for none and one
+
+
+def test_no_variant_is_left_uncompiled(compiled: None) -> None:
+    """Sizes that are equal, one, or none are variants of their own, with gradients and without."""
+    from torch._dynamo.utils import counters
+
+    torch._dynamo.reset()
+    choose("on", CPU)
+    counters.clear()
+    for heads in (1, 12):
+        for rows in (12, 1, 40, 0, 4, 57):
+            x, angles = torch.randn(rows, heads, 16), torch.randn(rows, 4)
+            with torch.no_grad():
+                _rotate(x, angles, angles)
+            _rotate(x.requires_grad_(), angles, angles)
+    assert 4 < counters["stats"]["unique_graphs"] < RECOMPILE_LIMIT / 2
 
 
 def test_what_is_chosen_and_why(compiled: None) -> None:

@@ -263,6 +263,26 @@ def test_a_rank_names_itself(tmp_path: Path) -> None:
     assert found.stderr.startswith(f"rank 8: {tmp_path}/plan.json is not there")
 
 
+@pytest.mark.parametrize("changes", [{"mtp_layers": 0}, {"mtp_layers": 0, "dense_layers": 2}, {"dense_layers": 2}])
+def test_shapes_without_a_block_ahead_or_without_experts(
+    tmp_path: Path, make_plan: MakePlan, changes: dict[str, Any]
+) -> None:
+    make_plan(model={**SHAPE, **changes})
+    train(str(tmp_path))
+    seen = lines(tmp_path)
+    assert len(seen) == 6
+    for line in seen:
+        assert line["loss"] == pytest.approx(4.56, abs=0.3)
+        assert (line["mtp_loss"] is None) == (changes.get("mtp_layers") == 0)
+
+
+def test_steps_to_stop_after_are_counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["run", "--root", "nowhere", "--stop-after", "-1"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "'-1' is not a number of steps: give 0 or more" in capsys.readouterr().err
+
+
 def test_a_checkpoint_has_the_bytes_that_describe_says(undisturbed: Path) -> None:
     from torch.distributed.checkpoint import FileSystemReader
 

@@ -74,6 +74,7 @@ def runs(plan: tuple[Path, Plan]) -> Runs:
     folder(root, "unbroken", common)
     folder(root, "damaged", common)
     folder(root, "damaged-validation", measured)
+    (folder(root, "no-way", common) / "site.toml").write_text("[parallel]\npipeline = 2\n")
     unshared = folder(root, "unshared", common)
     folder(root, "unshared-1", common)
     train(str(unshared), stop_after=2)
@@ -89,6 +90,7 @@ def runs(plan: tuple[Path, Plan]) -> Runs:
         ("damaged shard", "damaged"),
         ("nothing", "damaged"),
         ("damaged validation", "damaged-validation"),
+        ("no way", "no-way"),
         ("nothing", "unshared"),
         ("nothing", "edited"),
         ("nothing", "full"),
@@ -218,6 +220,13 @@ def test_held_out_rows_that_one_rank_cannot_read_end_all(runs: Runs) -> None:
     first, second = runs.found("damaged validation", "damaged-validation")
     assert (first["raised"], second["raised"]) == ("Elsewhere", "ShardError")
     assert len(lines(runs.folder("damaged-validation"))) == 1
+
+
+def test_what_one_rank_cannot_do_is_said_before_the_pipeline_is_built(runs: Runs) -> None:
+    """Its stages wait for each other when they are built, to have the same word embeddings."""
+    first, second = runs.found("no way", "no-way")
+    assert (first["raised"], second["raised"]) == ("Elsewhere", "SiteError")
+    assert second["text"] == "no way to compute attention here"
 
 
 def test_storage_that_is_not_shared_is_named_before_anything_is_learned(runs: Runs) -> None:
