@@ -45,7 +45,12 @@ def main() -> None:
     mcore_compat.install()
     from trainer.layout import joined
 
-    plan = Plan.from_json(Path(arguments.out, "plan.json").read_text())
+    path = Path(arguments.out, "plan.json")
+    if not path.is_file():
+        raise SystemExit(f"{path} is not there: give the folder of a finished build")
+    if arguments.steps < 1:
+        raise SystemExit(f"--steps {arguments.steps}: give 1 or more")
+    plan = Plan.from_json(path.read_text())
     steps = range(min(arguments.steps, plan.stages[0].steps))
     with joined(threads=1) as layout:
         if arguments.part == "speed":
@@ -153,8 +158,9 @@ def _random(plan: Plan, batch: Batch) -> Batch:
     """Random tokens in documents of the same lengths, learned at the same places."""
     random = np.random.default_rng(plan.seed)
     drawn = random.integers(0, plan.tokenizer["vocab_size"], batch.tokens.shape)
-    labels = np.where(batch.labels < 0, batch.labels, drawn).astype(np.int32)
-    deeper = np.where(batch.mtp_labels < 0, batch.mtp_labels, drawn).astype(np.int32)
+    ahead = [np.roll(drawn, -depth).astype(np.int32) for depth in range(1, 2 + len(batch.mtp_labels))]
+    labels = np.where(batch.labels < 0, batch.labels, ahead[0])
+    deeper = np.where(batch.mtp_labels < 0, batch.mtp_labels, np.array(ahead[1:]).reshape(batch.mtp_labels.shape))
     return Batch(drawn.astype(np.uint32), labels, deeper, batch.cu_seqlens, batch.source_ids)
 
 

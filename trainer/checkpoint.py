@@ -14,14 +14,18 @@ each rank looks (`poll`), and an error on one rank is known to all. One save at 
 The tiny model with its optimisers (26 MB, one CPU) stops for 15 ms; the thread takes 0.1 s, most of it from the step beside it.
 
 A save that fails (a full disk) takes its hidden folder with it. The run is warned and goes on to the next save that is due;
-only if the last one of a run fails is that an error (`finish`).
+only if the last one of a run fails is that an error (`finish`). A folder that cannot be written at all ends the run as it starts.
+
+A damaged one is named, with the file; nothing is removed by itself, because the storage may be at fault. What the tensors were
+written with is compared before they are loaded (`trainer.damage`); the small JSON files only as far as they contradict each other.
 
 The folder must be shared by all ranks. Not covered: object stores; two runs in one folder.
 """
 
-import json
+import contextlib
 import logging
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 from pathlib import Path
@@ -30,18 +34,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 import torch.distributed as dist
 
-from curriculum.plan import Plan, PlanError
 from trainer.checkpoint_folder import (
     FOLDER,
-    FORMAT,
     WEIGHTS,
+    Checkpoint,
+    CheckpointError,
     complete_ones,
     describe,
     hidden_name,
     layout_in_words,
+    opened,
     path_after,
     point_to,
     remove_old,
+    without,
 )
 from trainer.durable import clean, flush, write_text
 from trainer.layout import Layout
@@ -59,18 +65,6 @@ PATIENCE = timedelta(hours=2)
 log = logging.getLogger(__name__)
 
 
-class CheckpointError(Exception):
-    """A checkpoint cannot be read or written: which, why, and what to do."""
-
-
-class Checkpoint(NamedTuple):
-    """A complete checkpoint on disk. `done` is the number of global steps learned, and so the next step to learn."""
-
-    path: Path
-    done: int
-    plan: Plan
-
-
 class _Save(NamedTuple):
     """What the thread of a rank is to write."""
 
@@ -81,6 +75,8 @@ class _Save(NamedTuple):
 
 class Checkpoints:
     """The checkpoints of a run: every rank makes one, and calls the same methods in the same order.
+
+    Raises CheckpointError where a rank cannot write below `root`, on one rank and Elsewhere on the others (`trainer.together`).
 
     keep_last, keep_every_tokens, keep_stage_ends  which ones stay, see `trainer.retention.kept`
     asynchronous  `save` returns when the state is copied; otherwise when it is on the disk
@@ -102,6 +98,7 @@ class Checkpoints:
             raise ValueError(f"keep_last is {keep_last}: at least the newest checkpoint stays, so give 1 or more")
         self.folder, self.layout, self.asynchronous = root / FOLDER, layout, asynchronous
         self._policy = Policy(keep_last, keep_every_tokens, keep_stage_ends)
+        self._prepare()
         # Only one thread of a process uses it at a time: this one while nothing is being written, else the one that writes.
         self._group = dist.new_group(backend="gloo", timeout=PATIENCE) if layout.world > 1 else None
         self._copier = ShardCopier(self._group)
@@ -110,12 +107,12 @@ class Checkpoints:
         )
         self._pending: Future[str | None] | None = None
         self._failure: str | None = None  # of the last save
-        if layout.rank == 0:
-            clean(self.folder)
+        self._is_told = True  # the failure, if there is one
 
     def save(self, feed: "Feed", done: int, model: torch.nn.Module, optimizers: Any) -> None:
-        """Write the checkpoint after `done` steps, unless it is there. Waits for the save before. A failure is a warning here."""
+        """Write the checkpoint after `done` steps, unless it is there. Waits for the save before, and warns if that has failed."""
         self._settle()
+        self._warn()
         path = path_after(self.folder, done)
         if self._tell_all(path.exists()):
             return
@@ -129,10 +126,12 @@ class Checkpoints:
         """Notice a save that has ended, to tell of its failure. Costs nothing; may be called at any time."""
         if self._pending and self._pending.done():
             self._settle()
+        self._warn()
 
     def finish(self) -> None:
-        """Wait for the last save; raises CheckpointError if it has failed, on every rank."""
+        """Wait for the last save; raises CheckpointError if it has failed, on every rank. That says it: there is no warning too."""
         self._settle()
+        self._is_told = True
         if self._failure:
             raise CheckpointError(self._failure)
 
@@ -144,6 +143,7 @@ class Checkpoints:
                 log.warning("the checkpoint that was being written is lost: %r", error)
             else:
                 self._settle()
+        self._warn()
         self._thread.shutdown()
         if self._group is not None:
             dist.destroy_process_group(self._group)
@@ -155,11 +155,12 @@ class Checkpoints:
         """
         from trainer import torch_dist
 
-        written_with = json.loads((checkpoint.path / "state.json").read_text())["layout"]
-        has_random = written_with == layout_in_words(self.layout)
+        has_random = checkpoint.layout == layout_in_words(self.layout)
         state = _state(model, optimizers, self.layout, has_random=has_random)
         try:
             loaded = torch_dist.load(state, checkpoint.path / WEIGHTS, ignore=RANDOM)
+        except torch_dist.Damaged as error:
+            raise CheckpointError(f"{error}. {without(checkpoint.path)}") from error
         except torch_dist.Unreadable as error:
             raise CheckpointError(
                 f"{checkpoint.path / WEIGHTS} {error}. Continue with the version and the plan that wrote it, or remove "
@@ -175,15 +176,38 @@ class Checkpoints:
         if has_random:
             _set_random(loaded["random"], self.layout.device)
         elif self.layout.rank == 0:
-            log.info("the checkpoint is of another layout (%s): random generators begin anew", written_with)
+            log.info("the checkpoint is of another layout (%s): random generators begin anew", checkpoint.layout)
+
+    def _prepare(self) -> None:
+        """Remove what is half-written, and see that every rank can write."""
+        with self._all_can_write():
+            if self.layout.rank == 0:
+                clean(self.folder)
+        with self._all_can_write():  # not at the same time: `clean` would take what the others write
+            _try_out(self.folder / f".rank-{self.layout.rank}.tmp")
+
+    @contextlib.contextmanager
+    def _all_can_write(self) -> Iterator[None]:
+        with together(self.layout, CheckpointError):
+            try:
+                yield
+            except OSError as error:
+                raise CheckpointError(
+                    f"{self.folder} cannot be written ({error}), and checkpoints go there. Give a --root in which every rank may "
+                    "write; a file that has this name must go away."
+                ) from error
 
     def _settle(self) -> None:
         """Wait for the save that is under way."""
         pending, self._pending = self._pending, None
         if pending:
-            self._failure = pending.result()
-            if self._failure and self.layout.rank == 0:
-                log.warning("%s", self._failure)
+            self._failure, self._is_told = pending.result(), False
+
+    def _warn(self) -> None:
+        """Tell of the failure of the last save, once."""
+        if self._failure and not self._is_told and self.layout.rank == 0:
+            log.warning("%s", self._failure)
+        self._is_told = True
 
     def _tell_all(self, value: Any) -> Any:
         """Rank 0's value."""
@@ -254,10 +278,17 @@ def _use(device: torch.device) -> None:
         torch.cuda.set_device(device)
 
 
+def _try_out(path: Path) -> None:
+    """Raises OSError where a file cannot be written to `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    path.unlink()
+
+
 def newest(root: Path) -> Checkpoint | None:
-    """The newest complete checkpoint, or None. Raises CheckpointError for one of another format."""
+    """The newest complete checkpoint, or None. Raises CheckpointError for one that is damaged, or of another format."""
     complete = complete_ones(root / FOLDER)
-    return _opened(complete[-1]) if complete else None
+    return opened(complete[-1]) if complete else None
 
 
 def newest_of_all(root: Path, layout: Layout) -> Checkpoint | None:
@@ -266,11 +297,11 @@ def newest_of_all(root: Path, layout: Layout) -> Checkpoint | None:
     A network file system may show another list of folders on every node for a while, and all must continue from the same one.
     """
     found: Checkpoint | None = None
-    with together(layout, CheckpointError, PlanError):
+    with together(layout, CheckpointError):
         if layout.rank == 0:
             found = newest(root)
     name = tell_all(layout, found.path.name if found else None)
-    with together(layout, CheckpointError, PlanError):
+    with together(layout, CheckpointError):
         if name and layout.rank:
             path = root / FOLDER / name
             if not all((path / part).exists() for part in ("state.json", "plan.json", f"{WEIGHTS}/.metadata")):
@@ -278,25 +309,8 @@ def newest_of_all(root: Path, layout: Layout) -> Checkpoint | None:
                     f"{path} is not (all) there for this rank, though rank 0 finds it complete: {root} must be on storage that "
                     "all ranks share. Give such a folder as --root, or wait until the storage shows it everywhere, and start again."
                 )
-            found = _opened(path)
+            found = opened(path)
     return found
-
-
-def _opened(path: Path) -> Checkpoint:
-    try:
-        state = json.loads((path / "state.json").read_text())
-        found = state["format"]
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path}/state.json cannot be read ({error}): remove {path}.") from error
-    if found != FORMAT:
-        raise CheckpointError(
-            f"{path} has format {found}, this version reads {FORMAT}: continue with the version that wrote "
-            f"it, or remove {path.parent} to start again."
-        )
-    plan = Plan.from_json((path / "plan.json").read_text())
-    if plan.digest() != state["feed"]["plan"]:
-        raise CheckpointError(f"{path}/plan.json is not the plan the checkpoint was written with: remove {path}.")
-    return Checkpoint(path, state["step"], plan)
 
 
 def _state(model: Any, optimizers: Any, layout: Layout, *, has_random: bool) -> dict[str, Any]:

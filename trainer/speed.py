@@ -13,7 +13,9 @@ import torch
 from curriculum.model_shape import ModelShape
 
 PEAK_FLOPS = {
+    "GB200": 2500e12,
     "B200": 2250e12,
+    "H200 NVL": 835e12,
     "H200": 989e12,
     "H100 PCIe": 756e12,
     "H100 NVL": 835e12,

@@ -1,6 +1,6 @@
 """The sharded part of a checkpoint: tensors of all ranks in one folder, in megatron's torch_dist format.
 
-    weights/   __<rank>_0.distcp  .metadata  common.pt  metadata.json
+    weights/   __<rank>_0.distcp  .metadata  common.pt  metadata.json   and sha256sums of the last three
 
 `megatron.core.dist_checkpointing.load` reads it, in any layout. What is written where is planned with megatron's planner. The
 writing is ours: megatron's writer starts a process manager and forks processes for every save (3 s for 30 MB on two cores),
@@ -24,7 +24,12 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 from megatron.core import dist_checkpointing, parallel_state
-from megatron.core.dist_checkpointing.core import CONFIG_FNAME, CheckpointingConfig, CheckpointingException
+from megatron.core.dist_checkpointing.core import (
+    CONFIG_FNAME,
+    CheckpointingConfig,
+    CheckpointingException,
+    maybe_load_config,
+)
 from megatron.core.dist_checkpointing.dict_utils import extract_matching_values, nested_values
 from megatron.core.dist_checkpointing.mapping import ShardedBase, ShardedObject, ShardedStateDict
 from megatron.core.dist_checkpointing.state_dict_utils import save_preprocess
@@ -48,11 +53,21 @@ from torch.distributed.checkpoint.filesystem import SerializationFormat, _write_
 from torch.distributed.checkpoint.planner import SavePlan, WriteItem, WriteItemType
 from torch.distributed.checkpoint.storage import WriteResult
 
+from trainer.damage import (
+    CONTENTS,
+    Archive,
+    Damaged,
+    Unreadable,
+    agreed,
+    archives,
+    check_share,
+    check_sums,
+    contents,
+    write_sums,
+)
 from trainer.durable import durable, flush, write_text
 
-
-class Unreadable(Exception):
-    """Weights in a folder are damaged, or of another model; the message says what is wrong with them."""
+CONFIG = CheckpointingConfig("torch_dist")
 
 
 class Aside(NamedTuple):
@@ -146,15 +161,19 @@ def finish(aside: Aside, written: Sequence[list[WriteResult]], folder: Path) -> 
         torch.save(aside.common, file)
     assert aside.contents is not None
     _Contents(folder).finish(aside.contents, list(written))
-    write_text(folder / CONFIG_FNAME, json.dumps(dataclasses.asdict(CheckpointingConfig("torch_dist"))))
+    write_text(folder / CONFIG_FNAME, json.dumps(dataclasses.asdict(CONFIG)))
+    write_sums(folder, [CONTENTS, COMMON_STATE_FNAME, CONFIG_FNAME])
     flush(folder)
 
 
 def load(state: ShardedStateDict, folder: Path, *, ignore: str) -> dict[str, Any]:
     """`state` with the values that lie in `folder`. Every rank calls; raises Unreadable on all of them.
 
-    Tensors of `state` are written to. Keys in the folder that begin with `ignore` need not be in `state`.
+    Tensors of `state` are written to. Keys in the folder that begin with `ignore` need not be in `state`. All files are looked
+    at first, by the ranks together (`trainer.damage`: what that costs): one that is not what was written is Damaged.
     """
+    with agreed():
+        _check(folder)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # megatron uses functions that torch calls deprecated
@@ -173,6 +192,23 @@ def load(state: ShardedStateDict, folder: Path, *, ignore: str) -> dict[str, Any
     if missing or unexpected:
         raise Unreadable(f"are of another model: missing {_some(missing)}, unexpected {_some(unexpected)}")
     return loaded
+
+
+def _check(folder: Path) -> None:
+    """Raises Damaged for what this rank finds in its share of the files."""
+    path, common = folder / CONFIG_FNAME, folder / COMMON_STATE_FNAME
+    check_sums(folder, [path.name, common.name])
+    try:
+        if (config := maybe_load_config(str(folder))) != CONFIG:
+            raise Damaged(
+                f"{path} is {'damaged' if config else 'not there'}: it should say {dataclasses.asdict(CONFIG)}"
+            )
+        size = common.stat().st_size
+    except OSError as error:
+        raise Damaged(f"{error.filename} cannot be read ({error})") from error
+    except (ValueError, TypeError) as error:
+        raise Damaged(f"{path} is damaged ({error})") from error
+    check_share(folder, [Archive(common.name, 0, size, "what is not sharded"), *archives(contents(folder))])
 
 
 class _Contents(FileSystemWriter):

@@ -8,6 +8,9 @@ What megatron-core 0.16.1 makes of names in a checkpoint of our model: layers an
 all alike are numbered, the experts of a layer are one stack); `linear_fc1.weight` stays one weight, stored as two parts,
 gate and up. Only with its option `singleton_local_shards` these are two weights, `..._w` and `..._v`; both forms are read.
 
+The weights are looked at for damage when the checkpoint is opened, not when they are read: `trainer.damage` says what that costs.
+Where there is a process group its ranks share the work, and all of them open the same checkpoint.
+
 Not covered: object stores; checkpoints of other models (layers as one stack with a leading axis). Reading the metadata of a
 checkpoint unpickles it: read your own.
 """
@@ -19,6 +22,8 @@ from typing import Any, Protocol
 import torch
 from torch.distributed.checkpoint import DefaultLoadPlanner, FileSystemReader
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+
+from trainer.damage import CONTENTS, Damaged, agreed, archives, check_share, contents
 
 MODEL = ("embedding.", "decoder.", "mtp.", "output_layer.")  # a checkpoint holds optimisers too
 HALVES = ("_w", "_v")  # megatron/core/transformer/mlp.py, apply_swiglu_sharded_factory
@@ -55,11 +60,16 @@ class CheckpointWeights:
     """The model's weights in a checkpoint folder of megatron's `dist_checkpointing` (format torch_dist)."""
 
     def __init__(self, folder: Path) -> None:
-        """WeightsError where there is no such checkpoint."""
-        if not (folder / ".metadata").is_file():
-            raise WeightsError(f"{folder} holds no torch_dist checkpoint: there is no file .metadata in it.")
+        """WeightsError where there is no such checkpoint, or a damaged one: on all ranks of the process group, if there is one."""
+        try:
+            with agreed():
+                if not (folder / CONTENTS).is_file():
+                    raise Damaged(f"{folder} holds no torch_dist checkpoint: there is no file {CONTENTS} in it")
+                self._metadata = contents(folder)
+                check_share(folder, archives(self._metadata, MODEL))
+        except Damaged as error:
+            raise WeightsError(f"{error}. Take another checkpoint, or another copy of this one.") from error
         self._reader = FileSystemReader(folder)
-        self._metadata = self._reader.read_metadata()
         self._reader.set_up_storage_reader(self._metadata, is_coordinator=True)
         stored = {
             name: entry

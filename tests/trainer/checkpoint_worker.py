@@ -1,7 +1,7 @@
 """A process of a parallel run that saves and loads, one task after the other. Started by test_reshard.py.
 
 argv: folder with plan.json, shards and the checkpoint of a single process; folder for what is found; the tasks as JSON.
-A task is [what, layout as a mapping for `Parallel`]; rank 0 writes what it returns to <number>.json.
+A task is [what, layout as a mapping for `Parallel`, what else it takes]; rank 0 writes what it returns to <number>.json.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -35,11 +36,11 @@ def main() -> None:
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     store = torch.distributed.FileStore(str(out / "store"), world)
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=world)
-    for number, (what, sizes) in enumerate(tasks):
+    for number, (what, sizes, *more) in enumerate(tasks):
         with joined(1, Parallel(**sizes)) as layout:
             own = out / f"{number}"
             own.mkdir(exist_ok=True)
-            found = TASKS[what](root, own, layout)
+            found = TASKS[what](root, own, layout, *more)
             if layout.rank == 0:
                 (out / f"{number}.json").write_text(json.dumps(found))
 
@@ -66,9 +67,9 @@ def loaded(root: Path, layout: Layout) -> tuple[Trainer, int]:
     return trainer, found.done
 
 
-def reshard(root: Path, own: Path, layout: Layout) -> list[str]:
-    """Load what a single process wrote, write it again, and learn on."""
-    trainer, done = loaded(root, layout)
+def reshard(root: Path, own: Path, layout: Layout, written_by: int | None = None) -> list[str]:
+    """Load what a single process wrote, or the task of a number, write it again, and learn on."""
+    trainer, done = loaded(root if written_by is None else own.with_name(f"{written_by}"), layout)
     with closing(Checkpoints(own, layout)) as again:
         again.save(Feed(trainer.plan, str(root)), done, trainer.model, trainer.optimizers)
         return learn(trainer, root, range(done, done + 2))  # while it is being written
@@ -120,6 +121,7 @@ def full_disk(root: Path, own: Path, layout: Layout) -> dict[str, Any]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (4096, unlimited[1]))
         checkpoints.save(feed, done, trainer.model, trainer.optimizers)
         while checkpoints._pending:
+            time.sleep(0.02)  # leave the processor to the thread that writes
             checkpoints.poll()
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
         found[done] = sorted(os.listdir(own / "checkpoints"))
@@ -150,7 +152,7 @@ def die(root: Path, own: Path, layout: Layout) -> None:
     checkpoints.finish()
 
 
-TASKS: dict[str, Callable[[Path, Path, Layout], Any]] = {
+TASKS: dict[str, Callable[..., Any]] = {
     "reshard": reshard,
     "resume": resume,
     "full disk": full_disk,

@@ -90,6 +90,15 @@ def stage(root: Path, name: str, *, seq_len: int, steps: int, rows: int, **chang
     return make_stage(sources, shares, name=name, seq_len=seq_len, steps=steps, batch=batch, **settings)
 
 
+def beside(root: Path, name: str) -> Path:
+    """A folder to train in, with the plan and the shards of `root`."""
+    folder = root / name
+    folder.mkdir()
+    (folder / "shards").symlink_to(root / "shards")
+    (folder / "plan.json").write_text((root / "plan.json").read_text())
+    return folder
+
+
 MakePlan = Callable[..., Plan]
 
 

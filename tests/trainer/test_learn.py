@@ -1,7 +1,6 @@
 """What belongs to a run beside its steps: validation, spikes and their documents, SIGTERM, curves, other weights, half precision."""
 
 import dataclasses
-import json
 import os
 import resource
 import signal
@@ -18,7 +17,7 @@ import pytest
 from curriculum.feed import Feed
 from curriculum.plan import Plan
 from datapipe.site import Site
-from tests.trainer.test_metrics import strictly
+from tests.trainer.conftest import beside
 from tests.trainer.test_run import COMMAND, lines
 from tests.trainer.torchrun import started
 from trainer import run
@@ -60,102 +59,6 @@ def test_held_out_rows_are_measured_by_source_and_not_learned(tmp_path: Path, ma
         assert {**line, "validation": None} == other
 
 
-@pytest.mark.parametrize("policy", ["warn", "skip", "stop"])
-def test_a_spike_names_its_documents_and_is_treated_by_policy(
-    tmp_path: Path, make_plan: MakePlan, policy: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    from trainer.loop import Diverged
-
-    # A window of two, and deviations below zero: from the third step of a stage on everything is a spike.
-    make_plan(training={"spikes": {"policy": policy, "window": 4, "deviations": -100.0}})
-    if policy == "stop":
-        with pytest.raises(
-            Diverged, match=r"step 2 \(stage 'short', its step 2\): loss .* above the mean of the last 2"
-        ):
-            train(str(tmp_path))
-    else:
-        train(str(tmp_path))
-        spikes = [line["step"] for line in lines(tmp_path) if line["spike"]]
-        assert spikes == [2, 5]
-        assert [line["step"] for line in lines(tmp_path) if line["skipped"]] == (spikes if policy == "skip" else [])
-        assert "step 2: loss" in caplog.text
-    found = json.loads((tmp_path / "spikes" / "step-00000002.json").read_text())
-    assert found["stage"] == "short"
-    assert len(found["rows"]) == 4
-    assert found["rows"][0]["pieces"][0]["doc"]
-
-
-def test_a_resumed_run_judges_as_the_undisturbed_one(tmp_path: Path, make_plan: MakePlan) -> None:
-    spikes = {"policy": "warn", "window": 4, "deviations": -100.0}
-    plan = make_plan()
-    stage = dataclasses.replace(plan.stages[0], steps=6)
-    make_plan(stages=(stage,), training={"spikes": spikes})
-    again = _beside(tmp_path, "again")
-    train(str(tmp_path))
-    train(str(again), stop_after=3)
-    train(str(again))
-    assert lines(again) == lines(tmp_path)
-    assert [line["step"] for line in lines(again) if line["spike"]] == [2, 3, 4, 5]
-
-
-def test_a_resumed_stage_is_judged_by_its_own_steps_whatever_it_is_called_now(
-    tmp_path: Path, make_plan: MakePlan
-) -> None:
-    """The lines before it are those of other data, and an edit may give a stage another name."""
-    spikes = {"policy": "warn", "window": 4, "deviations": -100.0}
-    plan = make_plan(training={"spikes": spikes})
-    first, second = plan.stages
-    stages = (first, dataclasses.replace(second, steps=5))
-    make_plan(stages=stages, training={"spikes": spikes})
-    again = _beside(tmp_path, "again")
-    train(str(tmp_path))
-    train(str(again), stop_after=4)
-    renamed = (first, dataclasses.replace(stages[1], name="longer"))
-    (again / "plan.json").write_text(dataclasses.replace(plan, stages=renamed).to_json())
-    train(str(again), stop_after=1)
-    train(str(again))
-    assert [line["step"] for line in lines(tmp_path) if line["spike"]] == [2, 5, 6, 7]
-    assert [line["step"] for line in lines(again) if line["spike"]] == [2, 5, 6, 7]
-
-
-def test_a_run_of_skipped_steps_ends_with_advice_that_was_not_followed_yet(tmp_path: Path, make_plan: MakePlan) -> None:
-    from trainer.loop import Diverged
-
-    spikes = {"policy": "skip", "window": 4, "deviations": -100.0}
-    plan = make_plan(training={"spikes": spikes})
-    make_plan(stages=(dataclasses.replace(plan.stages[0], steps=12),), training={"spikes": spikes})
-    with pytest.raises(
-        Diverged, match=r"8 steps in a row were skipped\. Lower training\.lr\.peak .*, or look at their documents"
-    ):
-        train(str(tmp_path))
-    assert [line["step"] for line in lines(tmp_path) if line["skipped"]] == [*range(2, 9)]
-
-
-def test_a_step_in_which_nothing_is_learned_has_no_loss_and_counts_for_nothing(
-    tmp_path: Path, make_plan: MakePlan
-) -> None:
-    from trainer import mcore_compat
-
-    mcore_compat.install()
-    from trainer.layout import joined
-    from trainer.loop import Trainer
-    from trainer.schedule import settings
-
-    plan = make_plan(training={"spikes": {"policy": "warn", "window": 4, "deviations": -100.0}})
-    with joined(1) as layout:
-        trainer, stream = Trainer(plan, layout), Feed(plan, str(tmp_path)).stream(0, mtp_depths=1)
-        found = []
-        for step, (_, _, batch) in zip(range(3), stream, strict=False):
-            if step == 1:
-                batch.labels[:] = -100
-                batch.mtp_labels[:] = -100
-            found.append(trainer.step(settings(plan, step), plan.stages[0], batch))
-        stream.close()
-    assert [line["loss"] is None for line in found] == [False, True, False]
-    assert [line["mtp_loss"] is None for line in found] == [False, True, False]
-    assert [line["spike"] for line in found] == [None] * 3  # the third would be one, were it the third that counts
-
-
 def test_a_run_records_what_is_compiled_and_obeys_the_site_file(tmp_path: Path, make_plan: MakePlan) -> None:
     make_plan()
     (tmp_path / "site.toml").write_text('[training]\ncompile = "off"\n')
@@ -193,28 +96,6 @@ def test_sigterm_is_obeyed_while_held_out_rows_of_a_running_build_are_waited_for
     assert [line["step"] for line in lines(tmp_path) if line["validation"]] == [2, 3, 5]
 
 
-def test_a_loss_further_ahead_that_is_not_finite_is_a_spike(tmp_path: Path, make_plan: MakePlan) -> None:
-    from trainer import mcore_compat
-
-    mcore_compat.install()
-    from trainer.layout import joined
-    from trainer.loop import Diverged, Trainer
-    from trainer.schedule import settings
-
-    spikes = {"policy": "warn", "window": 128, "deviations": 6.0}
-    plan = make_plan(training={"spikes": spikes})
-    with joined(1) as layout:
-        trainer = Trainer(plan, layout)
-        now, stage = settings(plan, 0), plan.stages[0]
-        with pytest.raises(Diverged, match=": mtp_loss nan is not finite"):
-            trainer._judge(now, stage, 2.0, float("nan"), 1.0, is_learned=True)
-        spikes["policy"] = "skip"
-        trainer.resume(0, ())
-        for mtp_loss, expected in ((float("nan"), ("mtp_loss nan is not finite", True)), (3.0, (None, False))):
-            assert trainer._judge(now, stage, 2.0, mtp_loss, 1.0, is_learned=True) == expected
-        assert list(trainer._watch._last["loss"]) == [2.0]  # of the step that was finite
-
-
 def test_every_depth_has_its_share_of_the_weight(tmp_path: Path, make_plan: MakePlan) -> None:
     plan = make_plan()
     make_plan(model={**plan.model, "mtp_layers": 2})
@@ -243,31 +124,6 @@ def test_checkpoints_at_the_ends_of_stages_stay(tmp_path: Path, make_plan: MakeP
     train(str(tmp_path))
     kept = sorted(path.name for path in (tmp_path / "checkpoints").glob("step-*"))
     assert kept == ["step-00000003", "step-00000006"]
-
-
-def test_a_skipped_step_leaves_weights_and_biases_as_they_were(tmp_path: Path, make_plan: MakePlan) -> None:
-    import torch
-
-    from trainer.weights import CheckpointWeights
-
-    plan = make_plan(training={"checkpoint_steps": 1, "spikes": {"policy": "skip", "window": 4, "deviations": -100.0}})
-    assert plan.stages[0].bias_rate > 0
-    train(str(tmp_path), stop_after=3)
-    before, after = (CheckpointWeights(tmp_path / "checkpoints" / f"step-0000000{n}" / "weights") for n in (2, 3))
-    assert before.names()
-    for name in before.names():
-        assert torch.equal(before.read(name), after.read(name)), name
-
-
-def test_what_is_not_finite_ends_a_run_that_only_warns(tmp_path: Path, make_plan: MakePlan) -> None:
-    from trainer.loop import Diverged
-
-    plan = make_plan()
-    make_plan(training={"clip_norm": 0.0, "lr": {**plan.training["lr"], "peak": 1e30}})
-    with pytest.raises(Diverged, match="is not finite") as caught:
-        train(str(tmp_path))
-    assert "its " in caught.value.__notes__[0]
-    assert "documents are in" in caught.value.__notes__[0]
 
 
 def test_sigterm_saves_and_ends_and_the_same_command_goes_on(tmp_path: Path, make_plan: MakePlan) -> None:
@@ -345,7 +201,7 @@ def test_a_full_disk_under_the_lines_ends_the_run_and_the_same_command_goes_on(
     tmp_path: Path, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     make_plan(training={"checkpoint_steps": 2})
-    undisturbed = _beside(tmp_path, "undisturbed")
+    undisturbed = beside(tmp_path, "undisturbed")
     train(str(undisturbed))
     fill = resource.getrlimit(resource.RLIMIT_FSIZE)
 
@@ -368,52 +224,6 @@ def test_a_full_disk_under_the_lines_ends_the_run_and_the_same_command_goes_on(
     assert not (tmp_path / "metrics.jsonl").read_text().endswith("\n")
     assert train(str(tmp_path))["first_step"] == 4
     assert lines(tmp_path) == lines(undisturbed)
-
-
-def test_documents_of_a_spike_that_cannot_be_written_are_a_warning(
-    tmp_path: Path, make_plan: MakePlan, caplog: pytest.LogCaptureFixture
-) -> None:
-    make_plan(training={"spikes": {"policy": "warn", "window": 4, "deviations": -100.0}})
-    (tmp_path / "spikes").touch()
-    assert train(str(tmp_path))["end_step"] == 6
-    assert "documents could not be written to" in caplog.text
-    assert f"`tokenloom inspect {tmp_path} --step 2` computes them" in caplog.text
-
-
-def test_steps_that_are_not_finite_are_strict_json_and_a_resumed_run_judges_them_alike(
-    tmp_path: Path, make_plan: MakePlan, caplog: pytest.LogCaptureFixture
-) -> None:
-    from rich.console import Console
-
-    from curriculum.progress import TrainProgress
-    from curriculum.report.metrics import read_run
-    from curriculum.show import show_training
-
-    plan = make_plan()
-    rate = {**plan.training["lr"], "peak": 1e30}
-    spikes = {"policy": "skip", "window": 4, "deviations": 6.0}
-    broken = held_out(make_plan(training={"clip_norm": 0.0, "lr": rate, "spikes": spikes}), 2)
-    (tmp_path / "plan.json").write_text(broken.to_json())
-    again = _beside(tmp_path, "again")
-    with Console(stderr=True, width=200) as console, TrainProgress(console, 6) as progress:
-        done = train(str(tmp_path), on_step=progress.on_step)
-    train(str(again), stop_after=3)
-    with caplog.at_level("INFO"):
-        train(str(again), on_step=run._log_line)
-    seen = [strictly(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert done["last"] == seen[-1]
-    assert lines(again) == lines(tmp_path)
-    assert [line["loss"] is None for line in seen] == [False] + [True] * 5
-    assert [line["skipped"] for line in seen] == [False] + [True] * 5
-    assert seen[3]["validation"]["loss"] is None
-    assert "mtp_loss nan is not finite" in seen[1]["spike"]
-    assert "step 5: loss -, gradient norm -" in caplog.text
-    found = read_run(str(tmp_path))
-    assert found is not None
-    assert found.not_finite == 1
-    with console.capture() as capture:
-        show_training(console, seen)
-    assert " - " in capture.get()
 
 
 def test_every_number_is_a_curve_of_tensorboard(tmp_path: Path, make_plan: MakePlan) -> None:
@@ -455,10 +265,10 @@ def test_a_run_may_begin_from_the_weights_of_another(tmp_path: Path, make_plan: 
 
     export_checkpoint(tmp_path, tmp_path / "hf", step=None, dtype=torch.float32)
     checkpoint = tmp_path / "checkpoints" / "step-00000003"
-    fresh = train(str(_beside(tmp_path, "fresh")), stop_after=1)["last"]
+    fresh = train(str(beside(tmp_path, "fresh")), stop_after=1)["last"]
     begun = []
     for name, weights in (("from-checkpoint", checkpoint), ("from-hf", tmp_path / "hf")):
-        begun.append(train(str(_beside(tmp_path, name)), stop_after=1, weights=str(weights))["last"])
+        begun.append(train(str(beside(tmp_path, name)), stop_after=1, weights=str(weights))["last"])
     assert begun[0]["loss"] == begun[1]["loss"] < fresh["loss"]
     from trainer.weights import WeightsError
 
@@ -466,18 +276,10 @@ def test_a_run_may_begin_from_the_weights_of_another(tmp_path: Path, make_plan: 
         open_weights(tmp_path / "hf", {**plan.model, "expert_ffn": 24})
 
 
-def _beside(root: Path, name: str) -> Path:
-    folder = root / name
-    folder.mkdir()
-    (folder / "shards").symlink_to(root / "shards")
-    (folder / "plan.json").write_text((root / "plan.json").read_text())
-    return folder
-
-
 def test_half_precision_learns_what_full_precision_learns(tmp_path: Path, make_plan: MakePlan) -> None:
     make_plan()
     (tmp_path / "site.toml").write_text('[training]\nprecision = "bf16"\n')
-    half = _beside(tmp_path, "half")
+    half = beside(tmp_path, "half")
     train(str(tmp_path))
     train(str(half), site=str(tmp_path / "site.toml"))
     for line, other in zip(lines(tmp_path), lines(half), strict=True):

@@ -27,10 +27,23 @@ RESHARD: list[dict[str, Any]] = [
     {"pipeline": 2, "first_stage_layers": 1, "last_stage_layers": 3},
     {"context": 2},
 ]
-RESUME: list[dict[str, Any]] = [{}, {"tensor": 2, "expert": 2}, {"pipeline": 2}]
-TASKS = [
-    *(("reshard", sizes) for sizes in RESHARD),
-    *(("resume", sizes) for sizes in RESUME),
+RESUME: list[dict[str, Any]] = [
+    {},
+    {"tensor": 2, "expert": 2},
+    {"pipeline": 2},
+    {"context": 2},
+    {"expert": 2},
+    {"tensor": 2},
+]
+MOVES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"expert": 2}, {"tensor": 2}),
+    ({"tensor": 2}, {"pipeline": 2}),
+    ({"context": 2}, {"expert": 2}),
+]
+WRITERS = [*(("reshard", sizes) for sizes in RESHARD), *(("resume", sizes) for sizes in RESUME)]
+TASKS: list[tuple[Any, ...]] = [
+    *WRITERS,
+    *(("reshard", sizes, WRITERS.index(("resume", before))) for before, sizes in MOVES),
     ("full disk", {}),
     ("die", {}),
 ]
@@ -103,7 +116,7 @@ def work(root: Path) -> list[int]:
 
 
 def tensors(root: Path) -> dict[str, torch.Tensor]:
-    """All of a checkpoint, whole, but for the states of generators, of which every process has its own."""
+    """All of the checkpoint after two steps, whole, but for the states of generators, of which every process has its own."""
     from megatron.core.dist_checkpointing import load_plain_tensors
 
     folder = str(root / "checkpoints/step-00000002/weights")
@@ -145,6 +158,24 @@ def test_the_same_layout_goes_on_bit_for_bit(run: Run, sizes: dict[str, Any]) ->
     assert found["differs"] == 0
     unbroken, resumed = found["drawn"]
     assert resumed == unbroken
+
+
+@pytest.mark.parametrize(("before", "sizes"), MOVES, ids=str)
+def test_as_many_processes_in_another_layout_go_on_with_the_same_state(
+    run: Run, before: dict[str, Any], sizes: dict[str, Any]
+) -> None:
+    """Weights and optimiser state go from the layout that learned them straight into the other one."""
+    task = ("reshard", sizes, TASKS.index(("resume", before)))
+    losses, unbroken = run.found(*task), run.found("resume", before)["losses"]
+    for ours, reference, tolerance in zip(losses, unbroken, (1e-7, 1e-3), strict=True):
+        assert float.fromhex(ours) == pytest.approx(float.fromhex(reference), rel=tolerance)
+    there, here = tensors(run.folder("resume", before)), tensors(run.folder(*task))
+    assert there.keys() == here.keys()
+    momenta = [value for key, value in there.items() if key.startswith("optimizer.")]
+    assert len(momenta) > 40
+    assert sum(bool(value.any()) for value in momenta) > 40  # two steps have been learned
+    for key, value in there.items():
+        assert torch.equal(here[key], value), key
 
 
 def test_data_parallel_copies_share_the_writing(run: Run) -> None:
