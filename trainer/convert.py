@@ -13,8 +13,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curriculum.plan import Plan, PlanError
-
 if TYPE_CHECKING:
     import torch
 
@@ -29,7 +27,7 @@ class ConvertError(ValueError):
 
 def export_checkpoint(out: Path, dest: Path, *, step: int | None, dtype: "torch.dtype") -> None:
     """Write the checkpoint after `step` steps (the newest by default) as a Hugging Face directory."""
-    from trainer.checkpoint_folder import FOLDER, WEIGHTS, complete_ones
+    from trainer.checkpoint_folder import FOLDER, WEIGHTS, complete_ones, opened
     from trainer.huggingface import export
     from trainer.huggingface_tokenizer import stop_ids
     from trainer.weights import CheckpointWeights
@@ -42,7 +40,7 @@ def export_checkpoint(out: Path, dest: Path, *, step: int | None, dtype: "torch.
         raise ConvertError(
             f"{out} has no checkpoint after {done} steps, but after {', '.join(map(str, sorted(found)))}."
         )
-    plan = Plan.from_json((found[done] / "plan.json").read_text())
+    plan = opened(found[done]).plan
     learned = plan.stages[: plan.locate(done - 1)[0] + 1]
     tokenizer = out / plan.tokenizer["path"]
     has_tokenizer = tokenizer.is_file()
@@ -107,10 +105,11 @@ def main() -> int:
 
 def _foreseen() -> tuple[type[Exception], ...]:
     """Evaluated, and so imported, only when there is an error."""
+    from trainer.checkpoint_folder import CheckpointError
     from trainer.huggingface_config import HuggingFaceError
     from trainer.weights import WeightsError
 
-    return ConvertError, HuggingFaceError, PlanError, WeightsError, OSError
+    return ConvertError, CheckpointError, HuggingFaceError, WeightsError, OSError
 
 
 if __name__ == "__main__":

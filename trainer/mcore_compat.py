@@ -64,9 +64,8 @@ def _hide_misfit() -> None:
     from trainer.transformer_engine import misfit
 
     if reason := misfit():
-        if (
-            os.environ.get("LOCAL_RANK", "0") == "0"
-        ):  # once a machine: what is installed may differ from one to the next
+        # Once a machine: what is installed may differ from one to the next.
+        if os.environ.get("LOCAL_RANK", "0") == "0":
             log.warning("TransformerEngine is installed but does not import, and is not used: %s", reason)
         for name in [name for name in sys.modules if name.partition(".")[0] == TRANSFORMER_ENGINE]:
             del sys.modules[name]

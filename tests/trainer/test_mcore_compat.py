@@ -1,5 +1,7 @@
 import importlib
+import importlib.machinery
 import inspect
+import logging
 import os
 import subprocess
 import sys
@@ -99,3 +101,21 @@ def test_importing_the_package_is_cheap_and_changes_nothing() -> None:
         "assert dict(os.environ) == before"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=300)
+
+
+@pytest.mark.parametrize(("rank", "warnings"), [(None, 1), ("0", 1), ("1", 0)])
+def test_the_first_rank_of_a_machine_warns_of_a_transformer_engine_that_does_not_import(
+    rank: str | None, warnings: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = mcore_compat.TRANSFORMER_ENGINE
+    found = importlib.machinery.ModuleSpec(name, None)
+    monkeypatch.setattr("trainer.transformer_engine.misfit", lambda: "ImportError: no libcuda")
+    monkeypatch.setattr(mcore_compat.importlib.util, "find_spec", lambda _: found)
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    with caplog.at_level(logging.WARNING):
+        mcore_compat._hide_misfit()
+    assert len([text for text in caplog.messages if "is not used: ImportError: no libcuda" in text]) == warnings
+    assert sys.modules[name] is None

@@ -75,9 +75,29 @@ def test_a_checkpoint_without_one_of_its_files_is_an_error(saved: Any, tmp_path:
     shutil.copytree(folder, tmp_path / "part")
     for path in (tmp_path / "part").glob("*.distcp"):
         path.unlink()
-    weights = CheckpointWeights(tmp_path / "part")
-    with pytest.raises(FileNotFoundError, match="distcp"):
-        weights.read("output_layer.weight")
+    with pytest.raises(WeightsError, match=r"distcp cannot be read \(.*Take another checkpoint"):
+        CheckpointWeights(tmp_path / "part")
+
+
+def test_a_flipped_bit_of_a_weight_is_an_error_and_one_of_an_optimiser_is_not_looked_at(
+    saved: Any, tmp_path: Path
+) -> None:
+    expected, folder, _ = saved
+    places = FileSystemReader(folder).read_metadata().storage_data
+    ones = torch.ones(32).numpy().tobytes()
+    assert torch.equal(expected["decoder.final_layernorm.weight"], torch.ones(32))
+    for name, is_told in (("decoder.final_layernorm.weight", True), ("optimizer.state.decoder", False)):
+        copy = tmp_path / name
+        shutil.copytree(folder, copy)
+        place = next(place for index, place in places.items() if index.fqn.startswith(name))
+        part = bytearray((copy / place.relative_path).read_bytes())
+        part[part.index(ones, place.offset, place.offset + place.length)] ^= 1
+        (copy / place.relative_path).write_bytes(part)
+        if is_told:
+            with pytest.raises(WeightsError, match=rf"distcp is damaged: tensor '{name}', bytes .* Take another"):
+                CheckpointWeights(copy)
+        else:
+            CheckpointWeights(copy)
 
 
 def test_weights_in_memory_leave_out_what_is_no_tensor() -> None:
