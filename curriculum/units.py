@@ -28,7 +28,7 @@ def parse_count(value: object) -> int:
 def si(count: float) -> str:
     """`15T`, `1.54T`, `820k`: three significant digits at most, for people."""
     for suffix, scale in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if abs(count) >= scale:
+        if abs(count) >= 0.9995 * scale:  # what would round to 1000 of the smaller unit
             return f"{count / scale:.3g}{suffix}"
     return f"{count:.3g}" if count != int(count) else str(int(count))
 

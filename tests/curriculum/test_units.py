@@ -30,6 +30,7 @@ def test_parse_count_refuses(text: object) -> None:
 
 
 def test_numbers_for_people() -> None:
+    assert [si(999_499), si(999_999), si(999.9), si(999_600_000)] == ["999k", "1M", "1k", "1B"]
     assert [si(15e12), si(1.54e12), si(820_000), si(12), si(0.5)] == ["15T", "1.54T", "820k", "12", "0.5"]
     assert [binary(2**26), binary(1000), binary(3 * 2**10)] == ["64Mi", "1000", "3Ki"]
     assert size(3 * 2**29) == "1.5 GiB"
