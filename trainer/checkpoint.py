@@ -151,21 +151,27 @@ class Checkpoints:
     def load(self, checkpoint: Checkpoint, model: torch.nn.Module, optimizers: Any) -> None:
         """Put the state of `checkpoint` into the model, the optimisers and torch's generators.
 
-        Generators keep the state they have when the layout is not the one the checkpoint was written with.
+        Generators keep the state they have when the layout is not the one the checkpoint was written with. What cannot be loaded is
+        a CheckpointError on one rank, and Elsewhere on the others (`trainer.together`).
         """
         from trainer import torch_dist
 
+        folder = checkpoint.path / WEIGHTS
+        with together(self.layout, CheckpointError):
+            try:
+                torch_dist.check(folder)
+            except torch_dist.Damaged as error:
+                raise CheckpointError(f"{error}. {without(checkpoint.path)}") from error
         has_random = checkpoint.layout == layout_in_words(self.layout)
         state = _state(model, optimizers, self.layout, has_random=has_random)
-        try:
-            loaded = torch_dist.load(state, checkpoint.path / WEIGHTS, ignore=RANDOM)
-        except torch_dist.Damaged as error:
-            raise CheckpointError(f"{error}. {without(checkpoint.path)}") from error
-        except torch_dist.Unreadable as error:
-            raise CheckpointError(
-                f"{checkpoint.path / WEIGHTS} {error}. Continue with the version and the plan that wrote it, or remove "
-                f"{checkpoint.path} to go on with the one before."
-            ) from error
+        with together(self.layout, CheckpointError):
+            try:
+                loaded = torch_dist.load(state, folder, ignore=RANDOM)
+            except torch_dist.Unreadable as error:
+                raise CheckpointError(
+                    f"{folder} {error}. Continue with the version and the plan that wrote it, or remove {checkpoint.path} to go "
+                    "on with the one before."
+                ) from error
         missing, unexpected = model.load_state_dict(loaded["model"], strict=False)
         missing = [name for name in missing if not name.endswith("_extra_state")]
         if missing or unexpected:

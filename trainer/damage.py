@@ -14,7 +14,6 @@ Not covered: the small files of a folder without that file, but for what is plai
 archive; what was wrong before it was written.
 """
 
-import contextlib
 import hashlib
 import io
 import itertools
@@ -22,7 +21,7 @@ import pickle
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
@@ -127,26 +126,6 @@ def check_share(folder: Path, of_all: Sequence[Archive]) -> None:
                     _check(file, archive, folder / name)
         except OSError as error:
             raise Damaged(f"{folder / name} cannot be read ({error})") from error
-
-
-@contextlib.contextmanager
-def agreed() -> Iterator[None]:
-    """At its end all ranks raise Damaged if one has raised it inside, with the words of the lowest. Nothing in it may wait for others.
-
-    The ranks are those of torch's default process group; without one it is this process alone.
-    """
-    failure: Damaged | None = None
-    try:
-        yield
-    except Damaged as error:
-        failure = error
-    own = None if failure is None else str(failure)
-    texts = [own]
-    if dist.is_initialized():
-        texts = [None] * dist.get_world_size()
-        dist.all_gather_object(texts, own)
-    if told := [text for text in texts if text is not None]:
-        raise Damaged(told[0]) from failure
 
 
 def _sha256(path: Path) -> str:

@@ -72,9 +72,10 @@ def joined(
     patience_seconds: float = 3600.0,
     deterministic: bool = True,
 ) -> Iterator[Layout]:
-    """Join the run with `threads` CPU threads; leaves its groups at a good end.
+    """Join the run with `threads` CPU threads; leaves its groups at the end.
 
-    After an error they are left to the end of the process: NCCL would first wait for collectives of ranks that know nothing of it.
+    NCCL's are left to the end of the process after an error: to leave them would be to wait for collectives of ranks that know nothing
+    of it.
 
     deterministic     of every operation the algorithm that gives the same bits each time; on a CPU always
     patience_seconds  how long one rank may wait for a running build while the others wait for it; then they give up a little later
@@ -127,7 +128,7 @@ def joined(
         is_good = True
     finally:
         parallel_state.destroy_model_parallel()
-        if not was_member and (is_good or world == 1):
+        if not was_member and (is_good or backend == "gloo"):
             dist.destroy_process_group()
         torch.use_deterministic_algorithms(False)
         torch.set_num_threads(threads_before)

@@ -106,7 +106,6 @@ def _train(
     import kernels
     from trainer import checkpoint
     from trainer.learn import Run
-    from trainer.together import together
 
     started = time.perf_counter()
     found = checkpoint.newest_of_all(root, layout)
@@ -126,8 +125,7 @@ def _train(
     )
     with contextlib.closing(checkpoints):
         if found:
-            with together(layout, checkpoint.CheckpointError):
-                checkpoints.load(found, trainer.model, trainer.optimizers)
+            checkpoints.load(found, trainer.model, trainer.optimizers)
         first = found.done if found else 0
         end = plan.steps if stop_after is None else min(plan.steps, first + stop_after)
         run = Run(root, feed, trainer, checkpoints, on_step, grace_seconds=site.grace_seconds)
@@ -258,10 +256,9 @@ def _stdout_for_lines() -> OnStep:
 
 
 def _log_line(line: dict[str, Any]) -> None:
+    # What is not finite, and the loss of a step in which nothing was learned, is None.
     numbers = ((line["loss"], ".4f"), (line["grad_norm"], ".3f"))
-    loss, norm = (
-        "-" if value is None else format(value, digits) for value, digits in numbers
-    )  # not finite, or nothing learned
+    loss, norm = ("-" if value is None else format(value, digits) for value, digits in numbers)
     log.info(
         "step %d: loss %s, gradient norm %s, lr %.3g, %.0f tokens/s",
         *(line["step"], loss, norm, line["lr"], line["speed"]["tokens_per_second"]),

@@ -58,7 +58,6 @@ from trainer.damage import (
     Archive,
     Damaged,
     Unreadable,
-    agreed,
     archives,
     check_share,
     check_sums,
@@ -166,14 +165,31 @@ def finish(aside: Aside, written: Sequence[list[WriteResult]], folder: Path) -> 
     flush(folder)
 
 
+def check(folder: Path) -> None:
+    """Look at this rank's share of all files before they are loaded: raises Damaged for one that is not what was written.
+
+    `trainer.damage` says what that costs. No rank waits for another.
+    """
+    path, common = folder / CONFIG_FNAME, folder / COMMON_STATE_FNAME
+    check_sums(folder, [path.name, common.name])
+    try:
+        if (config := maybe_load_config(str(folder))) != CONFIG:
+            raise Damaged(
+                f"{path} is {'damaged' if config else 'not there'}: it should say {dataclasses.asdict(CONFIG)}"
+            )
+        size = common.stat().st_size
+    except OSError as error:
+        raise Damaged(f"{error.filename} cannot be read ({error})") from error
+    except (ValueError, TypeError) as error:
+        raise Damaged(f"{path} is damaged ({error})") from error
+    check_share(folder, [Archive(common.name, 0, size, "what is not sharded"), *archives(contents(folder))])
+
+
 def load(state: ShardedStateDict, folder: Path, *, ignore: str) -> dict[str, Any]:
     """`state` with the values that lie in `folder`. Every rank calls; raises Unreadable on all of them.
 
-    Tensors of `state` are written to. Keys in the folder that begin with `ignore` need not be in `state`. All files are looked
-    at first, by the ranks together (`trainer.damage`: what that costs): one that is not what was written is Damaged.
+    Tensors of `state` are written to. Keys in the folder that begin with `ignore` need not be in `state`. `check` comes first.
     """
-    with agreed():
-        _check(folder)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # megatron uses functions that torch calls deprecated
@@ -192,23 +208,6 @@ def load(state: ShardedStateDict, folder: Path, *, ignore: str) -> dict[str, Any
     if missing or unexpected:
         raise Unreadable(f"are of another model: missing {_some(missing)}, unexpected {_some(unexpected)}")
     return loaded
-
-
-def _check(folder: Path) -> None:
-    """Raises Damaged for what this rank finds in its share of the files."""
-    path, common = folder / CONFIG_FNAME, folder / COMMON_STATE_FNAME
-    check_sums(folder, [path.name, common.name])
-    try:
-        if (config := maybe_load_config(str(folder))) != CONFIG:
-            raise Damaged(
-                f"{path} is {'damaged' if config else 'not there'}: it should say {dataclasses.asdict(CONFIG)}"
-            )
-        size = common.stat().st_size
-    except OSError as error:
-        raise Damaged(f"{error.filename} cannot be read ({error})") from error
-    except (ValueError, TypeError) as error:
-        raise Damaged(f"{path} is damaged ({error})") from error
-    check_share(folder, [Archive(common.name, 0, size, "what is not sharded"), *archives(contents(folder))])
 
 
 class _Contents(FileSystemWriter):

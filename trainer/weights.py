@@ -9,7 +9,7 @@ all alike are numbered, the experts of a layer are one stack); `linear_fc1.weigh
 gate and up. Only with its option `singleton_local_shards` these are two weights, `..._w` and `..._v`; both forms are read.
 
 The weights are looked at for damage when the checkpoint is opened, not when they are read: `trainer.damage` says what that costs.
-Where there is a process group its ranks share the work, and all of them open the same checkpoint.
+Where there is a process group its ranks share the work: all of them open the same checkpoint, and agree on it (`trainer.together`).
 
 Not covered: object stores; checkpoints of other models (layers as one stack with a leading axis). Reading the metadata of a
 checkpoint unpickles it: read your own.
@@ -23,7 +23,7 @@ import torch
 from torch.distributed.checkpoint import DefaultLoadPlanner, FileSystemReader
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
-from trainer.damage import CONTENTS, Damaged, agreed, archives, check_share, contents
+from trainer.damage import CONTENTS, Damaged, archives, check_share, contents
 
 MODEL = ("embedding.", "decoder.", "mtp.", "output_layer.")  # a checkpoint holds optimisers too
 HALVES = ("_w", "_v")  # megatron/core/transformer/mlp.py, apply_swiglu_sharded_factory
@@ -60,13 +60,12 @@ class CheckpointWeights:
     """The model's weights in a checkpoint folder of megatron's `dist_checkpointing` (format torch_dist)."""
 
     def __init__(self, folder: Path) -> None:
-        """WeightsError where there is no such checkpoint, or a damaged one: on all ranks of the process group, if there is one."""
+        """WeightsError where there is no such checkpoint, or what this rank looked at is damaged."""
         try:
-            with agreed():
-                if not (folder / CONTENTS).is_file():
-                    raise Damaged(f"{folder} holds no torch_dist checkpoint: there is no file {CONTENTS} in it")
-                self._metadata = contents(folder)
-                check_share(folder, archives(self._metadata, MODEL))
+            if not (folder / CONTENTS).is_file():
+                raise Damaged(f"{folder} holds no torch_dist checkpoint: there is no file {CONTENTS} in it")
+            self._metadata = contents(folder)
+            check_share(folder, archives(self._metadata, MODEL))
         except Damaged as error:
             raise WeightsError(f"{error}. Take another checkpoint, or another copy of this one.") from error
         self._reader = FileSystemReader(folder)

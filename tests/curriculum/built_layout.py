@@ -7,6 +7,7 @@ argv: a model shape, layouts as [Parallel's fields, world] (both JSON), tokens o
 import contextlib
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -25,11 +26,10 @@ mcore_compat.install()
 
 from megatron.core import parallel_state  # noqa: E402
 from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig  # noqa: E402
-from megatron.core.tensor_parallel.random import initialize_rng_tracker  # noqa: E402
 
 from trainer import experts  # noqa: E402
 from trainer.documents import documents, pack  # noqa: E402
-from trainer.layout import ALONE, Layout, joined  # noqa: E402
+from trainer.layout import Layout, joined  # noqa: E402
 from trainer.model import build_model, rotary_dim  # noqa: E402
 from trainer.optimizer import Optimizers  # noqa: E402
 
@@ -74,27 +74,10 @@ def weights_of_rank(shape: dict[str, Any], sizes: Parallel, world: int, rank: in
 
 @contextlib.contextmanager
 def fake_rank(sizes: Parallel, world: int, rank: int) -> Iterator[Layout]:
+    os.environ.update(RANK=str(rank), WORLD_SIZE=str(world))
     dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=world)
-    parallel_state.initialize_model_parallel(
-        tensor_model_parallel_size=sizes.tensor,
-        pipeline_model_parallel_size=sizes.pipeline,
-        context_parallel_size=sizes.context,
-        expert_model_parallel_size=sizes.expert,
-        expert_tensor_parallel_size=1,
-        create_gloo_process_groups=False,
-    )
-    initialize_rng_tracker(inference_rng_tracker=True, force_reset=True)
-    with mcore_compat.running_on(torch.device("cpu")):
-        yield ALONE._replace(
-            rank=rank,
-            world=world,
-            parallel=sizes,
-            tensor_rank=parallel_state.get_tensor_model_parallel_rank(),
-            pipeline_rank=parallel_state.get_pipeline_model_parallel_rank(),
-            data_rank=parallel_state.get_data_parallel_rank(),
-            data=parallel_state.get_data_parallel_world_size(),
-        )
-    parallel_state.destroy_model_parallel()
+    with joined(1, sizes) as layout:
+        yield layout
     dist.destroy_process_group()
 
 

@@ -18,6 +18,8 @@ import torch  # noqa: E402
 
 from tests.trainer.test_checkpoint import Line, Momentum  # noqa: E402
 from trainer.checkpoint import CheckpointError, Checkpoints, newest_of_all  # noqa: E402
+from trainer.huggingface_config import HuggingFaceError  # noqa: E402
+from trainer.initial import open_weights  # noqa: E402
 from trainer.layout import Layout, joined  # noqa: E402
 from trainer.together import Elsewhere, together  # noqa: E402
 from trainer.weights import CheckpointWeights, WeightsError  # noqa: E402
@@ -26,7 +28,7 @@ from trainer.weights import CheckpointWeights, WeightsError  # noqa: E402
 def load(root: Path, layout: Layout) -> None:
     found = newest_of_all(root, layout)
     assert found is not None
-    with contextlib.closing(Checkpoints(root, layout)) as checkpoints, together(layout, CheckpointError):
+    with contextlib.closing(Checkpoints(root, layout)) as checkpoints:
         checkpoints.load(found, Line(0.0, 3), Momentum(0.0))
 
 
@@ -36,10 +38,23 @@ def start(root: Path, layout: Layout) -> None:
 
 
 def begin(root: Path, layout: Layout) -> None:
-    CheckpointWeights(root / "checkpoints/step-00000002/weights")
+    with together(layout, WeightsError):
+        CheckpointWeights(root / "checkpoints/step-00000002/weights")
 
 
-TASKS: dict[str, Callable[[Path, Layout], None]] = {"tensor": load, "plan": load, "file": start, "begin": begin}
+def apart(root: Path, layout: Layout) -> None:
+    """Rank 0 finds a Hugging Face directory, which is another way to read, and rank 1 nothing."""
+    with together(layout, WeightsError, HuggingFaceError):
+        open_weights(root / str(layout.rank), {"mtp_layers": 0})
+
+
+TASKS: dict[str, Callable[[Path, Layout], None]] = {
+    "tensor": load,
+    "plan": load,
+    "file": start,
+    "begin": begin,
+    "apart": apart,
+}
 
 if __name__ == "__main__":
     folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
@@ -49,6 +64,7 @@ if __name__ == "__main__":
         for name, task in TASKS.items():
             try:
                 task(folder / name, layout)
-            except (CheckpointError, WeightsError, Elsewhere) as error:
+            except (CheckpointError, WeightsError, HuggingFaceError, Elsewhere) as error:
                 told[name] = [type(error).__name__, str(error), type(error.__cause__).__name__]
     (folder / f"{rank}.json").write_text(json.dumps(told))
+    torch.distributed.destroy_process_group()

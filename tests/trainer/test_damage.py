@@ -261,6 +261,8 @@ def test_two_ranks_end_alike_and_one_of_them_says_it(written: tuple[Path, Plan],
         place = next(place for index, place in places.items() if index.fqn == "weight")
         flip_at(tmp_path / name / STEP / "weights/__0_0.distcp", place.offset)
     cut(tmp_path / "plan" / STEP / "plan.json")
+    (tmp_path / "apart" / "0").mkdir(parents=True)
+    (tmp_path / "apart" / "0" / "config.json").write_text("{}")
     junk(tmp_path / "begin" / STEP / "weights/.metadata")
     environment = {
         **os.environ,
@@ -281,15 +283,18 @@ def test_two_ranks_end_alike_and_one_of_them_says_it(written: tuple[Path, Plan],
     assert [process.returncode for process in processes] == [0, 0], "\n".join(text[-3000:] for text in errors)
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     for name, text, cause in (
-        ("tensor", "__0_0.distcp is damaged: tensor 'weight'", "CheckpointError"),  # both know, though one has looked
         ("plan", "plan.json is damaged (", "NoneType"),
         ("file", "checkpoints cannot be written (", "CheckpointError"),
+        ("begin", ".metadata is damaged", "WeightsError"),
     ):
-        assert first[name][0] == "CheckpointError"
+        assert first[name][0] == ("WeightsError" if name == "begin" else "CheckpointError")
         assert text in first[name][1]
         assert second[name] == ["Elsewhere", "the run ends because of what rank 0 says", cause]
-    assert first["begin"] == second["begin"]
-    assert first["begin"][0] == "WeightsError"
+    says, hears = sorted((first["tensor"], second["tensor"]))  # whoever has looked at it says it
+    assert says[0] == "CheckpointError"
+    assert "__0_0.distcp is damaged: tensor 'weight'" in says[1]
+    assert hears[0] == "Elsewhere"
+    assert [first["apart"][0], second["apart"][0]] == ["HuggingFaceError", "WeightsError"]
 
 
 @pytest.fixture
