@@ -1,31 +1,164 @@
 """Groups of documents from pairs of documents: which pairs to look at, and what their connected components are.
 
-Arrays all the way: numbers stand for documents, in the order of their ids. A component costs a few passes over its edges.
+Documents are numbers here (partition and row, see `curation.steps.RoutedStep`), placed in a total order in which the best survives: by
+`rank`, then `tie` (the beginning of the id), then number. A link names a document and a better one. Components come out of stars:
+`stars` gives every document of some links the best one it is connected to. Done at many places on the links of few documents each, and
+again on what comes out, until nothing changes, this finds the components of any number of documents (`curriculum.routing` runs the rounds;
+each halves the longest way to a best document, so few are needed, also for chains).
+
+Arrays all the way; a component costs a few passes over its links.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.reasons import mark
+from datapipe.schema import with_column
+
 _PAIRS_AT_ONCE = 1 << 16
+_PAIRS_HELD = 1 << 21
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+MAX_RANK = (1 << 31) - 1
+OLD = np.uint64(1 << 63)  # numbers from here on are documents of an index, not of the corpus
+LARGEST = 10  # clusters that are counted by name
+
+SIDE = (("rank", pa.uint32()), ("tie", pa.uint64()), ("copies", pa.int64()))
+LINK = pa.schema([("doc", pa.uint64()), *SIDE, ("root", pa.uint64()), *((f"root_{name}", kind) for name, kind in SIDE)])
+FOUND = pa.schema(
+    [
+        ("row", pa.int64()),  # `doc` (uint64) before the engine has sent it to its partition
+        ("cluster", pa.uint64()),  # the first 16 hex digits of the id of the document that stays
+        ("size", pa.int64()),  # documents in the cluster, those that exact copies stood for included
+        ("keep", pa.bool_()),
+        ("known", pa.bool_()),  # the one that stays is in an index: an earlier crawl has it
+    ]
+)
 
 
-def numbered(ids: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
-    """(the distinct ids in their order, int64 place of every row's id among them)."""
-    encoded = ids.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    order = pc.array_sort_indices(encoded.dictionary).to_numpy()
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    return encoded.dictionary.take(pa.array(order)), place[encoded.indices.to_numpy()]
+def place(docs: pa.Table, penalties: np.ndarray | None = None, *, longest: bool = True) -> dict[str, pa.Array]:
+    """The columns `row`, `rank`, `tie` and `copies` of all documents, for `emit`.
+
+    Of a cluster stays the document of the least penalty (bool or 0/1 per row), of those the longest one (if asked), then the
+    one with the smallest id.
+    """
+    lengths = np.minimum(pc.fill_null(pc.utf8_length(docs["text"]), 0).to_numpy(), MAX_RANK)
+    rank = (MAX_RANK - lengths).astype(np.uint32) if longest else np.zeros(docs.num_rows, np.uint32)
+    if penalties is not None:
+        rank |= penalties.astype(np.uint32) << np.uint32(31)
+    if "cluster_size" in docs.column_names:
+        copies = docs["cluster_size"].combine_chunks().cast(pa.int64())
+    else:
+        copies = pa.array(np.ones(docs.num_rows, np.int64))
+    ties = np.fromiter((int(i[:16], 16) for i in docs["id"].to_pylist()), np.uint64, docs.num_rows)
+    row = pa.array(np.arange(docs.num_rows, dtype=np.int64))
+    return {"row": row, "rank": pa.array(rank), "tie": pa.array(ties), "copies": copies}
+
+
+def in_order(rows: pa.Table) -> pa.Table:
+    """The rows of equal keys together, the best document first."""
+    return rows.sort_by([(name, "ascending") for name in ("key", "rank", "tie", "doc")])
+
+
+class Joined:
+    """Collects pairs of documents that are alike, and makes links of them. Holds 16 bytes each of `_PAIRS_HELD` pairs or documents."""
+
+    def __init__(self, rows: pa.Table):
+        """`rows`: what pairs are row numbers of; a document may have several rows."""
+        docs = rows["doc"].to_numpy()
+        _, first, of_R = np.unique(docs, return_index=True, return_inverse=True)
+        sides = {name: rows[name].to_numpy()[first] for name in ("doc", "rank", "tie", "copies")}
+        self._nodes, self._of_R = _ordered(sides, of_R)
+        self._pairs: list[np.ndarray] = []
+        self._held = 0
+
+    def add(self, left: np.ndarray, right: np.ndarray) -> None:
+        """Pairs of row numbers."""
+        self._pairs.append(np.stack([self._of_R[left], self._of_R[right]]))
+        self._held += len(left)
+        if self._held > _PAIRS_HELD:
+            best = self._best()
+            self._pairs, self._held = [np.stack([np.arange(len(best)), best])], 0
+
+    def links(self) -> pa.Table:
+        """`LINK`s: one for every document that has a better one in its component, to the best, in the order of documents."""
+        return _to_best(self._nodes, self._best())
+
+    def _best(self) -> np.ndarray:
+        left, right = np.concatenate([np.empty((2, 0), np.int64), *self._pairs], axis=1)
+        return _best(len(self._nodes["doc"]), left, right)
+
+
+def stars(found: pa.Table) -> pa.Table:
+    """One link for every document of `found` (`LINK`) that has a better one in its component: to the best, in the order of documents."""
+    sides = {
+        name: np.concatenate([found[name].to_numpy(), found["root" if name == "doc" else f"root_{name}"].to_numpy()])
+        for name in ("doc", "rank", "tie", "copies")
+    }
+    _, first, of_E = np.unique(sides["doc"], return_index=True, return_inverse=True)
+    nodes, place_E = _ordered({name: values[first] for name, values in sides.items()}, of_E)
+    return _to_best(nodes, _best(len(first), *np.split(place_E, 2)))
+
+
+def owner(docs: np.ndarray) -> np.ndarray:
+    """uint64 key of each document, evenly spread: where its links meet."""
+    return docs * _GOLDEN
+
+
+def members(settled: pa.Table, mine: np.ndarray) -> tuple[pa.Table, dict[str, list[list[int]]]]:
+    """What is known of the members of clusters, and the largest clusters.
+
+    `settled`: stars of whole components; `mine`: bool per link, whether this is the place that speaks for its root. Returns `FOUND` with
+    the column `doc` instead of `row`, members before the document that stays, and [first 16 hex digits as an integer, size] pairs.
+    """
+    own = settled.filter(pa.array(mine, pa.bool_()))
+    roots, first, cluster_E = np.unique(own["root"].to_numpy(), return_index=True, return_inverse=True)
+    root_copies = own["root_copies"].to_numpy()[first]
+    root_tie = own["root_tie"].to_numpy()[first]
+    sizes = np.bincount(cluster_E, own["copies"].to_numpy(), len(roots)).astype(np.int64) + root_copies
+    doc = np.concatenate([own["doc"].to_numpy(), roots])
+    of = np.concatenate([cluster_E, np.arange(len(roots))])
+    is_new = np.bincount(of[doc < OLD], minlength=len(roots)) > 0
+    keep = np.arange(len(doc)) >= len(cluster_E)
+    schema = pa.schema([pa.field("doc", pa.uint64()), *list(FOUND)[1:]])
+    table = pa.table([doc, root_tie[of], sizes[of], keep, roots[of] >= OLD], schema=schema)
+    top = [index for index in np.lexsort((root_tie, -sizes)).tolist() if is_new[index]][:LARGEST]
+    largest = [[int(root_tie[index]), int(sizes[index])] for index in top]
+    return table.filter(pa.array(doc < OLD, pa.bool_())), {"largest": largest}
+
+
+def drop_lost(docs: pa.Table, found: pa.Table, reason: str) -> pa.Table:
+    """`apply` of a step that clusters: sets `cluster` and `cluster_size` of the members of clusters, and the reason of those that go.
+
+    `cluster` (string) is the beginning of the id of the document that stays, null for a document like no other; `cluster_size` (int32)
+    the documents in it, exact copies that went before included. The reason is `reason`, or `reason`.known when an index has the one
+    that stays.
+    """
+    names, sizes = _so_far(docs)
+    row, size = found["row"].to_numpy(), found["size"].to_numpy()
+    lost, known = ~found["keep"].to_numpy(zero_copy_only=False), found["known"].to_numpy(zero_copy_only=False)
+    names[row] = [f"{tie:016x}" for tie in found["cluster"].to_pylist()]
+    sizes[row] = np.minimum(size, 2**31 - 1)
+    reasons = np.full(docs.num_rows, None, object)
+    reasons[row[lost]] = reason
+    reasons[row[lost & known]] = f"{reason}.known"
+    docs = with_column(docs, "cluster", pa.array(names, pa.string()))
+    docs = with_column(docs, "cluster_size", pa.array(sizes))
+    return mark(docs, pa.array(reasons, pa.string()))
+
+
+def _so_far(docs: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """What earlier steps wrote into `cluster` and `cluster_size`."""
+    if "cluster_size" not in docs.column_names:
+        return np.full(docs.num_rows, None, object), np.ones(docs.num_rows, np.int32)
+    return np.array(docs["cluster"].to_pylist(), object), docs["cluster_size"].to_numpy().copy()
 
 
 def count_buckets(keys: np.ndarray, max_bucket: int) -> dict[str, int]:
     """How many keys several rows share, and how many more than `max_bucket` do."""
-    _, sizes = _buckets(keys)
+    _, sizes = buckets(keys)
     return {"buckets": int((sizes > 1).sum()), "oversized_buckets": int((sizes > max_bucket).sum())}
 
 
@@ -34,14 +167,28 @@ def candidate_pairs(keys: np.ndarray, max_bucket: int) -> Iterator[tuple[np.ndar
 
     A bucket of up to `max_bucket` rows yields all its pairs, distance by distance, a larger one each row with its first.
     """
-    starts, sizes = _buckets(keys)
+    starts, sizes = buckets(keys)
     position = np.arange(len(keys)) - np.repeat(starts, sizes)
     size_R = np.repeat(sizes, sizes)
     chained = np.flatnonzero((size_R > max_bucket) & (position > 0))
     yield from _portions(chained - position[chained], chained)
-    for distance in range(1, int(sizes[sizes <= max_bucket].max(initial=0))):
-        right = np.flatnonzero((size_R <= max_bucket) & (position >= distance))
-        yield from _portions(right - distance, right)
+    inside = np.flatnonzero((size_R <= max_bucket) & (position > 0))
+    distance = 1
+    while len(inside):
+        yield from _portions(inside - distance, inside)
+        distance += 1
+        inside = inside[position[inside] >= distance]
+
+
+def shared_keys(keys: np.ndarray) -> np.ndarray:
+    """bool per row: another row has the same key."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    same = ordered[1:] == ordered[:-1]
+    shared = np.zeros(len(keys), bool)
+    shared[order[1:]] = same
+    shared[order[:-1]] |= same
+    return shared
 
 
 def _portions(left: np.ndarray, right: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -49,30 +196,43 @@ def _portions(left: np.ndarray, right: np.ndarray) -> Iterator[tuple[np.ndarray,
         yield left[start : start + _PAIRS_AT_ONCE], right[start : start + _PAIRS_AT_ONCE]
 
 
-def _buckets(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def buckets(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(first row, size) of every run of equal keys."""
     starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)])
     return starts, np.diff(np.append(starts, len(keys)))
 
 
-def survivors(lengths: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """For every document (numbered in the order of ids) the survivor of its connected component, itself when it has no edge.
+def _ordered(nodes: dict[str, np.ndarray], place: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Documents by column, best first, and `place`, numbers of documents, in that order."""
+    order = np.lexsort((nodes["doc"], nodes["tie"], nodes["rank"]))
+    position = np.empty(len(order), np.int64)
+    position[order] = np.arange(len(order))
+    return {name: values[order] for name, values in nodes.items()}, position[place]
 
-    Documents are ranked by the total order (longest first, then id) and take the best rank among their neighbours until nothing
-    changes; following the ranks in between (pointer jumping) makes the rounds logarithmic in practice, also for long chains.
-    """
-    order = np.lexsort((np.arange(len(lengths)), -lengths))
-    rank = np.empty(len(lengths), np.int64)
-    rank[order] = np.arange(len(lengths))
-    best, (left, right) = rank.copy(), edges
+
+def _to_best(nodes: dict[str, np.ndarray], best: np.ndarray) -> pa.Table:
+    linked = np.flatnonzero(best != np.arange(len(best)))
+    linked = linked[np.argsort(nodes["doc"][linked], kind="stable")]
+    sides = [nodes[name][rows] for rows in (linked, best[linked]) for name in ("doc", "rank", "tie", "copies")]
+    return pa.table([pa.array(values) for values in sides], schema=LINK)
+
+
+def _best(num_nodes: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """For every node the first one of its component. Nodes take the least among their neighbours' until nothing changes; following
+    what they point to (pointer jumping) makes the rounds logarithmic in practice, also for long chains."""
+    best = np.arange(num_nodes)
     while True:
         lowest = best.copy()
         least = np.minimum(best[left], best[right])
-        np.minimum.at(lowest, left, least)
-        np.minimum.at(lowest, right, least)
-        np.minimum.at(lowest, order[best[left]], least)
-        np.minimum.at(lowest, order[best[right]], least)
-        lowest = lowest[order[lowest]]
+        for ends in (left, right, best[left], best[right]):
+            np.minimum.at(lowest, ends, least)
+        lowest = lowest[lowest]
         if np.array_equal(lowest, best):
-            return order[best]
+            return best
         best = lowest
+
+
+def total(counts: Sequence[dict[str, int]]) -> dict[str, int]:
+    """Counters of several places, added up."""
+    names = sorted({name for each in counts for name in each})
+    return {name: sum(each.get(name, 0) for each in counts) for name in names}

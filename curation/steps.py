@@ -5,7 +5,7 @@ Four kinds of step, told by what they return (all parameters beyond the document
     filter  (docs, *, ...) -> pa.Array          one drop reason per row, null = keep
     map     (docs, *, ...) -> pa.Table          the same rows in the same order, columns changed; may set `drop_reason`
     score   (docs, *, ...) -> pa.Array          one float32 per row, stored under the last part of the step's name
-    corpus  a `CorpusStep`: four pure functions around an exchange, for what needs all documents
+    corpus  a `CorpusStep` or a `RoutedStep`: pure functions around an exchange, for what needs all documents
 
 A foreign step is named `package.module:function` in the manifest and takes its kind from the function's return annotation.
 """
@@ -28,22 +28,53 @@ class Step(NamedTuple):
 
 
 class CorpusStep(NamedTuple):
-    """A step that needs all documents of a corpus. The engine runs the four functions and owns the data movement.
+    """A step that learns something small from all documents of a corpus: cuts, thresholds, a model. It must fit one worker.
 
-    emit(docs, **params) -> pa.Table     one call per partition; a uint64 column `key` says where each row goes
+    emit(docs, **params) -> pa.Table     called with every table of documents; a uint64 column `key` says where each row goes
     reduce(rows, **params) -> pa.Table   one call per receiver, with all rows whose key falls into its range
     merge(tables, **params) -> pa.Table  one call with what the receivers returned, in receiver order: the verdict
-    apply(docs, verdict, **params) -> pa.Table   one call per partition: same rows, columns added, `drop_reason` set
+    apply(docs, verdict, **params) -> pa.Table   called with every table of documents: same rows, columns added, `drop_reason` set
 
-    Every function must give the same result for any order of its input rows. `check(**params)` raises ValueError for parameters that
-    cannot be meant, before any data is touched.
+    A verdict may carry what the report should show of it, a JSON object in its schema's metadata under `COUNTS`.
+
+    A step that learns from a reference alone has no emit and no reduce: `merge([], reference=...)` then runs before the corpus is read,
+    and the corpus is not written and read again in between. Every function must give the same result for any order of its input rows.
+    `check(**params)` raises ValueError for parameters that cannot be meant, before any data is touched.
     """
 
-    emit: Callable[..., pa.Table]
-    reduce: Callable[..., pa.Table]
+    emit: Callable[..., pa.Table] | None
+    reduce: Callable[..., pa.Table] | None
     merge: Callable[..., pa.Table]
     apply: Callable[..., pa.Table]
     check: Callable[..., None] | None = None
+    reference_documents: int | None = 20_000  # so many of the reference are handed over (smallest ids), None for all
+
+
+class RoutedStep(NamedTuple):
+    """A step that finds something out about single documents by comparing them with others. No worker holds the whole corpus.
+
+    emit(docs, **params) -> pa.Table   called with every table of documents. Columns: `key` (uint64: rows of equal key meet), `row`
+        (int64, which of `docs`), and whatever `judge` needs. The engine replaces `row` by `doc` (uint64, the document's number in
+        the corpus: its partition in the upper 32 bits, its row there in the lower).
+    judge(rows, **params) -> pa.Table  one call per receiver, with all rows whose key falls into its range; speaks of documents by `doc`
+    apply(docs, found, **params) -> pa.Table   called with every table of documents and what was found about them: same rows, columns
+        added, `drop_reason` set. `found` has `row` (int64, which of `docs`, ascending) where judge wrote `doc`.
+
+    When `clusters` is set, judge returns links between documents that are alike (`curation.clusters.LINK`), the engine finds the connected
+    components of all receivers' links, and `found` is `curation.clusters.FOUND`: the members of components, one row each. A judge's
+    table may carry counters, a JSON object of integers in its schema's metadata under `COUNTS`: the engine adds them up.
+
+    `judge` must give the same result for any order of its rows. `check(**params)` as for a `CorpusStep`.
+    """
+
+    emit: Callable[..., pa.Table]
+    judge: Callable[..., pa.Table]
+    apply: Callable[..., pa.Table]
+    check: Callable[..., None] | None = None
+    clusters: bool = False
+
+
+COUNTS = b"counts"
 
 
 STEPS: dict[str, Step] = {
@@ -54,8 +85,10 @@ STEPS: dict[str, Step] = {
     "filter.code": Step("filter", "curation.code:code", 1),
     "filter.license": Step("filter", "curation.license:license", 1),
     "filter.length": Step("filter", "curation.heuristics:length", 1),
-    "dedup.exact": Step("corpus", "curation.exact:EXACT", 1),
-    "dedup.minhash": Step("corpus", "curation.minhash:MINHASH", 1),
+    "dedup.exact": Step("corpus", "curation.exact:EXACT", 2),
+    "dedup.url": Step("corpus", "curation.exact:URL", 1),
+    "dedup.lines": Step("corpus", "curation.lines:LINES", 1),
+    "dedup.minhash": Step("corpus", "curation.minhash:MINHASH", 2),
     "score.quality": Step("corpus", "curation.quality:QUALITY", 1),
     "bucket.rank": Step("corpus", "curation.upsample:RANK", 1),
 }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from curriculum.cli_bridges import exports, imports
+from curriculum.cli_curate import curate
 from curriculum.cli_options import (
     CpusOption,
     DataOption,
@@ -39,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.command()(curate)
 app.add_typer(exports, name="export")
 app.add_typer(imports, name="import")
 

@@ -5,18 +5,20 @@ Steps and generators are checked against the signatures of the functions behind 
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from curation import upsample
-from curation.steps import STEPS, Step, load
+from curation.steps import STEPS, RoutedStep, Step, load
 from curriculum.document import Document, ManifestError, Where, shown
 from curriculum.fields import Fields, did_you_mean
+from curriculum.segment import Bound
 from datapipe.readers import check_source
 from datapipe.schema import KINDS
 from synth import GENERATORS
 
+MAX_DROPPED = 0.95  # of a step that compares documents with each other, where the manifest says nothing
 TOKEN_FORMATS = ("megatron",)  # of corpora that come as tokens
 
 
@@ -27,6 +29,13 @@ class StepSpec:
     name: str
     step: Step
     params: dict[str, Any]
+    max_dropped: float = 1.0  # share of its documents from which on the build stops
+    index: bool = False  # write what it compared, for later corpora
+    against: tuple[str, ...] = ()  # indexes of earlier corpora
+
+    @property
+    def bound(self) -> Bound:
+        return Bound(self.name, self.step, self.params)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +100,25 @@ def load_corpora(fields: Fields, path: Path) -> tuple[dict[str, Corpus], dict[st
     _refuse_cycles(corpora, fields.document)
     _refuse_texts_of_imported(corpora, files)
     return corpora, files
+
+
+def load_corpus_files(paths: Sequence[Path]) -> dict[str, Corpus]:
+    """Corpora from files of their own, each named by its file's stem. Raises ManifestError with every problem found."""
+    documents = {path.stem: Document(path, shown(path)) for path in paths}
+    if len(documents) < len(paths):
+        raise ManifestError([f"{', '.join(map(str, paths))}: two files of one name. A corpus is named by its file."])
+    corpora = {name: _load_corpus(name, Fields(document), set(documents)) for name, document in documents.items()}
+    _refuse_cycles(corpora, next(iter(documents.values())))
+    _refuse_texts_of_imported(corpora, documents)
+    for name, corpus in corpora.items():
+        if corpus.is_imported:
+            documents[name].problem(
+                ("source",), "comes as tokens, and steps judge text.", "Name a corpus that is read from text."
+            )
+    problems = [problem for document in documents.values() for problem in document.problems]
+    if problems:
+        raise ManifestError(problems)
+    return corpora
 
 
 def _load_corpus(name: str, fields: Fields, corpora: set[str]) -> Corpus:
@@ -169,7 +197,7 @@ def _load_step(fields: Fields, index: int, corpora: set[str]) -> StepSpec | None
     if isinstance(entry, str):
         name = entry
     elif isinstance(entry, dict) and len(entry) == 1 and isinstance(next(iter(entry.values())), dict | None):
-        name, params = next((key, value or {}) for key, value in entry.items())
+        name, params = next((key, dict(value or {})) for key, value in entry.items())
         where = (*where, name)
     else:
         document.problem(
@@ -185,7 +213,8 @@ def _load_step(fields: Fields, index: int, corpora: set[str]) -> StepSpec | None
     except (ImportError, AttributeError) as error:
         document.problem(where, f"{name!r} cannot be loaded: {error}.")
         return None
-    functions = tuple(filter(None, loaded)) if step.kind == "corpus" else (loaded,)
+    settings = _engine_settings(fields, where, params, loaded)
+    functions = tuple(filter(callable, loaded)) if step.kind == "corpus" else (loaded,)
     _check_params(fields, where, params, functions)
     _check_values(fields, where, params, loaded)
     if "reference" in params and params["reference"] not in corpora:
@@ -194,7 +223,34 @@ def _load_step(fields: Fields, index: int, corpora: set[str]) -> StepSpec | None
             f"{params['reference']!r} is not a corpus of this manifest.",
             did_you_mean(str(params["reference"]), corpora),
         )
-    return StepSpec(name, step, params)
+    return StepSpec(name, step, params, **settings)
+
+
+def _engine_settings(fields: Fields, where: Where, params: dict[str, Any], step: Any) -> dict[str, Any]:
+    """What the manifest says to the engine and not to the step, taken out of `params`."""
+    document, routed = fields.document, isinstance(step, RoutedStep)
+    settings: dict[str, Any] = {"max_dropped": MAX_DROPPED if routed else 1.0}
+    if "max_dropped" in params:
+        share = params.pop("max_dropped")
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            document.problem(
+                (*where, "max_dropped"), f"{share!r} is no share.", f"Write 0 to 1, such as {MAX_DROPPED}."
+            )
+        else:
+            settings["max_dropped"] = float(share)
+    if routed and "index" in params:
+        settings["index"] = params.pop("index")
+        if not isinstance(settings["index"], bool):
+            document.problem((*where, "index"), f"{settings['index']!r} is not true or false.", "Write `index: true`.")
+    if routed and "against" in params:
+        paths = params.pop("against")
+        if not isinstance(paths, list) or not all(isinstance(path, str) and path for path in paths):
+            document.problem(
+                (*where, "against"), f"{paths!r} is no list of folders.", "Write `against: [s3://bucket/web/index]`."
+            )
+        else:
+            settings["against"] = tuple(paths)
+    return settings
 
 
 def _foreign(name: str) -> Step | None:
@@ -233,7 +289,7 @@ def _check_params(fields: Fields, where: Where, params: dict[str, Any], function
                 f"{value!r} is not of type {wanted.__name__}.",
                 f"The default is {accepted[name].default!r}.",
             )
-    given_by_engine = {"reference", "verdict"}
+    given_by_engine = {"reference", "verdict", "labels"}
     for name, parameter in accepted.items():
         if (
             parameter.default is inspect.Parameter.empty

@@ -9,15 +9,17 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curriculum import segment
-from curriculum.corpus import Corpus
+from curation.steps import RoutedStep, load
+from curriculum import routing, segment
+from curriculum.corpus import Corpus, StepSpec
 from curriculum.imported import find_pairs
-from curriculum.segment import Bound, Emit, Generated
+from curriculum.segment import Bound, Emit, Generated, Judged
 from curriculum.tally import REJECTS, smallest_ids
 from curriculum.waves import After, Job, Phase
 from datapipe import readers, store
@@ -65,9 +67,9 @@ def curate(corpus: Corpus, root: str, data: str) -> Job:
     if corpus.is_imported:
         return _imported(corpus, data)
     start = yield from _generated(corpus, root) if corpus.generated_from else _read(corpus, data)
-    run = _Run(corpus, root, start)
-    for opening, steps, closing in _segments(corpus):
-        yield from run.segment(opening, steps, closing)
+    run = _Run(corpus, root, data, start)
+    for steps, closing in _segments(corpus):
+        yield from run.segment(steps, closing)
     return run.curated()
 
 
@@ -133,39 +135,47 @@ def _generated(corpus: Corpus, root: str) -> Job:
     return _Start(inputs, key, len(parts), chars)
 
 
-def _segments(corpus: Corpus) -> Iterator[tuple[Bound | None, list[Bound], Bound | None]]:
-    """The steps between exchanges: the corpus step that opens a segment, map-like steps, the corpus step that closes it."""
-    opening: Bound | None = None
-    run: list[Bound] = []
+def _segments(corpus: Corpus) -> Iterator[tuple[list[StepSpec], StepSpec | None]]:
+    """The steps between exchanges: map-like steps, and the corpus step whose exchange closes the segment."""
+    run: list[StepSpec] = []
     for spec in corpus.steps:
-        step = Bound(spec.name, spec.step, spec.params)
-        if step.step.kind == "corpus":
-            yield opening, run, step
-            opening, run = step, []
+        if _has_exchange(spec):
+            yield run, spec
+            run = []
         else:
-            run.append(step)
-    yield opening, run, None
+            run.append(spec)
+    yield run, None
+
+
+def _has_exchange(spec: StepSpec) -> bool:
+    return spec.step.kind == "corpus" and load(spec.step).emit is not None
 
 
 class _Run:
     """A corpus on its way through its segments."""
 
-    def __init__(self, corpus: Corpus, root: str, start: _Start):
-        self.corpus, self.root, self.start = corpus, root, start
+    def __init__(self, corpus: Corpus, root: str, data: str, start: _Start):
+        self.corpus, self.root, self.data, self.start = corpus, root, data, start
         self.key, self.inputs = start.key, start.inputs
         self.num_receivers = max(1, start.size_bytes // RECEIVER_BYTES)
-        self.verdict = ""
-        self.trail: list[tuple[str, str, str]] = [("generate" if corpus.generated_from else "read", start.key, "map")]
+        self.opening: Judged | None = None  # the corpus step that closed the last segment, to be applied in this one
+        self.trail: list[_Trailed] = [_Trailed("generate" if corpus.generated_from else "read", start.key, "map")]
         self.counted: list[dict[str, Any]] = []
         self.results: list[dict[str, Any]] = []
 
-    def segment(self, opening: Bound | None, steps: list[Bound], closing: Bound | None) -> Job:
+    def segment(self, specs: list[StepSpec], closing: StepSpec | None) -> Job:
         """Run one segment over all partitions, count it, and settle the exchange that closes it."""
-        for step in steps:
-            self.key = _step_key(step, self.key)
-            self.trail.append((step.name, self.key, step.step.kind))
-        place = folder(self.root, self.corpus.name, *self.trail[-1][:2])
-        exchanged = self._exchange_files(closing) if closing else []
+        steps: list[Bound | Judged] = [self.opening] if self.opening else []
+        self.opening = None
+        for spec in specs:
+            if spec.step.kind == "corpus":
+                steps.append((yield from self._prepare(spec)))
+                continue
+            steps.append(spec.bound)
+            self.key = _step_key(spec.bound, self.key)
+            self.trail.append(_Trailed(spec.name, self.key, spec.step.kind, spec.max_dropped))
+        place = folder(self.root, self.corpus.name, self.trail[-1].name, self.trail[-1].key)
+        exchanged = self._exchange_files(closing.bound) if closing else []
         tasks = [
             Task(
                 segment.run_segment,
@@ -173,37 +183,52 @@ class _Run:
                 {
                     "corpus": self.corpus.name,
                     "source": source,
-                    "verdict": (opening, self.verdict) if opening else None,
-                    "steps": steps,
-                    "emit": Emit(closing, self.num_receivers, exchanged[index]) if closing else None,
+                    "steps": [_of_part(step, index) for step in steps],
+                    "emit": Emit(closing.bound, self.num_receivers, exchanged[index], index) if closing else None,
                 },
                 tuple(exchanged[index : index + 1]),
             )
             for index, source in enumerate(self.inputs)
         ]
-        self.results = yield Phase(self.trail[-1][0], tasks)
+        self.results = yield Phase(self.trail[-1].name, tasks)
         self.inputs = [task.output for task in tasks]
         self._count()
-        if closing:
+        if closing and isinstance(load(closing.step), RoutedStep):
+            yield from self._route(closing, exchanged)
+        elif closing:
             yield from self._settle(closing, exchanged)
 
     def _exchange_files(self, step: Bound) -> list[str]:
         place = folder(self.root, self.corpus.name, step.name, _step_key(step, self.key))
         return [store.join(place, f"exchange-{index:05d}.arrow") for index in range(len(self.inputs))]
 
-    def _settle(self, step: Bound, exchanged: list[str]) -> Job:
+    def _route(self, spec: StepSpec, exchanged: list[str]) -> Job:
+        """From an exchange to what was found about single documents."""
+        try:
+            against = [routing.open_index(self._resolved(path), spec.bound) for path in spec.against]
+        except ValueError as error:
+            raise BuildError(f"corpus {self.corpus.name}: {error}.") from None
+        self.key = _step_key(spec.bound, self.key, *(index.key for index in against))
+        place = folder(self.root, self.corpus.name, spec.name, self.key)
+        sent = routing.Exchange(exchanged, self.num_receivers)
+        found = yield from routing.route(spec.bound, sent, place, self.key, spec.index, against)
+        self.opening = Judged(spec.bound, found.paths)
+        self.trail.append(_Trailed(spec.name, self.key, "corpus", spec.max_dropped, found.about))
+
+    def _resolved(self, path: str) -> str:
+        return path if store.is_s3(path) else store.join(self.data, path)
+
+    def _settle(self, spec: StepSpec, exchanged: list[str]) -> Job:
         """From an exchange to a verdict over the whole corpus."""
-        reference: list[str] = []
-        self.key = _step_key(step, self.key)
-        if "reference" in step.params:
-            other: Curated = yield After(step.params["reference"])
-            reference, self.key = other.parts, key_of(self.key, other.key)
+        step = spec.bound
+        self.key, reference = yield from self._with_reference(step)
         place = folder(self.root, self.corpus.name, step.name, self.key)
-        self.verdict = store.join(place, "verdict.arrow")
+        verdict = store.join(place, "verdict.arrow")
         common = {"step": step, "reference": reference}
         if self.num_receivers == 1:
-            arguments = {**common, "exchanged": exchanged, "num_receivers": 1}
-            yield Phase(step.name, [Task(segment.settle, self.verdict, arguments)])
+            results = yield Phase(
+                step.name, [Task(segment.settle, verdict, {**common, "exchanged": exchanged, "num_receivers": 1})]
+            )
         else:
             reduced = [store.join(place, f"reduced-{index:05d}.arrow") for index in range(self.num_receivers)]
             yield Phase(
@@ -213,17 +238,37 @@ class _Run:
                     for index, path in enumerate(reduced)
                 ],
             )
-            yield Phase(step.name, [Task(segment.merge_slices, self.verdict, {**common, "reduced": reduced})])
-        self.trail.append((step.name, self.key, "corpus"))
+            results = yield Phase(step.name, [Task(segment.merge_slices, verdict, {**common, "reduced": reduced})])
+        self.opening = Judged(step, [verdict])
+        self.trail.append(_Trailed(spec.name, self.key, "corpus", spec.max_dropped, results[0]["about"]))
+
+    def _prepare(self, spec: StepSpec) -> Job:
+        """The verdict of a step that learns from a reference alone."""
+        self.key, reference = yield from self._with_reference(spec.bound)
+        verdict = store.join(folder(self.root, self.corpus.name, spec.name, self.key), "verdict.arrow")
+        arguments = {"step": spec.bound, "reference": reference, "reduced": []}
+        results = yield Phase(spec.name, [Task(segment.merge_slices, verdict, arguments)])
+        self.trail.append(_Trailed(spec.name, self.key, "corpus", spec.max_dropped, results[0]["about"]))
+        return Judged(spec.bound, [verdict])
+
+    def _with_reference(self, step: Bound) -> Job:
+        """(the step's key, the parts of the corpus it refers to)."""
+        key = _step_key(step, self.key)
+        if "reference" not in step.params:
+            return key, []
+        other: Curated = yield After(step.params["reference"])
+        return key_of(key, other.key), other.parts
 
     def _count(self) -> None:
         """Add up the partitions of the segment that just ended: one `_step.json` and one sample of rejects per step."""
-        for offset, (name, key, kind) in enumerate(self.trail[len(self.counted) :]):
+        for offset, trailed in enumerate(self.trail[len(self.counted) :]):
             parts = [result["steps"][offset] for result in self.results]
-            step: dict[str, Any] = {"corpus": self.corpus.name, "step": name, "key": key, "kind": kind}
+            step: dict[str, Any] = {"corpus": self.corpus.name, "step": trailed.name, "key": trailed.key}
+            step |= {"kind": trailed.kind, "about": dict(trailed.about)}
             for field in ("documents_in", "documents_out", "chars_in", "chars_out"):
                 step[field] = sum(part[field] for part in parts)
             step["reasons"] = _add(part["reasons"] for part in parts)
+            _stop_at_limit(step, trailed.max_dropped)
             self.counted.append(step)
         new = self.counted[len(self.counted) - len(self.results[0]["steps"]) :]
         if store.exists(store.join(folder(self.root, self.corpus.name, new[-1]["step"], new[-1]["key"]), "_step.json")):
@@ -256,6 +301,34 @@ class _Run:
             languages=_add(result["languages"] for result in self.results),
             licenses=_add(result["licenses"] for result in self.results),
         )
+
+
+class _Trailed(NamedTuple):
+    """A step that the corpus has come to."""
+
+    name: str
+    key: str
+    kind: str
+    max_dropped: float = 1.0
+    about: Mapping[str, Any] = MappingProxyType({})  # what it found out, for the report
+
+
+def _of_part(step: Bound | Judged, part: int) -> Bound | Judged:
+    return step._replace(part=part) if isinstance(step, Judged) else step
+
+
+def _stop_at_limit(step: dict[str, Any], max_dropped: float) -> None:
+    """BuildError when a step dropped a larger share of its documents than it may."""
+    dropped = step["documents_in"] - step["documents_out"]
+    if dropped <= max_dropped * step["documents_in"]:
+        return
+    told = {f"cluster {name}": size for name, size in step["about"].get("largest", [])} or step["reasons"]
+    most = ", ".join(f"{name} {count:,}" for name, count in sorted(told.items(), key=lambda item: -item[1])[:3])
+    raise BuildError(
+        f"corpus {step['corpus']}: {step['step']} dropped {dropped:,} of {step['documents_in']:,} documents "
+        f"({100 * dropped / step['documents_in']:.2f} %), and max_dropped allows {100 * max_dropped:g} % (most: {most}).\n"
+        f"    Look at the rejects of the step. If they should go, write `{step['step']}: {{max_dropped: 1}}`."
+    )
 
 
 def _step_key(step: Bound, *inputs: Any) -> str:

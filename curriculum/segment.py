@@ -4,15 +4,18 @@ A segment is everything between two exchanges. Its documents never touch storage
 sample of the rejects is kept (the smallest ids of each reason: the same ones at any parallelism).
 """
 
+import contextlib
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.steps import Step, load
+from curation.steps import COUNTS, CorpusStep, RoutedStep, Step, load
 from curriculum.tally import PartWriter, Tally
 from datapipe import exchange, readers, store
 from datapipe.schema import DOCUMENT, DROP, with_column
@@ -30,6 +33,14 @@ class Bound(NamedTuple):
     params: Parameters
 
 
+class Judged(NamedTuple):
+    """A corpus step of which everything is known but what it says about the documents at hand."""
+
+    step: Bound
+    paths: list[str]  # of a `CorpusStep` its verdict, of a `RoutedStep` what was found, a slice per partition
+    part: int = 0
+
+
 class Generated(NamedTuple):
     """Input of a segment: what a generator made of one receiver's candidates."""
 
@@ -44,6 +55,7 @@ class Emit(NamedTuple):
     step: Bound
     num_receivers: int
     path: str
+    part: int
 
 
 def run_segment(
@@ -51,57 +63,75 @@ def run_segment(
     output: str,
     corpus: str,
     source: readers.Split | str | Generated,
-    verdict: tuple[Bound, str] | None,
-    steps: list[Bound],
+    steps: list[Bound | Judged],
     emit: Emit | None,
 ) -> dict[str, Any]:
-    """One partition from `source` (a split of the input, a finished part, or a generator) through a verdict and steps to `output`.
+    """One partition from `source` (a split of the input, a finished part, or a generator) through steps to `output`.
 
-    `verdict` is a corpus step and the path of what it found. Returns counts; writes the kept documents to `output` (Parquet), a sample
-    of the others to `output`.rejects.parquet, and the rows for the exchange that follows to `emit.path`.
+    Returns counts; writes the kept documents to `output` (Parquet), a sample of the others to `output`.rejects.parquet, and the rows
+    for the exchange that follows to `emit.path`.
     """
-    stages = _stages(verdict, steps)
+    stages = [_stage(step) for step in steps]
     first = {str: None, Generated: "generate"}.get(type(source), "read")
     tally = Tally(([first] if first else []) + [name for name, _ in stages])
-    emitted: list[pa.Table] = []
-    sender = _bound(load(emit.step.step).emit, emit.step.params) if emit else None
-    with PartWriter(output) as part:
+    with contextlib.ExitStack() as files:
+        part = files.enter_context(PartWriter(output))
+        send = _sending(emit, files) if emit else None
         for table in _tables(source, corpus):
             kept = tally.split(first, table) if first else table
             for name, function in stages:
                 kept = tally.split(name, function(kept))
+            if send:
+                send(kept, part.rows)
             part.write(kept)
-            if sender:
-                emitted.append(sender(kept))
-    if emit:
-        _send(pa.concat_tables(emitted), emit.num_receivers, emit.path)
     tally.write_rejects(output + ".rejects.parquet")
     return {"steps": tally.steps(), **part.summary()}
 
 
+def _sending(emit: Emit, files: contextlib.ExitStack) -> Callable[[pa.Table, int], None]:
+    """A function that sends what a corpus step wants of some documents, the first of which will be the given row of the partition."""
+    step: CorpusStep | RoutedStep = load(emit.step.step)
+    assert step.emit is not None  # the others close no segment
+    function = bound(step.emit, emit.step.params)
+    sender = files.enter_context(exchange.Sender(emit.path, emit.num_receivers))
+
+    def send(docs: pa.Table, first_row: int) -> None:
+        rows = function(docs)
+        if isinstance(step, RoutedStep):
+            rows = _numbered(rows, emit.part, first_row)
+        sender.send(rows, exchange.receiver_of(rows["key"].to_numpy(), emit.num_receivers))
+
+    return send
+
+
+def _numbered(rows: pa.Table, part: int, first_row: int) -> pa.Table:
+    """`row`, the place in a table of documents, becomes `doc`, the document's number in the corpus."""
+    docs = (rows["row"].to_numpy() + first_row).astype(np.uint64) | (np.uint64(part) << np.uint64(32))
+    index = rows.schema.get_field_index("row")
+    return rows.set_column(index, "doc", pa.array(docs, pa.uint64()))
+
+
 def emit_candidates(*, output: str, part: str, generator: Bound, num_receivers: int) -> dict[str, Any]:
     """What a generator sees in one part of a corpus it reads, written as an exchange."""
-    emit = _bound(load(generator.step).emit, generator.params)
+    emit = bound(load(generator.step).emit, generator.params)
     rows = pa.concat_tables([emit(table) for table in _tables(part, "")])
-    return {"receivers": _send(rows, num_receivers, output)}
-
-
-def _send(rows: pa.Table, num_receivers: int, path: str) -> list[int]:
-    return exchange.write_slices(path, rows, exchange.receiver_of(rows["key"].to_numpy(), num_receivers), num_receivers)
+    receivers = exchange.receiver_of(rows["key"].to_numpy(), num_receivers)
+    return {"receivers": exchange.write_slices(output, rows, receivers, num_receivers)}
 
 
 def settle(
     *, output: str, step: Bound, exchanged: list[str], num_receivers: int, reference: list[str]
 ) -> dict[str, Any]:
     """Reduce and merge in one task, for exchanges that one worker can hold."""
-    reduce = _bound(load(step.step).reduce, step.params)
+    reduce = bound(load(step.step).reduce, step.params)
     reduced = [reduce(exchange.read_slice(exchanged, receiver)) for receiver in range(num_receivers)]
     return _merge(output, step, reduced, reference)
 
 
 def reduce_slice(*, output: str, step: Bound, exchanged: list[str], receiver: int) -> dict[str, Any]:
     """One receiver of an exchange: all rows of its key range, reduced."""
-    return _write_table(output, _bound(load(step.step).reduce, step.params)(exchange.read_slice(exchanged, receiver)))
+    reduced = bound(load(step.step).reduce, step.params)(exchange.read_slice(exchanged, receiver))
+    return {"rows": _write_table(output, reduced)}
 
 
 def merge_slices(*, output: str, step: Bound, reduced: list[str], reference: list[str]) -> dict[str, Any]:
@@ -110,39 +140,63 @@ def merge_slices(*, output: str, step: Bound, reduced: list[str], reference: lis
 
 
 def _merge(output: str, step: Bound, reduced: list[pa.Table], reference: list[str]) -> dict[str, Any]:
-    params = {**step.params, "reference": _reference_sample(reference)} if reference else step.params
-    return _write_table(output, _bound(load(step.step).merge, params)(reduced))
+    params = dict(step.params)
+    if reference:
+        params["reference"] = _reference(reference, load(step.step).reference_documents)
+    verdict = bound(load(step.step).merge, params)(reduced)
+    about = json.loads((verdict.schema.metadata or {}).get(COUNTS, b"{}"))
+    return {"rows": _write_table(output, verdict), "about": about}
 
 
-REFERENCE_DOCUMENTS = 20_000
+def _reference(parts: list[str], most: int | None) -> pa.Table:
+    """`id`, `origin` and `text` of documents, in the order of ids; at most so many: those with the smallest ids, which are hashes."""
+    return (
+        pa.concat_tables([_read_parquet(path, ["id", "origin", "text"]) for path in parts]).sort_by("id").slice(0, most)
+    )
 
 
-def _reference_sample(parts: list[str]) -> pa.Table:
-    """`id` and `text` of at most REFERENCE_DOCUMENTS documents: those with the smallest ids, which are hashes."""
-    tables = [_read_parquet(path, ["id", "text"]) for path in parts]
-    return pa.concat_tables(tables).sort_by("id").slice(0, REFERENCE_DOCUMENTS)
+def _stage(step: Bound | Judged) -> tuple[str, Documents]:
+    """A step's name, and the step as a function from documents to documents with drop reasons."""
+    if isinstance(step, Bound):
+        return step.name, _as_map(step)
+    loaded: CorpusStep | RoutedStep = load(step.step.step)
+    apply = bound(loaded.apply, step.step.params)
+    if isinstance(loaded, RoutedStep):
+        return step.step.name, _TellingRows(apply, exchange.read_slice(step.paths, step.part))
+    verdict = _read_table(step.paths[0])
+    return step.step.name, lambda docs: apply(docs, verdict)
 
 
-def _stages(verdict: tuple[Bound, str] | None, steps: list[Bound]) -> list[tuple[str, Documents]]:
-    """Every step of the segment as a function from documents to documents with drop reasons."""
-    stages: list[tuple[str, Documents]] = []
-    if verdict:
-        step, path = verdict
-        apply, found = _bound(load(step.step).apply, step.params), _read_table(path)
-        stages.append((step.name, lambda docs: apply(docs, found)))
-    return stages + [(step.name, _as_map(step)) for step in steps]
+class _TellingRows:
+    """Applies what was found about a partition's documents to its tables, one after the other."""
+
+    def __init__(self, apply: Callable[..., pa.Table], found: pa.Table):
+        row = (found["doc"].to_numpy() & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        order = np.argsort(row, kind="stable")
+        index = found.schema.get_field_index("doc")
+        self._apply, self._rows = apply, row[order]
+        self._found = found.set_column(index, "row", pa.array(row)).take(pa.array(order))
+        self._next = 0
+
+    def __call__(self, docs: pa.Table) -> pa.Table:
+        start, stop = np.searchsorted(self._rows, [self._next, self._next + docs.num_rows]).tolist()
+        found = self._found.slice(start, stop - start)
+        index = found.schema.get_field_index("row")
+        found = found.set_column(index, "row", pa.array(self._rows[start:stop] - self._next))
+        self._next += docs.num_rows
+        return self._apply(docs, found)
 
 
 def _as_map(step: Bound) -> Documents:
     """A map as it is; a filter or a score as a map that sets its column."""
-    function = _bound(load(step.step), step.params)
+    function = bound(load(step.step), step.params)
     if step.step.kind == "map":
         return function
     column = DROP if step.step.kind == "filter" else re.split(r"[.:]", step.name)[-1]
     return lambda docs: with_column(docs, column, function(docs))
 
 
-def _bound(function: Callable[..., Any], params: Parameters) -> Callable[..., Any]:
+def bound(function: Callable[..., Any], params: Parameters) -> Callable[..., Any]:
     """`function` with those of `params` that it takes."""
     taken = inspect.signature(function).parameters
     chosen = {name: value for name, value in params.items() if name in taken}
@@ -159,7 +213,7 @@ def _tables(source: readers.Split | str | Generated, corpus: str) -> Iterator[pa
                 yield file.schema_arrow.empty_table()
     elif isinstance(source, Generated):
         generator, rows = source.generator, exchange.read_slice(source.exchanged, source.receiver)
-        made = _bound(load(generator.step).reduce, generator.params)(rows)
+        made = bound(load(generator.step).reduce, generator.params)(rows)
         yield with_column(made, "corpus", pa.array([corpus] * made.num_rows, pa.string()))
     else:
         table = None
@@ -174,10 +228,10 @@ def _read_parquet(path: str, columns: list[str]) -> pa.Table:
         return pq.read_table(source, columns=columns)
 
 
-def _write_table(path: str, table: pa.Table) -> dict[str, Any]:
+def _write_table(path: str, table: pa.Table) -> int:
     with store.output_file(path) as sink, pa.ipc.new_file(sink, table.schema, options=exchange.OPTIONS) as writer:
         writer.write_table(table)
-    return {"rows": table.num_rows}
+    return table.num_rows
 
 
 def _read_table(path: str) -> pa.Table:

@@ -17,6 +17,7 @@ from curriculum.stages import StageSpec
 from curriculum.units import binary, si, size
 
 ROOMY = 100  # columns of a terminal from which on tables are spread out
+REASONS_TOLD = 3
 STEPS_TOLD = 12  # of a piece that is learned more often
 
 
@@ -148,6 +149,29 @@ def show_build(console: Console, lock: dict[str, Any]) -> None:
             size(sum(file["bytes"] for file in files)),
         )
     console.print(table)
+
+
+def show_funnels(console: Console, corpora: dict[str, Any]) -> None:
+    """Every step of every corpus: what came in, what went out, and the commonest reasons of what did not."""
+    for name, corpus in corpora.items():
+        table = _table(
+            console, name, "step", "documents", "kept", "share", "characters", "dropped most", texts=("dropped most",)
+        )
+        for step in corpus["steps"]:
+            share = step["documents_out"] / step["documents_in"] if step["documents_in"] else 1.0
+            reasons = sorted(step["reasons"].items(), key=lambda item: (-item[1], item[0]))[:REASONS_TOLD]
+            table.add_row(
+                step["step"],
+                f"{step['documents_in']:,}",
+                f"{step['documents_out']:,}",
+                f"{100 * share:.1f} %",
+                si(step["chars_out"]),
+                ", ".join(
+                    f"{reason.removeprefix(step['step'].partition('.')[2] + '.')} {count:,}"
+                    for reason, count in reasons
+                ),
+            )
+        console.print(table, "")
 
 
 def show_step(console: Console, found: dict[str, Any]) -> None:

@@ -80,7 +80,7 @@ class PartWriter:
     """Streams one partition's documents to Parquet and keeps the counts that the lock and the report need."""
 
     def __init__(self, path: str):
-        self.path = path
+        self.path, self.rows = path, 0
         self._writer: pq.ParquetWriter | None = None
         self.buckets: dict[str, Counter[str]] = {}
         self.languages, self.licenses = Counter[str](), Counter[str]()
@@ -99,6 +99,7 @@ class PartWriter:
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._stream, table.schema, compression="zstd")
         self._writer.write_table(table)
+        self.rows += table.num_rows
         self.languages.update(name or "unknown" for name in table["lang"].to_pylist())
         self.licenses.update(name or "unknown" for name in table["license"].to_pylist())
         lengths = pc.utf8_length(table["text"]).to_numpy()

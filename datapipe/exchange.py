@@ -1,10 +1,12 @@
 """The shuffle: each mapper writes one Arrow file whose record batches are the receivers' slices, each receiver reads its slice of all.
 
 Nothing is held in memory between the two sides, a killed run keeps every file that was finished, and the order of what a receiver reads
-is the order of the mappers: deterministic at any parallelism. Costs one write and one ranged read per row.
+is the order of the mappers: deterministic at any parallelism. Costs one write and one ranged read per row. A mapper with much to send
+writes in rounds of `ROUND_BYTES`, a slice per receiver in each, so that its memory is bounded too.
 """
 
 from collections.abc import Iterator, Sequence
+from types import TracebackType
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +14,8 @@ import pyarrow as pa
 from datapipe import store
 
 OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
+ROUND_BYTES = 64 << 20
+_RECEIVERS = b"receivers"  # in the schema's metadata: record batches of one round
 
 
 def receiver_of(keys: np.ndarray, num_receivers: int) -> np.ndarray:
@@ -38,16 +42,63 @@ def write_slices(path: str, table: pa.Table, receivers: np.ndarray, num_receiver
     return counts
 
 
-def read_slice(paths: Sequence[str], receiver: int) -> pa.Table:
-    """Everything the mappers `paths` sent to `receiver`, in the order of the paths."""
-    batches = list(_batches(paths, receiver))
-    return pa.Table.from_batches(batches)
+class Sender:
+    """Writes what a mapper has to send, table by table: `with Sender(path, 8) as sender: sender.send(table, receivers)`.
+
+    All tables have one schema; without a table there is no file, and the path is written by the last `send` or by leaving the block.
+    """
+
+    def __init__(self, path: str, num_receivers: int):
+        self.path, self.num_receivers, self.rows = path, num_receivers, 0
+        self._waiting: list[tuple[pa.Table, np.ndarray]] = []
+        self._writer: pa.ipc.RecordBatchFileWriter | None = None
+
+    def __enter__(self) -> "Sender":
+        self._file = store.output_file(self.path)
+        self._sink = self._file.__enter__()
+        return self
+
+    def send(self, table: pa.Table, receivers: np.ndarray) -> None:
+        """`receivers` holds one receiver's number per row."""
+        self._waiting.append((table, receivers))
+        self.rows += table.num_rows
+        if sum(waiting.nbytes for waiting, _ in self._waiting) >= ROUND_BYTES:
+            self._write_round()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and (self._waiting or self._writer is None):
+            self._write_round()
+        if self._writer is not None:
+            self._writer.close()
+        self._file.__exit__(kind, error, trace)
+
+    def _write_round(self) -> None:
+        table = pa.concat_tables([waiting for waiting, _ in self._waiting])
+        receivers = np.concatenate([receivers for _, receivers in self._waiting])
+        self._waiting = []
+        if self._writer is None:
+            schema = table.schema.with_metadata({_RECEIVERS: str(self.num_receivers)})
+            self._writer = pa.ipc.new_file(self._sink, schema, options=OPTIONS)
+        for batch in slices(table.replace_schema_metadata(None), receivers, self.num_receivers):
+            self._writer.write_batch(batch.replace_schema_metadata({_RECEIVERS: str(self.num_receivers)}))
 
 
-def _batches(paths: Sequence[str], receiver: int) -> Iterator[pa.RecordBatch]:
-    for path in paths:
-        with store.open_input(path) as source, pa.ipc.open_file(source) as reader:
-            yield reader.get_batch(receiver)
+def read_slice(paths: Sequence[str], receiver: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """Everything the mappers `paths` sent to `receiver`, in the order of the paths; only some `columns` if named."""
+    return pa.concat_tables([_slice(path, receiver, columns) for path in paths])
+
+
+def _slice(path: str, receiver: int, columns: Sequence[str] | None) -> pa.Table:
+    with store.open_input(path) as source:
+        reader = pa.ipc.open_file(source)
+        if columns is not None:
+            chosen = [reader.schema.get_field_index(name) for name in columns]
+            reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=chosen))
+        step = int((reader.schema.metadata or {}).get(_RECEIVERS, reader.num_record_batches))
+        batches = [reader.get_batch(index) for index in range(receiver, reader.num_record_batches, step)]
+        return pa.Table.from_batches(batches, reader.schema).replace_schema_metadata(None)
 
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import settings
 
-from curation.steps import CorpusStep
+from curation import clusters
+from curation.steps import CorpusStep, RoutedStep
 
 settings.register_profile("untimed", deadline=None, max_examples=60)
 settings.load_profile("untimed")
@@ -29,7 +30,7 @@ def drive() -> Drive:
 
 
 def run(
-    step: CorpusStep,
+    step: CorpusStep | RoutedStep,
     docs: pa.Table,
     *,
     partitions: int = 3,
@@ -42,19 +43,63 @@ def run(
     rows = list(range(docs.num_rows))
     rng.shuffle(rows)
     parts = [docs.take(pa.array(rows[start::partitions], pa.int64())) for start in range(partitions)]
-    emitted = [_stored(_call(step.emit, params, part)) for part in parts]
+    received = _exchanged(step, parts, receivers, rng, params)
+    if isinstance(step, RoutedStep):
+        applied = _tell(step, parts, received, verdicts, params)
+    else:
+        reduced = [_stored(_call(step.reduce, params, each)) for each in received]
+        verdict = _stored(_call(step.merge, params, reduced))
+        if verdicts is not None:
+            verdicts.append(verdict)
+        applied = [_call(step.apply, params, part, verdict) for part in parts]
+    return pa.concat_tables(applied).sort_by("id")
+
+
+def _exchanged(
+    step: CorpusStep | RoutedStep, parts: list[pa.Table], receivers: int, rng: random.Random, params: dict[str, Any]
+) -> list[pa.Table]:
+    """What every receiver gets, in an order of its own."""
+    emitted = []
+    for number, part in enumerate(parts):
+        sent = _stored(_call(step.emit, params, part))
+        if isinstance(step, RoutedStep):
+            place = pa.array(sent["row"].to_numpy().astype(np.uint64) | np.uint64(number << 32))
+            sent = sent.set_column(sent.schema.get_field_index("row"), "doc", place)
+        emitted.append(sent)
     rng.shuffle(emitted)
-    sent = pa.concat_tables(emitted)
-    owner = (sent["key"].to_numpy() >> np.uint64(32)) * np.uint64(receivers) >> np.uint64(32)
-    reduced = []
-    for receiver in range(receivers):
-        mine = np.flatnonzero(owner == receiver)
-        rng.shuffle(mine)
-        reduced.append(_stored(_call(step.reduce, params, sent.take(pa.array(mine)))))
-    verdict = _stored(_call(step.merge, params, reduced))
+    table = pa.concat_tables(emitted)
+    owner = (table["key"].to_numpy() >> np.uint64(32)) * np.uint64(receivers) >> np.uint64(32)
+    mine = [np.flatnonzero(owner == receiver) for receiver in range(receivers)]
+    for each in mine:
+        rng.shuffle(each)
+    return [table.take(pa.array(each)) for each in mine]
+
+
+def _tell(
+    step: RoutedStep,
+    parts: list[pa.Table],
+    received: list[pa.Table],
+    verdicts: list[pa.Table] | None,
+    params: dict[str, Any],
+) -> list[pa.Table]:
+    """What every partition is told, applied to it."""
+    judged = [_stored(_call(step.judge, params, each)) for each in received]
     if verdicts is not None:
-        verdicts.append(verdict)
-    return pa.concat_tables(_call(step.apply, params, part, verdict) for part in parts).sort_by("id")
+        verdicts += judged
+    found = pa.concat_tables([each.replace_schema_metadata(None) for each in judged])
+    if step.clusters:
+        stars = clusters.stars(found)
+        found, _ = clusters.members(stars, np.ones(stars.num_rows, bool))
+    docs = found["doc"].to_numpy()
+    index = found.schema.get_field_index("doc")
+    applied = []
+    for number, part in enumerate(parts):
+        mine = np.flatnonzero(docs >> np.uint64(32) == number)
+        row = (docs[mine] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        order = np.argsort(row, kind="stable")
+        told = found.take(pa.array(mine)).set_column(index, "row", pa.array(row)).take(pa.array(order))
+        applied.append(_call(step.apply, params, part, _stored(told)))
+    return applied
 
 
 def _call(function: Callable[..., pa.Table], params: dict[str, Any], *args: Any) -> pa.Table:

@@ -1,34 +1,59 @@
 """The table of steps names functions that exist and have the shape their kind asks for."""
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from curation.steps import STEPS, CorpusStep, load
+from curation.steps import STEPS, CorpusStep, RoutedStep, load
+
+CORPUS_STEPS = [name for name, step in STEPS.items() if step.kind == "corpus"]
+POSITIONAL = {"emit": 1, "reduce": 1, "merge": 1, "judge": 1, "apply": 2}
+
+
+def functions_of(step: Any) -> dict[str, Callable[..., Any]]:
+    if not isinstance(step, CorpusStep | RoutedStep):
+        return {"": step}
+    return {name: function for name, function in step._asdict().items() if name in POSITIONAL and function}
+
+
+def keywords(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    return {name: p for name, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
 @pytest.mark.parametrize("name", STEPS)
 def test_every_step_loads_and_takes_keywords_with_defaults_only(name: str) -> None:
     step = load(STEPS[name])
-    assert isinstance(step, CorpusStep) == (STEPS[name].kind == "corpus")
-    functions = step[:4] if isinstance(step, CorpusStep) else (step,)
-    for function, positional in zip(functions, (1, 1, 1, 2), strict=False):
+    assert isinstance(step, CorpusStep | RoutedStep) == (STEPS[name].kind == "corpus")
+    for role, function in functions_of(step).items():
         parameters = list(inspect.signature(function).parameters.values())
-        assert len([p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]) == positional
-        assert all(p.default is not p.empty for p in parameters if p.kind is p.KEYWORD_ONLY)
+        assert len([p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]) == POSITIONAL.get(role, 1)
+        assert all(p.default is not p.empty for p in keywords(function).values())
         assert inspect.signature(function).return_annotation.__name__ in ("Table", "Array")
 
 
-@pytest.mark.parametrize("name", [name for name, step in STEPS.items() if step.kind == "corpus"])
+@pytest.mark.parametrize("name", CORPUS_STEPS)
 def test_no_parameter_of_a_corpus_step_has_the_name_of_a_table(name: str) -> None:
-    functions = load(STEPS[name])[:4]
-    parameters = [inspect.signature(function).parameters.values() for function in functions]
-    tables = {p.name for each in parameters for p in each if p.kind is p.POSITIONAL_OR_KEYWORD}
-    assert not tables & {p.name for each in parameters for p in each if p.kind is p.KEYWORD_ONLY}
+    functions = functions_of(load(STEPS[name])).values()
+    tables = {
+        n for each in functions for n, p in inspect.signature(each).parameters.items() if p.kind is not p.KEYWORD_ONLY
+    }
+    assert not tables & {n for each in functions for n in keywords(each)}
 
 
-@pytest.mark.parametrize("name", [name for name, step in STEPS.items() if step.kind == "corpus"])
+@pytest.mark.parametrize("name", STEPS)
 def test_a_check_takes_parameters_of_its_step_only(name: str) -> None:
-    *functions, check = load(STEPS[name])
-    taken = {p.name for function in functions for p in inspect.signature(function).parameters.values()}
+    step = load(STEPS[name])
+    check = getattr(step, "check", None)
+    taken = {n for function in functions_of(step).values() for n in keywords(function)}
     assert check is None or set(inspect.signature(check).parameters) <= taken
+
+
+@pytest.mark.parametrize("name", CORPUS_STEPS)
+def test_what_has_no_exchange_learns_from_a_reference(name: str) -> None:
+    step = load(STEPS[name])
+    if isinstance(step, CorpusStep) and (step.emit is None or step.reduce is None):
+        assert step.emit is None
+        assert step.reduce is None
+        assert "reference" in keywords(step.merge)

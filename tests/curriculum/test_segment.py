@@ -9,7 +9,7 @@ import pytest
 
 from curation.steps import CorpusStep, Step
 from curriculum import tally
-from curriculum.segment import Bound, Emit, run_segment, settle
+from curriculum.segment import Bound, Emit, Judged, run_segment, settle
 from datapipe import exchange
 from datapipe.schema import DROP, document_id, documents, with_column
 
@@ -65,7 +65,7 @@ STEPS = [bound("too_short", "filter", min_chars=4), bound("shout", "map"), bound
 
 
 def run(tmp_path: Path, part: str, **changes: object) -> dict:
-    arguments = {"corpus": "c", "source": part, "verdict": None, "steps": STEPS, "emit": None, **changes}
+    arguments = {"corpus": "c", "source": part, "steps": STEPS, "emit": None, **changes}
     return run_segment(output=str(tmp_path / "out.parquet"), **arguments)
 
 
@@ -94,16 +94,18 @@ def test_rejects_are_sampled_by_id_alone(tmp_path: Path, part: str, monkeypatch:
 def test_an_exchange_and_its_verdict(tmp_path: Path, part: str) -> None:
     step = Bound("once", Step("corpus", f"{HERE}:ONCE", 1), {})
     sent = str(tmp_path / "sent.arrow")
-    run(tmp_path, part, emit=Emit(step, 3, sent))
+    run(tmp_path, part, emit=Emit(step, 3, sent, 0))
     assert sum(exchange.read_slice([sent], receiver).num_rows for receiver in range(3)) == 3
     verdict = str(tmp_path / "verdict.arrow")
-    assert settle(output=verdict, step=step, exchanged=[sent], num_receivers=3, reference=[]) == {"rows": 2}
+    assert settle(output=verdict, step=step, exchanged=[sent], num_receivers=3, reference=[]) == {
+        "rows": 2,
+        "about": {},
+    }
     after = run_segment(
         output=str(tmp_path / "after.parquet"),
         corpus="c",
         source=str(tmp_path / "out.parquet"),
-        verdict=(step, verdict),
-        steps=[],
+        steps=[Judged(step, [verdict])],
         emit=None,
     )
     assert after["steps"][0]["reasons"] == {"again": 1}

@@ -1,0 +1,221 @@
+"""Clusters over storage: rounds of contraction, indexes of earlier corpora, and the same result for any number of receivers."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curation import clusters
+from curation.steps import STEPS
+from curriculum import curate as curating
+from curriculum import routing
+from curriculum.curate import BuildError
+from curriculum.curating import curate_files
+from curriculum.document import ManifestError
+from curriculum.segment import Bound
+from curriculum.waves import run_jobs
+from datapipe import exchange
+from datapipe.engine import InProcess
+
+
+def contracted(folder: Path, links: pa.Table, num_receivers: int) -> tuple[pa.Table, int]:
+    """The stars of some links after rounds among receivers, and the number of rounds."""
+    first = [str(folder / f"links-{receiver}.arrow") for receiver in range(num_receivers)]
+    shares = np.arange(links.num_rows) % num_receivers
+    for receiver, path in enumerate(first):
+        routing._send_links(path, links.filter(pa.array(shares == receiver, pa.bool_())), num_receivers)
+    job = routing._settled("x", routing.Exchange(first, num_receivers), str(folder))
+    paths = run_jobs({"x": job}, InProcess(), lambda *_: None)["x"]
+    received = [routing._received(routing.Exchange(paths, num_receivers), r) for r in range(num_receivers)]
+    return pa.concat_tables(received), int(paths[0].rpartition("round-")[2][:2]) + 1
+
+
+def chain_of(docs: list[int], roots: list[int], rank: list[int]) -> pa.Table:
+    columns = {"doc": docs, "root": roots, "rank": [rank[d] for d in docs], "root_rank": [rank[r] for r in roots]}
+    return pa.table(
+        [pa.array(columns.get(field.name, [1] * len(docs)), field.type) for field in clusters.LINK],
+        schema=clusters.LINK,
+    )
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 25), st.integers(0, 25)), max_size=40), st.integers(1, 5))
+def test_rounds_end_in_the_stars_of_all_links(
+    tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[int, int]], num_receivers: int
+) -> None:
+    rank = [(7 * n) % 5 for n in range(26)]
+    ordered = [sorted(pair, key=lambda node: (rank[node], node)) for pair in pairs]
+    links = chain_of([doc for _, doc in ordered], [root for root, _ in ordered], rank)
+    settled, _ = contracted(tmp_path_factory.mktemp("rounds"), links, num_receivers)
+    found = {(row["doc"], row["root"]) for row in settled.to_pylist()}
+    expected = clusters.stars(links)
+    assert found == set(zip(expected["doc"].to_pylist(), expected["root"].to_pylist(), strict=True))
+
+
+def test_a_long_chain_takes_few_rounds(tmp_path: Path) -> None:
+    order = np.random.default_rng(1).permutation(3_000).tolist()
+    pairs = [sorted(pair) for pair in itertools.pairwise(order)]
+    links = chain_of([doc for _, doc in pairs], [root for root, _ in pairs], [0] * 3_000)
+    settled, rounds = contracted(tmp_path, links, 4)
+    assert set(settled["root"].to_pylist()) == {0}
+    assert rounds <= 9
+
+
+# ------------------------------------------------------------------------------------------------------------------ whole corpora
+
+
+WORDS = [f"word{index}" for index in range(900)]
+
+
+def family(number: int, copies: int) -> list[str]:
+    """A text and copies that differ in a word each, of different lengths."""
+    rng = np.random.default_rng(number)
+    base = [WORDS[index] for index in rng.integers(0, len(WORDS), 120)]
+    return [" ".join([*base[:copy], f"changed{copy}", *base[copy:]]) + " tail" * copy for copy in range(copies)]
+
+
+def write(path: Path, texts: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        file.writelines(
+            json.dumps({"text": text, "id": f"{path.stem}{index}"}) + "\n" for index, text in enumerate(texts)
+        )
+
+
+def corpus_file(folder: Path, steps: list[Any], name: str = "web", paths: str = "*.jsonl") -> str:
+    path = folder / f"{name}.yaml"
+    source = {"reader": "jsonl", "paths": [paths], "split_bytes": 4_000, "id_key": "id"}
+    path.write_text(json.dumps({"kind": "web", "source": source, "steps": steps}))
+    return str(path)
+
+
+def run(folder: Path, file: str, out: str = "out") -> dict[str, Any]:
+    return curate_files([file], str(folder / out), str(folder / "data"), InProcess(), lambda *_: None)["corpora"][
+        Path(file).stem
+    ]
+
+
+def kept(folder: Path, corpus: dict[str, Any], out: str = "out") -> pa.Table:
+    return pa.concat_tables(pq.read_table(folder / out / part) for part in corpus["parts"])
+
+
+@pytest.fixture
+def families(tmp_path: Path) -> Path:
+    texts = [text for number in range(14) for text in family(number, number % 5 + 1)]
+    for name, some in {"a": texts[:10], "b": texts[10:20], "c": texts[20:30], "d": texts[30:] + texts[:3]}.items():
+        write(tmp_path / "data" / f"{name}.jsonl", some)
+    return tmp_path
+
+
+STEPS_OF_ALL = ["dedup.exact", "dedup.url", {"dedup.lines": {"min_words": 3}}, "dedup.minhash"]
+
+
+def test_the_number_of_receivers_changes_nothing(families: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = corpus_file(families, STEPS_OF_ALL)
+    once = run(families, file, "one")
+    monkeypatch.setattr(curating, "RECEIVER_BYTES", 3_000)
+    many = run(families, file, "many")
+    assert any((families / "many").rglob("round-00-*.arrow"))
+    assert len(once["parts"]) > 2
+    assert many == once  # what was counted, too
+    for part in once["parts"]:
+        assert (families / "one" / part).read_bytes() == (families / "many" / part).read_bytes()
+
+
+def test_sizes_of_clusters_count_exact_copies_too(families: Path) -> None:
+    corpus = run(families, corpus_file(families, STEPS_OF_ALL))
+    table = kept(families, corpus)
+    assert sum(table["cluster_size"].to_pylist()) == corpus["steps"][0]["documents_out"]
+    assert table["cluster"].null_count == (table["cluster_size"].to_numpy() == 1).sum()
+    assert table.num_rows == 14
+    about = {step["step"]: step["about"] for step in corpus["steps"]}
+    assert about["dedup.exact"]["clusters"] == 3
+    assert about["dedup.minhash"]["removed"] == corpus["steps"][-1]["reasons"]["dedup.minhash"]
+    sizes = [size for _, size in about["dedup.minhash"]["largest"]]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("receiver_bytes", [1 << 30, 3_000, 1_500])
+def test_a_new_crawl_is_deduplicated_against_an_index(
+    families: Path, monkeypatch: pytest.MonkeyPatch, receiver_bytes: int
+) -> None:
+    """The index is made with many receivers, and read with one, as many, and more."""
+    monkeypatch.setattr(curating, "RECEIVER_BYTES", 3_000)
+    old = run(families, corpus_file(families, [{"dedup.minhash": {"index": True}}], paths="[ab].jsonl"), "old")
+    folder = next((families / "old").rglob("index.json")).parent
+    news = [family(0, 1)[0] + " news", *family(50, 2), *family(3, 4)[1:2]]
+    write(families / "data" / "new.jsonl", news)
+    for path in (families / "old").rglob("*.parquet"):
+        path.unlink()  # their texts are not needed
+    monkeypatch.setattr(curating, "RECEIVER_BYTES", receiver_bytes)
+    steps = [{"dedup.minhash": {"against": [str(folder)]}}]
+    corpus = run(families, corpus_file(families, steps, "fresh", "new.jsonl"), f"new{receiver_bytes}")
+    assert corpus["steps"][-1]["reasons"] == {"dedup.minhash": 1, "dedup.minhash.known": 2}
+    table = kept(families, corpus, f"new{receiver_bytes}")
+    assert table["text"].to_pylist() == [max(family(50, 2), key=len)]
+    assert old["key"] != corpus["key"]
+
+
+def test_an_index_that_cannot_be_used_is_refused(families: Path) -> None:
+    run(families, corpus_file(families, [{"dedup.minhash": {"index": True, "ngram": 4}}]))
+    folder = str(next((families / "out").rglob("index.json")).parent)
+    step = Bound("dedup.minhash", STEPS["dedup.minhash"], {"ngram": 4, "threshold": 0.9})
+    assert routing.open_index(folder, step).num_slices == 1
+    with pytest.raises(ValueError, match=r"was made by dedup.minhash .*'ngram': 4.*use the same parameters"):
+        routing.open_index(folder, step._replace(params={}))
+    with pytest.raises(BuildError, match=r"corpus web: dedup.minhash: no index is in .*index: true"):
+        run(families, corpus_file(families, [{"dedup.minhash": {"against": ["nowhere"]}}]))
+
+
+def test_an_index_is_made_later_without_deduplicating_again(families: Path) -> None:
+    first = run(families, corpus_file(families, ["dedup.minhash"]))
+    parts = {part: (families / "out" / part).stat().st_mtime_ns for part in first["parts"]}
+    again = run(families, corpus_file(families, [{"dedup.minhash": {"index": True}}]))
+    assert again == first
+    assert {part: (families / "out" / part).stat().st_mtime_ns for part in again["parts"]} == parts
+    assert any((families / "out").rglob("index.json"))
+
+
+def test_a_step_that_drops_nearly_all_stops_the_build(tmp_path: Path) -> None:
+    write(tmp_path / "data" / "a.jsonl", [family(1, 1)[0]] * 30)
+    with pytest.raises(
+        BuildError, match=r"dropped 29 of 30 documents \(96.67 %\), and max_dropped allows 95 %.*cluster"
+    ):
+        run(tmp_path, corpus_file(tmp_path, ["dedup.exact"]))
+    corpus = run(tmp_path, corpus_file(tmp_path, [{"dedup.exact": {"max_dropped": 1}}]))
+    assert corpus["steps"][-1]["documents_out"] == 1
+    with pytest.raises(BuildError, match=r"dropped 30 of 30.*length.long 30"):
+        run(tmp_path, corpus_file(tmp_path, [{"filter.length": {"max_chars": 9, "max_dropped": 0.99}}]))
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"max_dropped": 3}, "3 is no share"),
+        ({"index": 1}, "1 is not true or false"),
+        ({"against": "folder"}, "'folder' is no list of folders"),
+    ],
+)
+def test_what_the_engine_is_told_is_checked(tmp_path: Path, params: dict[str, Any], said: str) -> None:
+    with pytest.raises(ManifestError, match=said):
+        run(tmp_path, corpus_file(tmp_path, [{"dedup.minhash": params}]))
+    if "max_dropped" not in params:
+        with pytest.raises(ManifestError, match="is not a parameter of this step"):
+            run(tmp_path, corpus_file(tmp_path, [{"filter.length": params}]))
+
+
+def test_what_is_found_reaches_its_rows(tmp_path: Path) -> None:
+    """Slices by partition, whatever the order in which receivers speak."""
+    found = pa.table(
+        {"doc": pa.array([(2 << 32) + 5, 7, (2 << 32) + 1], pa.uint64()), "line": pa.array([1, 2, 3], pa.uint64())}
+    )
+    routing._write_found(str(tmp_path / "f"), found, 3)
+    assert exchange.read_slice([str(tmp_path / "f")], 2)["line"].to_pylist() == [1, 3]
+    assert exchange.read_slice([str(tmp_path / "f")], 1).num_rows == 0
