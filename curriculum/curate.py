@@ -20,13 +20,13 @@ from curriculum import routing, segment
 from curriculum.corpus import Corpus, StepSpec
 from curriculum.imported import find_pairs
 from curriculum.segment import Bound, Emit, Generated, Judged
-from curriculum.tally import REJECTS, smallest_ids
+from curriculum.tally import REJECTS, largest_clusters, smallest_ids
 from curriculum.waves import After, Job, Phase
 from datapipe import readers, store
 from datapipe.engine import Task
 from synth import GENERATORS
 
-FORMAT = 1  # of the parts; raise it when readers or the segment itself write something else for the same input
+FORMAT = 2  # of the parts; raise it when readers or the segment itself write something else for the same input
 RECEIVER_BYTES = 256 * 2**20  # an exchange gets one receiver for so much input
 
 
@@ -46,6 +46,9 @@ class Curated:
     buckets: dict[str, dict[str, int]]  # bucket -> documents, chars
     languages: dict[str, int]
     licenses: dict[str, int]
+    clusters: list[
+        dict[str, Any]
+    ]  # what stands for the largest clusters: id, origin, cluster_size, beginning of the text
 
     @property
     def chars(self) -> int:
@@ -99,6 +102,7 @@ def _imported(corpus: Corpus, data: str) -> Curated:
         buckets={"all": {"documents": pairs.documents, "chars": 0}},
         languages={},
         licenses={},
+        clusters=[],
     )
 
 
@@ -300,6 +304,7 @@ class _Run:
             buckets={bucket: counts for bucket, counts in buckets.items() if counts},
             languages=_add(result["languages"] for result in self.results),
             licenses=_add(result["licenses"] for result in self.results),
+            clusters=largest_clusters(row for result in self.results for row in result["clusters"]),
         )
 
 

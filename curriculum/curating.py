@@ -41,5 +41,6 @@ def _entry(curated: Curated, root: str) -> dict[str, Any]:
         "buckets": curated.buckets,
         "languages": curated.languages,
         "licenses": curated.licenses,
+        "clusters": curated.clusters,
         "parts": [path.removeprefix(root).lstrip("/") for path in curated.parts],
     }

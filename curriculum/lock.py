@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 from curriculum.manifest import Manifest
 from datapipe import store
 
-FORMAT = 3
+FORMAT = 4
 LOCK = "lock.json"
 
 
@@ -35,6 +35,7 @@ def make_lock(
             },
             "languages": corpus.languages,
             "licenses": corpus.licenses,
+            "clusters": corpus.clusters,
             "length_histogram": tokens[name].histogram,
         }
     return {

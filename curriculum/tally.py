@@ -14,6 +14,8 @@ from datapipe.schema import DROP
 
 REJECTS_PER_REASON = 20
 REJECT_CHARS = 2_000
+LARGEST_CLUSTERS = 10
+CLUSTER_CHARS = 300
 REJECTS = pa.schema([(name, pa.string()) for name in ("step", "reason", "id", "origin", "text")])
 
 
@@ -76,6 +78,11 @@ def smallest_ids(rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:
     return sorted(rows, key=lambda row: row["id"])[:REJECTS_PER_REASON]
 
 
+def largest_clusters(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of the largest `cluster_size`, of equals those with the smallest ids."""
+    return sorted(rows, key=lambda row: (-row["cluster_size"], row["id"]))[:LARGEST_CLUSTERS]
+
+
 class PartWriter:
     """Streams one partition's documents to Parquet and keeps the counts that the lock and the report need."""
 
@@ -84,6 +91,7 @@ class PartWriter:
         self._writer: pq.ParquetWriter | None = None
         self.buckets: dict[str, Counter[str]] = {}
         self.languages, self.licenses = Counter[str](), Counter[str]()
+        self.clusters: list[dict[str, Any]] = []
 
     def __enter__(self) -> "PartWriter":
         self._sink = store.output_file(self.path)
@@ -112,8 +120,23 @@ class PartWriter:
                 documents=int(chosen.sum()), chars=int(lengths[chosen].sum())
             )
 
+        self._note_clusters(table)
+
+    def _note_clusters(self, table: pa.Table) -> None:
+        """Keep the documents that stand for the largest clusters."""
+        if "cluster_size" not in table.column_names:
+            return
+        sizes = table["cluster_size"].to_numpy()
+        rows = np.flatnonzero(sizes > 1)
+        rows = rows[np.argsort(-sizes[rows], kind="stable")]
+        floor = sizes[rows[LARGEST_CLUSTERS - 1]] if len(rows) >= LARGEST_CLUSTERS else 2
+        chosen = table.select(["id", "origin", "cluster_size", "text"]).take(pa.array(rows[sizes[rows] >= floor]))
+        chosen = chosen.set_column(3, "text", pc.utf8_slice_codeunits(chosen["text"], 0, CLUSTER_CHARS))
+        self.clusters = largest_clusters([*self.clusters, *chosen.to_pylist()])
+
     def summary(self) -> dict[str, Any]:
         return {
+            "clusters": self.clusters,
             "buckets": {name: dict(counts) for name, counts in sorted(self.buckets.items())},
             "languages": dict(sorted(self.languages.items())),
             "licenses": dict(sorted(self.licenses.items())),

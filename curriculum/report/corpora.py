@@ -6,11 +6,20 @@ for raw pages (markup is not prose); the page marks them.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from curriculum.report.bars import Histogram, histogram
 from curriculum.report.data import Corpus, StepCount
 
 TOP = 8  # languages or licences named; the rest is one line
+FACTS = {
+    "clusters": "clusters of documents that are alike",
+    "pairs": "pairs compared",
+    "pairs_alike": "of them alike",
+    "buckets": "keys that several documents share",
+    "oversized_buckets": "of them too large to compare each with each",
+}
+NOT_TOLD = ("largest", "removed")  # told elsewhere
 UNKNOWN = ("", "null", "None", "unknown")
 
 
@@ -38,6 +47,7 @@ class CorpusView:
     languages: tuple[Share, ...]
     licenses: tuple[Share, ...]
     lengths: Histogram | None
+    facts: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]  # step, and what it found out by name
 
     @property
     def kept(self) -> float | None:
@@ -59,7 +69,20 @@ def corpus_view(corpus: Corpus, seq_lens: Sequence[int]) -> CorpusView:
         languages=_top(corpus.languages),
         licenses=_top(corpus.licenses),
         lengths=lengths,
+        facts=tuple((step.step, facts) for step in corpus.steps if (facts := _facts(step.about))),
     )
+
+
+def _facts(about: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Numbers and words that a step found out, those of a nested object under both names."""
+    found: list[tuple[str, Any]] = []
+    for name, value in about.items():
+        label = FACTS.get(name, name.replace("_", " "))
+        if isinstance(value, Mapping):
+            found += [(f"{label}: {inner}", fact) for inner, fact in _facts(value)]
+        elif name not in NOT_TOLD and isinstance(value, int | float | str):
+            found.append((label, value))
+    return tuple(found)
 
 
 def _funnel_row(step: StepCount, corpus: Corpus) -> FunnelRow:

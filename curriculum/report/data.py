@@ -10,6 +10,7 @@ from typing import Any
 
 from curriculum import lock
 from curriculum.plan import PLAN, Plan, PlanError
+from curriculum.report.formatting import shown
 from datapipe import store
 
 
@@ -28,6 +29,7 @@ class StepCount:
     chars_in: int
     chars_out: int
     reasons: Mapping[str, int]
+    about: Mapping[str, Any]  # what a step that needs all documents found out
 
     @property
     def dropped(self) -> int:
@@ -55,6 +57,16 @@ class Bucket:
 
 
 @dataclass(frozen=True)
+class Cluster:
+    """The document that stands for a cluster of documents that are alike."""
+
+    id: str
+    origin: str
+    size: int
+    text: str  # its beginning
+
+
+@dataclass(frozen=True)
 class Corpus:
     """`edges_tokens` has one entry more than `lengths` (or as many: then the last bin is open)."""
 
@@ -68,6 +80,7 @@ class Corpus:
     licenses: Mapping[str, int]
     edges_tokens: tuple[float, ...]
     lengths: tuple[int, ...]  # documents per bin
+    clusters: tuple[Cluster, ...]  # the largest
 
     @property
     def documents(self) -> int:
@@ -205,11 +218,15 @@ def _corpus(name: str, data: dict[str, Any]) -> Corpus:
         licenses=data["licenses"],
         edges_tokens=tuple(data["length_histogram"]["edges"]),
         lengths=tuple(data["length_histogram"]["counts"]),
+        clusters=tuple(
+            Cluster(row["id"], shown(row["origin"]), row["cluster_size"], shown(row["text"]))
+            for row in data["clusters"]
+        ),
     )
 
 
 def _step(data: dict[str, Any]) -> StepCount:
-    names = ("step", "key", "documents_in", "documents_out", "chars_in", "chars_out", "reasons")
+    names = ("step", "key", "documents_in", "documents_out", "chars_in", "chars_out", "reasons", "about")
     return StepCount(**{name: data[name] for name in names})
 
 

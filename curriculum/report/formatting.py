@@ -1,9 +1,12 @@
-"""Numbers as people read them: 12.3k, 4.56M, 62%. The exact value travels beside them in the page (`<data value>`)."""
+"""Numbers as people read them: 12.3k, 4.56M, 62%. The exact value travels beside them in the page (`<data value>`). And texts."""
 
 import math
+import re
 
 UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 DASH = "–"
+# C0/C1 controls but tab and newline; and the marks that reorder text around them (Unicode TR9)
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 FILTERS = (
     "compact",
     "exact",
@@ -14,6 +17,11 @@ FILTERS = (
     "size",
     "times",
 )  # names the templates use
+
+
+def shown(text: str) -> str:
+    """`text` without control and direction characters."""
+    return UNSAFE.sub("\ufffd", text)
 
 
 def significant(value: float, digits: int = 3) -> str:

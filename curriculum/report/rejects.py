@@ -4,7 +4,6 @@ At most `MAX_REJECTS` texts of `TEXT_CHARS` characters: what keeps the page unde
 holds; it is cleaned of control and direction characters here and escaped by the template.
 """
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -13,13 +12,12 @@ import pyarrow.parquet as pq
 
 from curriculum.curate import folder
 from curriculum.report.data import Lock
+from curriculum.report.formatting import shown
 from datapipe import store
 
 MAX_REJECTS = 400
 TEXT_CHARS = 700
 LINE_CHARS = 120
-# C0/C1 controls but tab and newline; and the marks that reorder text around them (Unicode TR9)
-UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
@@ -59,13 +57,9 @@ def _read(path: str, corpus: str) -> list[Reject]:
             corpus=corpus,
             step=row["step"],
             reason=row["reason"],
-            origin=_clean(row["origin"] or "")[:300],
-            text=_clean((row["text"] or "")[:TEXT_CHARS]),
+            origin=shown(row["origin"] or "")[:300],
+            text=shown((row["text"] or "")[:TEXT_CHARS]),
             clipped=len(row["text"] or "") > TEXT_CHARS,
         )
         for row in rows
     ]
-
-
-def _clean(text: str) -> str:
-    return UNSAFE.sub("\ufffd", text)

@@ -89,6 +89,28 @@ REJECTED = [
 ]
 
 
+ABOUT = {
+    "dedup.minhash": {
+        "buckets": 25_884,
+        "oversized_buckets": 2,
+        "pairs": 31_000,
+        "clusters": 4_625,
+        "removed": 5_120,
+        "largest": [["00ff00ff00ff00ff", 812]],
+        "agreement": {"spearman": 0.71, "teacher": "a-model"},
+    }
+}
+CLUSTERS = [
+    {
+        "id": f"{n:032x}",
+        "origin": f"https://shop.example/item?id={n}&colour=<b>red</b>",
+        "cluster_size": 812 - 90 * n,
+        "text": f"Our <i>best</i> price for item {n}.\nAdd to basket\x07",
+    }
+    for n in range(4)
+]
+
+
 def counts_of(name: str) -> list[dict[str, Any]]:
     """The `_step.json` objects of a corpus."""
     kind, documents, chars_per_document, _, steps = CORPORA[name]
@@ -108,6 +130,7 @@ def counts_of(name: str) -> list[dict[str, Any]]:
                 "chars_in": chars,
                 "chars_out": chars_left,
                 "reasons": reasons,
+                "about": ABOUT.get(step, {}),
             }
         )
         documents, chars = left, chars_left
@@ -146,6 +169,7 @@ def corpus_lock(name: str) -> dict[str, Any]:
         "languages": languages or ({"Python": documents - 40, "C": 25, "Markdown": 15} if name == "code" else {}),
         "licenses": licenses,
         "length_histogram": {"edges": EDGES, "counts": lengths},
+        "clusters": CLUSTERS if name == "web" else [],
     }
 
 

@@ -52,6 +52,25 @@ def test_overview_numbers_are_the_sums_of_the_lock(page: HtmlElement, lock: dict
     assert tiles["Packing fill"] == [pytest.approx(tokens / (tokens + padding)), padding]
 
 
+def test_the_largest_clusters_of_a_corpus_are_shown(page: HtmlElement, lock: dict[str, Any]) -> None:
+    rows = page.xpath("//*[@aria-label='web: largest clusters']//tbody/tr")
+    clusters = lock["corpora"]["web"]["clusters"]
+    assert [values(row) for row in rows] == [[cluster["cluster_size"]] for cluster in clusters]
+    assert [row.xpath("string(.//summary)") for row in rows] == [cluster["origin"] for cluster in clusters]
+    first = rows[0].xpath("string(.//*[@class='sample'])")
+    assert first == clusters[0]["text"].replace("\x07", "\ufffd")
+    assert not page.xpath("//*[@aria-label='books: largest clusters']")
+
+
+def test_what_steps_found_out_is_told(page: HtmlElement) -> None:
+    facts = page.xpath("//details[@class='facts']")
+    told = {row.xpath("string(th)"): row.xpath("string(td)").strip() for row in facts[0].xpath(".//tr")}
+    assert told["of them too large to compare each with each"] == "2"
+    assert told["agreement: spearman"] == "0.71"
+    assert told["agreement: teacher"] == "a-model"
+    assert "largest" not in told
+
+
 def test_the_funnel_of_every_corpus_is_the_lock(page: HtmlElement, lock: dict[str, Any]) -> None:
     for name, corpus in lock["corpora"].items():
         rows = table(page, f"{name}: after every step")
