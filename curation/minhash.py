@@ -140,6 +140,8 @@ def _short_shingles(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(hash, document) of the one shingle of every document that has words, but fewer than `ngram`."""
     counts_D = np.bincount(doc_S, minlength=num_docs)
+    if (counts_D >= ngram).all():
+        return np.empty(0, np.uint64), np.empty(0, np.int64)
     first_D = np.concatenate([[0], np.cumsum(counts_D)[:-1]])
     found = []
     for size in range(1, ngram):

@@ -19,11 +19,12 @@ from curation.steps import RoutedStep, load
 from curriculum import routing, segment
 from curriculum.corpus import Corpus, StepSpec
 from curriculum.imported import find_pairs
-from curriculum.segment import Bound, Emit, Generated, Judged
+from curriculum.segment import Again, Bound, Emit, Generated, Judged
 from curriculum.tally import REJECTS, largest_clusters, smallest_ids
 from curriculum.waves import After, Job, Phase
 from datapipe import readers, store
 from datapipe.engine import Task
+from datapipe.readers import Split
 from synth import GENERATORS
 
 FORMAT = 2  # of the parts; raise it when readers or the segment itself write something else for the same input
@@ -161,6 +162,7 @@ class _Run:
     def __init__(self, corpus: Corpus, root: str, data: str, start: _Start):
         self.corpus, self.root, self.data, self.start = corpus, root, data, start
         self.key, self.inputs = start.key, start.inputs
+        self.outputs: list[str] = []  # of the last segment
         self.num_receivers = max(1, start.size_bytes // RECEIVER_BYTES)
         self.opening: Judged | None = None  # the corpus step that closed the last segment, to be applied in this one
         self.trail: list[_Trailed] = [_Trailed("generate" if corpus.generated_from else "read", start.key, "map")]
@@ -180,6 +182,7 @@ class _Run:
             self.trail.append(_Trailed(spec.name, self.key, spec.step.kind, spec.max_dropped))
         place = folder(self.root, self.corpus.name, self.trail[-1].name, self.trail[-1].key)
         exchanged = self._exchange_files(closing.bound) if closing else []
+        only_read = not steps and closing is not None and all(isinstance(source, Split) for source in self.inputs)
         tasks = [
             Task(
                 segment.run_segment,
@@ -189,13 +192,15 @@ class _Run:
                     "source": source,
                     "steps": [_of_part(step, index) for step in steps],
                     "emit": Emit(closing.bound, self.num_receivers, exchanged[index], index) if closing else None,
+                    "write": not only_read,
                 },
                 tuple(exchanged[index : index + 1]),
             )
             for index, source in enumerate(self.inputs)
         ]
         self.results = yield Phase(self.trail[-1].name, tasks)
-        self.inputs = [task.output for task in tasks]
+        self.outputs = [task.output for task in tasks]
+        self.inputs = [Again(split) for split in self.inputs] if only_read else self.outputs
         self._count()
         if closing and isinstance(load(closing.step), RoutedStep):
             yield from self._route(closing, exchanged)
@@ -277,7 +282,7 @@ class _Run:
         new = self.counted[len(self.counted) - len(self.results[0]["steps"]) :]
         if store.exists(store.join(folder(self.root, self.corpus.name, new[-1]["step"], new[-1]["key"]), "_step.json")):
             return
-        rejects = _rejects(self.inputs)
+        rejects = _rejects(self.outputs)
         for step in new:
             place = folder(self.root, self.corpus.name, step["step"], step["key"])
             rows = [row for row in rejects if row["step"] == step["step"]]

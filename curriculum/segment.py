@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.steps import COUNTS, CorpusStep, RoutedStep, Step, load
-from curriculum.tally import PartWriter, Tally
+from curriculum.tally import PartWriter, Tally, undropped
 from datapipe import exchange, readers, store
 from datapipe.schema import DOCUMENT, DROP, with_column
 
@@ -49,6 +49,12 @@ class Generated(NamedTuple):
     receiver: int
 
 
+class Again(NamedTuple):
+    """A split that was read and counted before, for an exchange alone: reading it a second time is cheaper than having written it."""
+
+    split: readers.Split
+
+
 class Emit(NamedTuple):
     """The exchange that follows a segment."""
 
@@ -62,20 +68,21 @@ def run_segment(
     *,
     output: str,
     corpus: str,
-    source: readers.Split | str | Generated,
+    source: readers.Split | Again | str | Generated,
     steps: list[Bound | Judged],
     emit: Emit | None,
+    write: bool = True,
 ) -> dict[str, Any]:
     """One partition from `source` (a split of the input, a finished part, or a generator) through steps to `output`.
 
-    Returns counts; writes the kept documents to `output` (Parquet), a sample of the others to `output`.rejects.parquet, and the rows
-    for the exchange that follows to `emit.path`.
+    Returns counts; writes the kept documents to `output` (Parquet; not without `write`), a sample of the others to
+    `output`.rejects.parquet, and the rows for the exchange that follows to `emit.path`.
     """
     stages = [_stage(step) for step in steps]
-    first = {str: None, Generated: "generate"}.get(type(source), "read")
+    first = {readers.Split: "read", Generated: "generate"}.get(type(source))
     tally = Tally(([first] if first else []) + [name for name, _ in stages])
     with contextlib.ExitStack() as files:
-        part = files.enter_context(PartWriter(output))
+        part = files.enter_context(PartWriter(output if write else None))
         send = _sending(emit, files) if emit else None
         for table in _tables(source, corpus):
             kept = tally.split(first, table) if first else table
@@ -203,7 +210,7 @@ def bound(function: Callable[..., Any], params: Parameters) -> Callable[..., Any
     return lambda *args: function(*args, **chosen)
 
 
-def _tables(source: readers.Split | str | Generated, corpus: str) -> Iterator[pa.Table]:
+def _tables(source: readers.Split | Again | str | Generated, corpus: str) -> Iterator[pa.Table]:
     """At least one table, so that every step runs and an empty partition has the columns of a full one."""
     if isinstance(source, str):
         with store.open_input(source) as stream:
@@ -211,6 +218,9 @@ def _tables(source: readers.Split | str | Generated, corpus: str) -> Iterator[pa
             yield from map(pa.Table.from_batches, ([batch] for batch in file.iter_batches(ROWS_PER_CALL)))
             if not file.metadata.num_rows:
                 yield file.schema_arrow.empty_table()
+    elif isinstance(source, Again):
+        for table in _tables(source.split, corpus):
+            yield undropped(table)
     elif isinstance(source, Generated):
         generator, rows = source.generator, exchange.read_slice(source.exchanged, source.receiver)
         made = bound(load(generator.step).reduce, generator.params)(rows)

@@ -29,12 +29,9 @@ class Tally:
 
     def split(self, name: str, table: pa.Table) -> pa.Table:
         """The rows that step `name` kept, without the reason column; the others are counted."""
-        chars_in = num_chars(table)
-        kept = table
+        chars_in, kept = num_chars(table), undropped(table)
         if DROP in table.column_names:
-            dropped = pc.is_valid(table[DROP])
-            kept = table.filter(pc.invert(dropped)).drop_columns([DROP])
-            self._count_rejects(name, table.filter(dropped))
+            self._count_rejects(name, table.filter(pc.is_valid(table[DROP])))
         self.counts[name].update(
             documents_in=table.num_rows, documents_out=kept.num_rows, chars_in=chars_in, chars_out=num_chars(kept)
         )
@@ -73,6 +70,11 @@ class Tally:
         ]
 
 
+def undropped(table: pa.Table) -> pa.Table:
+    """The rows without a drop reason, without that column."""
+    return table.filter(pc.is_null(table[DROP])).drop_columns([DROP]) if DROP in table.column_names else table
+
+
 def smallest_ids(rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:
     """The reject sample of one reason: a fixed number of rows, chosen by id alone."""
     return sorted(rows, key=lambda row: row["id"])[:REJECTS_PER_REASON]
@@ -84,9 +86,9 @@ def largest_clusters(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class PartWriter:
-    """Streams one partition's documents to Parquet and keeps the counts that the lock and the report need."""
+    """Streams one partition's documents to Parquet and keeps the counts that lock and report need; without a path it only counts."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str | None):
         self.path, self.rows = path, 0
         self._writer: pq.ParquetWriter | None = None
         self.buckets: dict[str, Counter[str]] = {}
@@ -94,20 +96,24 @@ class PartWriter:
         self.clusters: list[dict[str, Any]] = []
 
     def __enter__(self) -> "PartWriter":
-        self._sink = store.output_file(self.path)
-        self._stream = self._sink.__enter__()
+        if self.path is not None:
+            self._sink = store.output_file(self.path)
+            self._stream = self._sink.__enter__()
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if self._writer is not None:
             self._writer.close()
-        self._sink.__exit__(kind, error, trace)
+        if self.path is not None:
+            self._sink.__exit__(kind, error, trace)
 
     def write(self, table: pa.Table) -> None:
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self._stream, table.schema, compression="zstd")
-        self._writer.write_table(table)
         self.rows += table.num_rows
+        if self.path is None:
+            return
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._stream, table.schema, compression="zstd", **_plain_texts(table))
+        self._writer.write_table(table)
         self.languages.update(name or "unknown" for name in table["lang"].to_pylist())
         self.licenses.update(name or "unknown" for name in table["license"].to_pylist())
         lengths = pc.utf8_length(table["text"]).to_numpy()
@@ -141,6 +147,13 @@ class PartWriter:
             "languages": dict(sorted(self.languages.items())),
             "licenses": dict(sorted(self.licenses.items())),
         }
+
+
+def _plain_texts(table: pa.Table) -> dict[str, Any]:
+    """What differs in every row is not worth a dictionary or least and greatest values."""
+    distinct = {"id", "text", "origin", "meta"}
+    repeated = [name for name in table.column_names if name not in distinct]
+    return {"use_dictionary": repeated, "write_statistics": repeated}
 
 
 def num_chars(table: pa.Table) -> int:

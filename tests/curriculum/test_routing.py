@@ -129,6 +129,16 @@ def test_the_number_of_receivers_changes_nothing(families: Path, monkeypatch: py
         assert (families / "one" / part).read_bytes() == (families / "many" / part).read_bytes()
 
 
+def test_what_is_read_for_an_exchange_alone_is_not_written_but_counted_once(families: Path) -> None:
+    corpus = run(families, corpus_file(families, ["dedup.exact", "dedup.minhash"]))
+    read, exact, _ = (step for step in corpus["steps"])
+    assert not list((families / "out").glob("corpora/web/read-*/*.parquet"))
+    assert read["documents_in"] == read["documents_out"] == exact["documents_in"] == 43
+    assert len(list((families / "out").glob("corpora/web/dedup.exact-*/part-?????.parquet"))) == len(corpus["parts"])
+    only_read = run(families, corpus_file(families, [], "plain"))
+    assert kept(families, only_read).num_rows == 43
+
+
 def test_sizes_of_clusters_count_exact_copies_too(families: Path) -> None:
     corpus = run(families, corpus_file(families, STEPS_OF_ALL))
     table = kept(families, corpus)
