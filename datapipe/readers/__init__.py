@@ -1,42 +1,50 @@
 """What raw data becomes documents: readers by name, and how a corpus' files are cut into splits.
 
-A source is the `source` mapping of a corpus manifest: `reader`, `paths` (globs or paths; relative ones are meant below the given root),
-`kind`, `split_bytes`, and the reader's options, which are the keyword parameters of its `read`. Splits are the same on every
-machine and in every run; a split is read front to back in tables of bounded size. Bad records come out as rows with a `drop_reason`.
+A source is the `source` mapping of a corpus manifest: `reader`, `paths` (globs, paths, or lists of paths; relative ones are meant below the
+given root), `kind`, `split_bytes`, `base`, `first` and `every` (of lists, see path_lists.py), and the reader's options, which are the
+keyword parameters of its `read`. Splits are the same on every machine and in every run; a split is read front to back in tables of
+bounded size. Bad records come out as rows with a `drop_reason`. `read_raw` gives the page behind a document again.
 """
 
 import difflib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from datapipe.readers import html, jsonl, parquet, tree, warc
-from datapipe.readers.split import Input, Pattern, Row, Split, group, pattern, tables
+from datapipe.readers import html, jsonl, parquet, path_lists, raw, tree, warc
+from datapipe.readers.places import Place
+from datapipe.readers.split import Input, Row, Split, files, group, pattern, tables
 from datapipe.schema import KINDS
-from datapipe.store import StoreError
+from datapipe.store import S3_PREFIX, StoreError, join
 
-__all__ = ["READERS", "Input", "Split", "check_source", "list_splits", "read"]
+__all__ = ["READERS", "Input", "Split", "check_source", "list_splits", "read", "read_raw", "read_raw_rows"]
 
 SPLIT_BYTES = 256 << 20
-_SOURCE_KEYS = ("reader", "paths", "kind", "split_bytes")
+_SOURCE_KEYS = ("reader", "paths", "kind", "split_bytes", "base", "first", "every")
+
+
+def _whole(file: Input) -> list[Input]:
+    return [file]
 
 
 class Reader(NamedTuple):
-    find: Callable[[Pattern], list[Input]]
-    read: Callable[..., Iterator[Row]]  # (input, *, options)
+    read: Callable[..., Iterator[Row | pa.Table]]  # (input, *, options)
     kind: str  # of its documents, where neither the source nor the row says one
+    suffixes: tuple[str, ...] = ()  # of its files in a folder; none for a reader of folders
+    cut: Callable[[Input], list[Input]] = _whole  # a file into parts that can be read by themselves
+    read_at: Callable[..., Iterator[tuple[Place, Row]]] | None = None  # (input, places, *, options): some rows again
 
 
 READERS: dict[str, Reader] = {
-    "warc": Reader(warc.find, warc.read, "web"),
-    "html": Reader(html.find, html.read, "web"),
-    "jsonl": Reader(jsonl.find, jsonl.read, "web"),
-    "parquet": Reader(parquet.find, parquet.read, "web"),
-    "tree": Reader(tree.find, tree.read, "code"),
+    "warc": Reader(warc.read, "web", warc.SUFFIXES, read_at=warc.read_at),
+    "html": Reader(html.read, "web", html.SUFFIXES, read_at=html.read_at),
+    "jsonl": Reader(jsonl.read, "web", jsonl.SUFFIXES, jsonl.cut, jsonl.read_at),
+    "parquet": Reader(parquet.read, "web", parquet.SUFFIXES, parquet.cut, parquet.read_at),
+    "tree": Reader(tree.read, "code"),
 }
 
 
@@ -53,6 +61,7 @@ def check_source(source: Mapping[str, Any]) -> None:
     if (kind := source.get("kind")) is not None and kind not in KINDS:
         raise ValueError(f"kind: {kind!r} is unknown; {_nearest(str(kind), KINDS)}")
     _check_value("split_bytes", source.get("split_bytes", SPLIT_BYTES), int)
+    _check_lists(source)
     options = _option_types(READERS[name])
     for key, value in source.items():
         if key in options:
@@ -68,10 +77,8 @@ def list_splits(source: Mapping[str, Any], root: str) -> list[Split]:
     """
     check_source(source)
     reader = READERS[source["reader"]]
-    inputs = _find(reader, source["paths"], root)
-    defaults = inspect.signature(reader.read).parameters
-    options = {key: source.get(key, defaults[key].default) for key in _option_types(reader)}
-    options["kind"] = source.get("kind")
+    inputs = _find(reader, source, root)
+    options = {**_options(reader, source), "kind": source.get("kind")}
     groups = group(inputs, source.get("split_bytes", SPLIT_BYTES))
     return [Split(source["reader"], part, options, index) for index, part in enumerate(groups)]
 
@@ -85,14 +92,54 @@ def read(split: Split, corpus: str) -> Iterator[pa.Table]:
     return tables(rows, {"kind": reader.kind}, {"corpus": corpus, "kind": kind} if kind else {"corpus": corpus})
 
 
-def _find(reader: Reader, paths: list[str], root: str) -> list[Input]:
+def read_raw(source: Mapping[str, Any], root: str, document: Mapping[str, Any]) -> str:
+    """The page of one document as its reader gave it, whatever steps made of its text since: of a WARC, ARC or HTML file the decoded
+    HTML, else the text field. `document` needs `origin`, `raw` and `meta`.
+
+    From S3 it costs a request for the page's own bytes (zstd and JSON Lines: one or two more, about the file). Raises StoreError when the
+    file is not there or no longer holds that page, ValueError for a source of which this is not known.
+    """
+    return read_raw_rows(source, root, [document])[0]
+
+
+def read_raw_rows(source: Mapping[str, Any], root: str, documents: Sequence[Mapping[str, Any]]) -> list[str]:
+    """`read_raw` for many documents, in their order: each file is read once, front to back, and neighbours with one request.
+
+    All pages are held at once: take a table at a time.
+    """
+    check_source(source)
+    reader = READERS[source["reader"]]
+    if reader.read_at is None:
+        raise ValueError(f"reader {source['reader']!r} cannot read a document again; its text is what was read")
+    options, prefixes = _options(reader, source), _prefixes(source, root)
+    pages = [""] * len(documents)
+    for name, places in raw.by_file(documents).items():
+        file = raw.locate(name, prefixes)
+        rows = dict(reader.read_at(file, list(places), **options))
+        for place, indices in places.items():
+            for index in indices:
+                pages[index] = raw.text_of(rows.get(place), documents[index], file)
+    return pages
+
+
+def _prefixes(source: Mapping[str, Any], root: str) -> list[str]:
+    """What may stand before the name of a file of the source, unless that is a path in S3."""
+    base = join(root, source.get("base") or "")
+    lists = [pattern("x", base).prefix for path in source["paths"] if path_lists.is_list(path)]
+    others = [path for path in source["paths"] if not path_lists.is_list(path) and not path.startswith(S3_PREFIX)]
+    return [*(pattern(path, root).prefix for path in others), *lists] or [""]
+
+
+def _options(reader: Reader, source: Mapping[str, Any]) -> dict[str, Any]:
+    """The reader's options, complete with defaults."""
+    defaults = inspect.signature(reader.read).parameters
+    return {key: source.get(key, defaults[key].default) for key in _option_types(reader)}
+
+
+def _find(reader: Reader, source: Mapping[str, Any], root: str) -> list[Input]:
     found: dict[tuple[str, int], Input] = {}
-    for written in paths:
-        where = pattern(written, root)
-        inputs = reader.find(where)
-        if not inputs:
-            answer = f"nothing to read matches (looked for {where.path})"
-            raise StoreError(written, answer, "check the path; relative paths start at --data")
+    for written in source["paths"]:
+        inputs = _matching(reader, written, source, root)
         for one in inputs:
             known = found.setdefault((one.name, one.first or 0), one)
             if known.path != one.path:
@@ -103,12 +150,45 @@ def _find(reader: Reader, paths: list[str], root: str) -> list[Input]:
     return [found[key] for key in sorted(found) if not _lies_in(found[key].path, paths_found)]
 
 
+def _matching(reader: Reader, written: str, source: Mapping[str, Any], root: str) -> list[Input]:
+    """What one entry of `paths` names; a StoreError when that is nothing."""
+    where = pattern(written, root)
+    if path_lists.is_list(written):
+        base = join(root, source.get("base") or "")
+        inputs = path_lists.find(where, base, source.get("first"), source.get("every", 1))
+    elif reader.suffixes:
+        inputs = files(where, reader.suffixes)
+    else:
+        inputs = tree.find(where)
+    if not inputs:
+        answer = f"nothing to read matches (looked for {where.path})"
+        raise StoreError(written, answer, "check the path; relative paths start at --data")
+    return [part for one in inputs for part in reader.cut(one)]
+
+
 def _lies_in(path: str, folders: set[str]) -> bool:
     """Whether one of `folders` holds `path`: a source tree inside a source tree is part of it."""
     while path := path.rpartition("/")[0]:
         if path in folders:
             return True
     return False
+
+
+def _check_lists(source: Mapping[str, Any]) -> None:
+    """The options of lists of paths, which need a list to be about."""
+    lists = [path for path in source["paths"] if path_lists.is_list(path)]
+    if lists and not READERS[source["reader"]].suffixes:
+        raise ValueError(f"paths: {lists[0]!r} lists files, and reader {source['reader']!r} reads folders")
+    for key in ("first", "every", "base"):
+        if key not in source:
+            continue
+        if not lists:
+            raise ValueError(
+                f"{key}: is about a list of paths, and `paths` names none; a list ends in .paths, .paths.gz or .paths.zst"
+            )
+        _check_value(key, source[key], str if key == "base" else int)
+    if "://" in (base := source.get("base", "")) and not base.startswith(S3_PREFIX):
+        raise ValueError(f"base: {base!r} is in a store that is not read; write s3://bucket/ or a folder")
 
 
 def _option_types(reader: Reader) -> dict[str, Any]:

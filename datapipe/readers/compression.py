@@ -2,10 +2,13 @@
 
 Unusual: a member (a gzip member, a zstd frame) is decompressed by itself, so its end in the file is known to the byte, a cut or damaged
 one is told from a whole one, and the next can be found behind it. Memory is bounded: 64 KiB are read and about 1 MiB is decompressed
-at a time (zstd can reach 16 MiB on hostile data). Not covered: zstd dictionaries, lz4.
+at a time (zstd can reach 16 MiB on hostile data), beside the window that a zstd frame asks for: 8 MiB by default, 2 GiB in public dumps
+that were packed with `--long=31`. A zstd file may begin with its dictionary, as archives of crawls do (Zstandard Compression for WARC
+Files 1.0). Skippable zstd frames are members without content. Not covered: zstd dictionaries that lie elsewhere, lz4.
 """
 
 import bz2
+import functools
 import io
 import lzma
 import re
@@ -14,7 +17,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple, cast
 
 READ_BYTES = 64 << 10
+HEAD_BYTES = 64  # of a member, to tell what it holds
 OUTPUT_BYTES = 1 << 20
+MAX_DICTIONARY_BYTES = 16 << 20
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+DICTIONARY_MAGIC = b"\x5d\x2a\x4d\x18"  # of the skippable frame that holds it
+ZSTD_MAX_WINDOW_BYTES = 1 << 31  # the most that the library can; its default of 128 MiB refuses `--long=31`
 ZSTD_BITE_BYTES = 512  # its decompressor has no output limit; a block is at least 4 bytes and gives at most 128 KiB
 
 
@@ -33,10 +41,11 @@ class Codec(NamedTuple):
     error: Callable[[], type[Exception]]
 
 
-def _zstd() -> Any:
+def _zstd(dictionary: Any = None) -> Any:
     import zstandard
 
-    return zstandard.ZstdDecompressor().decompressobj()
+    decompressor = zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=ZSTD_MAX_WINDOW_BYTES)
+    return decompressor.decompressobj()
 
 
 def _zstd_error() -> type[Exception]:
@@ -47,18 +56,45 @@ def _zstd_error() -> type[Exception]:
 
 CODECS = (
     Codec("gzip", re.compile(rb"\x1f\x8b\x08[\x00-\x1f]"), lambda: zlib.decompressobj(wbits=31), lambda: zlib.error),
-    Codec("zstd", re.compile(rb"\x28\xb5\x2f\xfd"), _zstd, _zstd_error),
+    Codec("zstd", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), _zstd, _zstd_error),
     Codec("bzip2", re.compile(rb"BZh[1-9]1AY&SY"), bz2.BZ2Decompressor, lambda: OSError),
     Codec("xz", re.compile(rb"\xfd7zXZ\0"), lzma.LZMADecompressor, lambda: lzma.LZMAError),
 )
 
 
 def sniff(stream: BinaryIO) -> Codec | None:
-    """The codec of a seekable stream, by its first bytes; None when it is not compressed. Leaves the stream at 0."""
+    """The codec of a seekable stream, by its first bytes; None when it is not compressed. Leaves the stream at 0.
+
+    With a zstd dictionary at the beginning it is the codec for this file alone.
+    """
     stream.seek(0)
     head = stream.read(16)
+    dictionary = _dictionary(stream) if head.startswith(DICTIONARY_MAGIC) else None
     stream.seek(0)
-    return next((codec for codec in CODECS if codec.header.match(head)), None)
+    codec = next((codec for codec in CODECS if codec.header.match(head)), None)
+    return codec._replace(start=functools.partial(_zstd, dictionary)) if codec and dictionary else codec
+
+
+def _dictionary(stream: BinaryIO) -> Any:
+    """What the skippable frame at the beginning holds, as it is or as a zstd frame; None when it cannot be read.
+
+    Without it every member that needs it is damaged, and counted so.
+    """
+    import zstandard
+
+    stream.seek(len(DICTIONARY_MAGIC))
+    size_bytes = int.from_bytes(stream.read(4), "little")
+    if not 0 < size_bytes <= MAX_DICTIONARY_BYTES:
+        return None
+    data = stream.read(size_bytes)
+    try:
+        if data.startswith(ZSTD_MAGIC):
+            data = zstandard.ZstdDecompressor().stream_reader(data).read(MAX_DICTIONARY_BYTES)
+        dictionary = zstandard.ZstdCompressionDict(data) if data else None
+        _zstd(dictionary)  # refuses a damaged one
+        return dictionary
+    except zstandard.ZstdError:
+        return None
 
 
 def open_decompressed(stream: BinaryIO) -> BinaryIO:
@@ -150,11 +186,11 @@ class _Members(io.RawIOBase):
         return size
 
 
-def find_member(stream: BinaryIO, start: int, codec: Codec, content: bytes) -> int | None:
+def find_member(stream: BinaryIO, start: int, codec: Codec, content: re.Pattern[bytes]) -> int | None:
     """The offset, `start` or later, of the next member whose content begins with `content`; None if there is none."""
     for offset in find_all(stream, start, codec.header):
         try:
-            if io.BufferedReader(Member(stream, offset, codec)).read(len(content)) == content:
+            if content.match(io.BufferedReader(Member(stream, offset, codec)).read(HEAD_BYTES)):
                 return offset
         except MemberError:
             continue

@@ -4,19 +4,16 @@ Pages are held whole: `max_bytes` bounds a page after decompression. Not covered
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from datapipe import store
 from datapipe.readers.charset import decode
 from datapipe.readers.compression import MemberError, open_decompressed
-from datapipe.readers.split import Input, Pattern, Row, files
+from datapipe.readers.places import Place
+from datapipe.readers.split import Input, Row
 
 _TYPES = (".html", ".htm", ".xhtml")
 SUFFIXES = tuple(kind + packed for kind in _TYPES for packed in ("", ".gz", ".zst"))
-
-
-def find(pattern: Pattern) -> list[Input]:
-    return files(pattern, SUFFIXES)
 
 
 def read(source: Input, *, max_bytes: int = 16 << 20) -> Iterator[Row]:
@@ -35,3 +32,9 @@ def read(source: Input, *, max_bytes: int = 16 << 20) -> Iterator[Row]:
     else:
         text, charset = decode(page)
         yield {**row, "text": text, "meta": json.dumps({"charset": charset})}
+
+
+def read_at(source: Input, places: Iterable[Place], *, max_bytes: int = 16 << 20) -> Iterator[tuple[Place, Row]]:
+    """The page again: all places of a file are its one page."""
+    for place in places:
+        yield from ((place, row) for row in read(source, max_bytes=max_bytes))

@@ -15,6 +15,12 @@ class Keys(NamedTuple):
     license: str | None
     lang: str | None
 
+    @classmethod
+    def of(cls, options: Mapping[str, str | None]) -> "Keys":
+        """From the options `text_key`, `id_key`, ... of a source."""
+        text = options.get("text_key") or "text"
+        return cls(text, *(options.get(f"{name}_key") for name in cls._fields[1:]))
+
     def named(self) -> list[str]:
         return list(dict.fromkeys(key for key in self if key))
 

@@ -7,13 +7,13 @@ as the manifest has it, of an S3 path the path itself, and of an absolute path w
 import glob
 import posixpath
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
 from datapipe import store
-from datapipe.schema import DROP, documents
+from datapipe.schema import DROP, documents, with_column
 
 TABLE_ROWS = 1000
 TABLE_BYTES = 64 << 20  # of UTF-8 text
@@ -23,7 +23,7 @@ Row = dict[str, Any]  # columns of a document; `origin` at least
 
 @dataclass(frozen=True)
 class Input:
-    """A file, a range of row groups of a Parquet file (`first`, `count`), or the folder of a source tree."""
+    """A file, a part of one (`first`, `count`: row groups of Parquet, bytes of JSON Lines), or the folder of a source tree."""
 
     path: str
     name: str
@@ -31,6 +31,10 @@ class Input:
     fingerprint: str
     first: int | None = None
     count: int | None = None
+
+    def range(self, first: int, count: int, size_bytes: int | None = None) -> "Input":
+        """A part of this file; `size_bytes` where the unit of `first` and `count` is not bytes."""
+        return replace(self, first=first, count=count, size_bytes=count if size_bytes is None else size_bytes)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def files(pattern: Pattern, suffixes: tuple[str, ...]) -> list[Input]:
 
 
 def group(inputs: list[Input], split_bytes: int) -> Iterator[tuple[Input, ...]]:
-    """Consecutive inputs until `split_bytes` is reached; neighbouring row groups of one file become one input."""
+    """Consecutive inputs until `split_bytes` is reached; neighbouring parts of one file become one input."""
     current: list[Input] = []
     size_bytes = 0
     for one in inputs:
@@ -106,17 +110,23 @@ def _continues(before: Input, after: Input) -> bool:
 def _merged(before: Input, after: Input) -> Input:
     count = (before.count or 0) + (after.count or 0)
     size_bytes = before.size_bytes + after.size_bytes
-    return Input(before.path, before.name, size_bytes, before.fingerprint, before.first, count)
+    return replace(before, size_bytes=size_bytes, count=count)
 
 
-def tables(rows: Iterable[Row], defaults: Row, fixed: Row) -> Iterator[pa.Table]:
+def tables(rows: Iterable[Row | pa.Table], defaults: Row, fixed: Row) -> Iterator[pa.Table]:
     """Document tables of at most TABLE_ROWS rows and about TABLE_BYTES of text, each with a `drop_reason` column.
 
-    `defaults` are columns that a row may set, `fixed` columns that it may not.
+    `defaults` are columns that a row may set, `fixed` columns that it may not. A reader may give a whole table of sound documents.
     """
     batch: list[Row] = []
     size_bytes = 0
     for row in rows:
+        if isinstance(row, pa.Table):
+            if batch:
+                yield documents(batch)
+                batch, size_bytes = [], 0
+            yield _completed(row, {**defaults, **fixed})
+            continue
         (origin, _), (text, text_bytes) = _sound(row["origin"]), _sound(row.get("text") or "")
         batch.append({DROP: None, **defaults, **row, **fixed, "origin": origin, "text": text})
         size_bytes += text_bytes
@@ -125,6 +135,17 @@ def tables(rows: Iterable[Row], defaults: Row, fixed: Row) -> Iterator[pa.Table]
             batch, size_bytes = [], 0
     if batch:
         yield documents(batch)
+
+
+def _completed(table: pa.Table, columns: Row) -> pa.Table:
+    for name, value in {**columns, DROP: None}.items():
+        table = with_column(table, name, pa.array([value] * table.num_rows, pa.string()))
+    return table
+
+
+def sound(text: str) -> str:
+    """`text` as `tables` writes it."""
+    return _sound(text)[0]
 
 
 def _sound(text: str) -> tuple[str, int]:

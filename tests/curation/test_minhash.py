@@ -67,6 +67,20 @@ def test_an_index_of_datasketch_finds_documents_by_our_signatures() -> None:
     assert index.query(ours) == [1]
 
 
+@pytest.mark.filterwarnings("ignore:Creating LSHBloom index")
+def test_a_bloom_filter_of_datasketch_knows_documents_by_our_signatures() -> None:
+    pytest.importorskip("pybloomfilter", reason="datasketch's LSHBloom needs pybloomfiltermmap3")
+    from datasketch import MinHashLSHBloom
+
+    texts = [text_of(*range(start, start + 200)) for start in (0, 500, 1000)]
+    index = MinHashLSHBloom(num_perm=112, params=(14, 8), n=100, fp=1e-6)
+    for text in texts[:2]:
+        index.insert(sketch(text))
+    ours = signatures(pa.array([texts[1] + " and one more sentence at the end", texts[2]], pa.large_string()))
+    queries = [MinHash(hashvalues=row, seed=1, scheme="affine32", hashfunc=hash_shingle) for row in ours]
+    assert [bool(index.query(query)) for query in queries] == [True, False]
+
+
 def corpus(rng: np.random.Generator) -> pa.Table:
     """Families of a text with 0 to 4 changed copies, of different lengths, beside texts like no other, and texts of equal length."""
     rows = []

@@ -1,4 +1,5 @@
 import codecs
+import time
 
 import pytest
 from hypothesis import given
@@ -113,3 +114,12 @@ def test_never_raises_and_gives_valid_unicode(data: bytes, http: str | None) -> 
     assert "\0" not in text
     text.encode("utf-8")
     assert codecs.lookup(charset)
+
+
+@pytest.mark.parametrize(
+    "head", [b"<meta charset=" + b" " * 4080, b"<meta charset" * 300, b"<meta " * 300 + b"charset" + b" " * 2000]
+)
+def test_no_page_makes_the_search_for_a_claim_slow(head: bytes) -> None:
+    started = time.process_time()
+    assert decode(head, "text/html; charset=" + " " * 1_000_000)[1] == "utf-8"
+    assert time.process_time() - started < 1

@@ -4,6 +4,7 @@ import io
 import lzma
 import os
 import re
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -71,8 +72,8 @@ def test_the_next_member_is_found_behind_damage(name: str) -> None:
     assert codec
     lure = COMPRESS[name](b"not the content looked for") + first[:8]
     stream = io.BytesIO(first + b"junk" + lure + second)
-    assert find_member(stream, 1, codec, b"WARC/") == len(first) + 4 + len(lure)
-    assert find_member(stream, len(stream.getvalue()) - 5, codec, b"WARC/") is None
+    assert find_member(stream, 1, codec, re.compile(b"WARC/")) == len(first) + 4 + len(lure)
+    assert find_member(stream, len(stream.getvalue()) - 5, codec, re.compile(b"WARC/")) is None
 
 
 @given(st.lists(st.integers(0, 3_000_000), max_size=6, unique=True), st.integers(0, 2_000_000))
@@ -93,3 +94,63 @@ def test_damage_is_an_error_and_not_silence() -> None:
             continue
         with pytest.raises(MemberError):
             open_decompressed(io.BytesIO(bytes(data))).read()
+
+
+SAMPLES = [f"WARC/1.0 record {number} of http://x.org/{number % 7} ".encode() * 4 for number in range(500)]
+DICTIONARY = zstandard.train_dictionary(4000, SAMPLES)
+
+
+def skippable(data: bytes, number: int = 0xD) -> bytes:
+    return bytes([0x50 + number]) + b"\x2a\x4d\x18" + len(data).to_bytes(4, "little") + data
+
+
+@pytest.mark.parametrize("pack", [bytes, zstandard.compress])
+def test_a_dictionary_at_the_beginning(pack: Callable[[bytes], bytes]) -> None:
+    compress = zstandard.ZstdCompressor(dict_data=DICTIONARY, write_checksum=True).compress
+    packed = [skippable(pack(DICTIONARY.as_bytes())), *map(compress, SAMPLES[:9]), skippable(b"an extension", 3)]
+    stream = io.BytesIO(b"".join(packed))
+    assert open_decompressed(stream).read() == b"".join(SAMPLES[:9])
+    codec = sniff(stream)
+    assert codec
+    assert Member(stream, len(packed[0]), codec).read() == SAMPLES[0]
+    assert Member(stream, 0, codec).skip_to_end() == len(packed[0])
+    assert find_member(stream, 1, codec, re.compile(b"WARC/")) == len(packed[0])
+
+
+@pytest.mark.parametrize(
+    "dictionary", [b"", b"\x28\xb5\x2f\xfdnot zstd", b"some other dictionary", b"\x37\xa4\x30\xec" + bytes(20)]
+)
+def test_a_broken_dictionary_damages_what_needs_it(dictionary: bytes) -> None:
+    needs = zstandard.ZstdCompressor(dict_data=DICTIONARY, write_checksum=True).compress(SAMPLES[0])
+    stream = io.BytesIO(skippable(dictionary) + needs + zstandard.compress(b"WARC/"))
+    start = len(skippable(dictionary))
+    codec = sniff(stream)
+    assert codec
+    with pytest.raises(MemberError) as error:
+        Member(stream, start, codec).read()
+    assert (error.value.offset, error.value.reason) == (start, "damaged")
+
+
+def test_a_cut_dictionary() -> None:
+    with pytest.raises(MemberError) as error:
+        open_decompressed(io.BytesIO(skippable(DICTIONARY.as_bytes())[:-9])).read()
+    assert (error.value.offset, error.value.reason) == (0, "truncated")
+
+
+def test_a_frame_of_a_large_window() -> None:
+    window = bytes([(31 - 10) << 3])  # 2 GiB, as `zstd --long=31` writes (RFC 8878 §3.1.1.1.2)
+    frame = b"\x28\xb5\x2f\xfd\x00" + window + ((5 << 3) | 1).to_bytes(3, "little") + b"WARC/"
+    assert open_decompressed(io.BytesIO(frame * 2)).read() == b"WARC/WARC/"
+
+
+def test_a_bomb_is_read_in_pieces() -> None:
+    packed = zstandard.compress(bytes(400_000_000))
+    stream = open_decompressed(io.BytesIO(packed + zstandard.compress(b"end")))
+    tracemalloc.start()
+    num_bytes = 0
+    while piece := stream.read(1 << 20):
+        num_bytes += len(piece)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert num_bytes == 400_000_003
+    assert peak_bytes < 40 << 20

@@ -1,9 +1,11 @@
 import contextlib
 import gzip
+import tracemalloc
 import zlib
 
 import pyarrow as pa
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +36,9 @@ def raw_deflate(body: bytes) -> bytes:
         ("Content-Encoding: deflate", zlib.compress(BODY)),
         ("Content-Encoding: deflate", raw_deflate(BODY)),
         ("Content-Encoding: br", BROTLI),
+        ("Content-Encoding: zstd", zstandard.compress(BODY)),
+        ("Content-Encoding: zstd", zstandard.compress(BODY[:100]) + zstandard.compress(BODY[100:])),
+        ("Content-Encoding: gzip", gzip.compress(BODY[:100]) + gzip.compress(BODY[100:]) + b"trailing"),
         ("Content-Encoding: gzip, gzip", gzip.compress(gzip.compress(BODY))),
         ("Transfer-Encoding: chunked", chunked(BODY)),
         ("Transfer-Encoding: chunked\r\nContent-Encoding: gzip", chunked(gzip.compress(BODY))),
@@ -41,6 +46,8 @@ def raw_deflate(body: bytes) -> bytes:
         ("Content-Encoding: gzip", BODY),
         ("Content-Encoding: deflate", BODY),
         ("Content-Encoding: br", BODY),
+        ("Content-Encoding: zstd", BODY),
+        ("Content-Encoding: utf-8", BODY),  # servers mean the charset
         ("Transfer-Encoding: chunked\r\nContent-Encoding: br", BODY),
     ],
 )
@@ -50,9 +57,15 @@ def test_codings_are_undone(headers: str, stored: bytes) -> None:
     assert (response.status, response.headers["content-type"], response.body) == (200, "text/html", BODY)
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "compress", "dcb"])
 def test_a_broken_coding_is_an_error(coding: str) -> None:
-    stored = {"gzip": gzip.compress(BODY)[:12], "deflate": b"\x78\x9c", "br": BROTLI[:20]}[coding] + b"\xff\x01" * 30
+    begin = {
+        "gzip": gzip.compress(BODY)[:12],
+        "deflate": b"\x78\x9c",
+        "br": BROTLI[:20],
+        "zstd": zstandard.compress(BODY)[:9],
+    }
+    stored = begin.get(coding, b"\x1f\x9d") + b"\xff\x01" * 30
     with pytest.raises(BodyError):
         parse(f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\n\r\n".encode() + stored, LIMIT)
 
@@ -69,10 +82,23 @@ def test_a_cut_body_gives_what_came() -> None:
 
 
 def test_a_large_body_is_cut_one_byte_over_the_limit() -> None:
-    bomb = gzip.compress(bytes(10_000_000))
-    response = parse(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + bomb, 1000)
-    assert response
-    assert len(response.body) == 1001
+    content = bytes(10_000_000)
+    brotli = pa.Codec("brotli").compress(content, asbytes=True)
+    for coding, bomb in (
+        ("gzip", gzip.compress(content)),
+        ("gzip", gzip.compress(content[:600]) * 100),
+        ("gzip", gzip.compress(content[:1001]) + gzip.compress(content)),
+        ("deflate", zlib.compress(content)),
+        ("br", brotli),
+        ("zstd", zstandard.compress(content)),
+    ):
+        tracemalloc.start()
+        response = parse(f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\n\r\n".encode() + bomb, 1000)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert response
+        assert response.body == bytes(1001)
+        assert peak_bytes < 2_000_000
 
 
 @pytest.mark.parametrize(
@@ -80,6 +106,12 @@ def test_a_large_body_is_cut_one_byte_over_the_limit() -> None:
     [
         (b"HTTP/1.0 404 Not Found\nA: b\n c\n\n", (404, {"a": "b c"})),
         (b"HTTP/2 200\r\n\r\n", (200, {})),
+        (b"HTTP/2.0 200 \r\nA: b\r\n\r\n", (200, {"a": "b"})),
+        (
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 X\r\nL: 1\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\n",
+            (200, {"a": "b"}),
+        ),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", (100, {})),
         (b"ICY 200 OK\r\nA:b\r\n\r\n", (200, {"a": "b"})),
         (b"HTTP/1.1 200 \xe9\r\nA: \xe9\r\nno colon\r\nA: second\r\n\r\n", (200, {"a": "é"})),
     ],
@@ -95,8 +127,17 @@ def test_what_is_no_response(block: bytes) -> None:
     assert parse(block, LIMIT) is None
 
 
+def test_headers_without_an_end() -> None:
+    response = parse(b"HTTP/1.1 200 OK\r\nA: b", LIMIT)
+    assert response
+    assert (response.headers, response.body) == ({"a": "b"}, b"")
+    with pytest.raises(BodyError, match="HTTP headers of more than 262144 bytes"):
+        parse(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 100_000, LIMIT)
+
+
 @given(
-    st.binary(max_size=200), st.sampled_from(["", "Transfer-Encoding: chunked", "Content-Encoding: gzip, deflate, br"])
+    st.binary(max_size=200),
+    st.sampled_from(["", "Transfer-Encoding: chunked", "Content-Encoding: zstd, gzip, deflate, br"]),
 )
 def test_any_body_is_parsed_or_refused(body: bytes, header: str) -> None:
     with contextlib.suppress(BodyError):

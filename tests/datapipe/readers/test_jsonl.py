@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from datapipe import readers
 from datapipe.readers import jsonl
 from datapipe.readers.split import Input
 
@@ -159,3 +162,54 @@ def test_real_files(shared_data: Path, read_rows: ReadRows, pattern: str, key: s
     assert [row["text"] for row in rows] == expected
     assert len({row["id"] for row in rows}) == len(rows)
     assert {row["kind"] for row in rows} == {"math"}
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"", b"{}", b"junk", b'{"text": "a"}', b'{"text": "' + b"long " * 9 + b'"}']), max_size=12
+    ),
+    st.sampled_from([b"\n", b"\r\n"]),
+    st.integers(1, 90),
+    st.booleans(),
+)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_ranges_together_are_the_file(
+    tmp_path: Path, lines: list[bytes], end: bytes, range_bytes: int, has_last_end: bool
+) -> None:
+    data = end.join(lines) + (end if has_last_end else b"")
+    whole = read_bytes(tmp_path, data, max_line_bytes=40)
+    file = Input(str(tmp_path / "x.jsonl"), "x.jsonl", len(data), "print")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jsonl, "RANGE_BYTES", range_bytes)
+        patch.setattr(jsonl, "PIECE_BYTES", 7)
+        parts = jsonl.cut(file)
+    assert len(parts) == (1 if len(data) < 2 * range_bytes else -(-len(data) // range_bytes))
+    assert sum(part.size_bytes for part in parts) == len(data)
+    assert [row for part in parts for row in jsonl.read(part, max_line_bytes=40)] == whole
+
+
+def test_a_large_file_is_read_by_many_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_rows: ReadRows
+) -> None:
+    content = b"\n".join(LINES) + b"\n"
+    (tmp_path / "x.jsonl").write_bytes(content)
+    (tmp_path / "y.jsonl.gz").write_bytes(gzip.compress(content))
+    source: dict[str, Any] = {"reader": "jsonl", "paths": ["*"]}
+    whole = read_rows(tmp_path, **source)
+    monkeypatch.setattr(jsonl, "RANGE_BYTES", 5000)
+    for split_bytes, num_splits in ((5000, 12), (12_000, 4), (1 << 20, 1)):
+        splits = readers.list_splits({**source, "split_bytes": split_bytes}, str(tmp_path))
+        assert len(splits) >= num_splits
+        assert read_rows(tmp_path, **source, split_bytes=split_bytes) == whole
+
+
+def test_one_endless_line_costs_each_range_its_own_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.jsonl").write_bytes(b'{"text": "' + b"x" * 1_000_000)
+    monkeypatch.setattr(jsonl, "RANGE_BYTES", 100_000)
+    monkeypatch.setattr(jsonl, "PIECE_BYTES", 1000)
+    parts = jsonl.cut(Input(str(tmp_path / "x.jsonl"), "x.jsonl", 1_000_010, "print"))
+    rows = [[row["drop_reason"] for row in jsonl.read(part, max_line_bytes=5000)] for part in parts]
+    assert rows == [["jsonl.too_long"], *[[]] * 10]
+    with open(tmp_path / "x.jsonl", "rb") as stream:
+        jsonl._bounds(stream, parts[3])
+        assert stream.tell() < 402_000

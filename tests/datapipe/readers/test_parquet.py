@@ -1,3 +1,5 @@
+import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -5,6 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from datapipe import readers, store
 
@@ -22,6 +26,45 @@ def write(path: Path, num_rows: int, rows_per_group: int) -> None:
         }
     )
     pq.write_table(table, path, row_group_size=rows_per_group)
+
+
+LABELS = st.one_of(st.none(), st.sampled_from(["", "x", "a\0b", "é"]))
+ROWS = st.lists(
+    st.tuples(
+        st.sampled_from(["words", "", " \x1c", "\u00a0", "中文", "a\0b", "x" * 60, None]),
+        LABELS,
+        st.none() | st.integers(0, 9),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS, st.sampled_from([pa.string(), pa.large_string()]), st.booleans())
+def test_batches_become_the_tables_that_their_rows_would(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[Any, ...]], kind: pa.DataType, is_plain: bool
+) -> None:
+    path = tmp_path_factory.mktemp("parquet") / "a.parquet"
+    rows = [("words", *row[1:]) for row in rows] if is_plain else rows
+    texts, urls, numbers = zip(*rows, strict=True)
+    columns = {"text": pa.array(texts, kind), "url": pa.array(urls, kind), "n": pa.array(numbers, pa.int32())}
+    pq.write_table(pa.table(columns), path)
+    keys = {"origin_key": "url", "id_key": "n", "lang_key": "n", "license_key": "url", "max_text_bytes": 50}
+    (split,) = readers.list_splits({**SOURCE, **keys}, str(path.parent))
+    fast = [row for table in readers.read(split, "c") for row in table.to_pylist()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(readers.parquet, "_as_table", lambda *_: None)
+        slow = [row for table in readers.read(split, "c") for row in table.to_pylist()]
+    assert fast == slow
+
+
+def test_a_plain_batch_is_not_taken_apart(tmp_path: Path, read_rows: ReadRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.parquet", 30, 10)
+    monkeypatch.delattr(readers.parquet, "_records")
+    rows = read_rows(tmp_path, **SOURCE, origin_key="url", license_key="spdx")
+    assert [row["origin"] for row in rows] == [f"http://x/{number}" for number in range(30)]
+    assert {row["license"] for row in rows} == {"MIT"}
 
 
 def test_row_groups_are_split_and_joined(tmp_path: Path, read_rows: ReadRows) -> None:
@@ -83,3 +126,54 @@ def test_s3(s3: str, tmp_path: Path, read_rows: ReadRows) -> None:
     write(tmp_path / "a.parquet", 50, 20)
     store.write_bytes(f"{s3}/tables/a.parquet", (tmp_path / "a.parquet").read_bytes())
     assert read_rows(f"{s3}/tables", **SOURCE) == read_rows(tmp_path, **SOURCE)
+
+
+def test_texts_over_the_limit(tmp_path: Path, read_rows: ReadRows) -> None:
+    texts = ["a", "b" * 1001, None, "ü" * 501, "c" * 1000]
+    for kind in (pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())):
+        pq.write_table(pa.table({"text": pa.array(texts, pa.string()).cast(kind)}), tmp_path / "a.parquet")
+        rows = read_rows(tmp_path, **SOURCE, max_text_bytes=1000)
+        assert [row["drop_reason"] for row in rows] == [
+            None, "parquet.too_long", "parquet.no_text", "parquet.too_long", None,
+        ]  # fmt: skip
+        assert [json.loads(rows[number]["meta"]) for number in (1, 3)] == [{"text_bytes": 1001}, {"text_bytes": 1002}]
+
+
+def test_a_row_group_of_huge_texts_is_not_decoded(
+    tmp_path: Path, read_rows: ReadRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = pa.array([str(number) * 1_000_000 for number in range(10, 14)])
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet", compression="none", use_dictionary=False)
+    monkeypatch.delattr(readers.parquet, "_records")
+    rows = read_rows(tmp_path, **SOURCE, max_text_bytes=1000)
+    assert [(row["drop_reason"], row["raw"]["offset"]) for row in rows] == [
+        ("parquet.too_long", number) for number in range(4)
+    ]
+
+
+def test_many_rows_that_share_one_large_text(tmp_path: Path) -> None:
+    shared = pa.DictionaryArray.from_arrays(pa.array([0] * 300, pa.int32()), pa.array(["x" * 1_000_000]))
+    pq.write_table(pa.table({"text": shared}), tmp_path / "a.parquet")
+    (one,) = readers.list_splits(SOURCE, str(tmp_path))
+    tracemalloc.start()
+    num_rows = sum(
+        found.num_rows if isinstance(found, pa.Table) else 1 for found in readers.parquet.read(one.inputs[0])
+    )
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert num_rows == 300
+    assert peak_bytes < 20 << 20
+
+
+def test_a_string_that_is_not_utf8(tmp_path: Path, read_rows: ReadRows) -> None:
+    offsets = pa.array([0, 1, 3, 4], pa.int32()).buffers()[1]
+    bad = pa.StringArray.from_buffers(3, offsets, pa.py_buffer(b"a\xff\xfeb"))
+    pq.write_table(pa.table({"text": bad, "url": ["u", "v", "w"]}), tmp_path / "a.parquet")
+    rows = read_rows(tmp_path, **SOURCE, origin_key="url")
+    assert [row["drop_reason"] or row["text"] for row in rows] == ["a", "parquet.not_utf8", "b"]
+
+
+def test_a_column_with_a_dot_and_a_struct(tmp_path: Path, read_rows: ReadRows) -> None:
+    pq.write_table(pa.table({"a.b": ["words"], "deep": [{"text": "x"}]}), tmp_path / "a.parquet")
+    assert [row["text"] for row in read_rows(tmp_path, **SOURCE, text_key="a.b")] == ["words"]
+    assert [row["drop_reason"] for row in read_rows(tmp_path, **SOURCE, text_key="deep")] == ["parquet.no_text"]

@@ -41,6 +41,12 @@ def http(body: bytes, content_type: str = "text/html", status: int = 200, more: 
     return f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\n{more}\r\n".encode() + body
 
 
+def with_line_feeds(data: bytes) -> bytes:
+    """The record with bare line feeds in its own header."""
+    head, end, block = data.partition(b"\r\n\r\n")
+    return (head + end).replace(b"\r\n", b"\n") + block
+
+
 def page(number: int) -> bytes:
     body = f"<html><body>page {number} {'word ' * (number * 37 % 101)}</body></html>".encode()
     return record(http(body), uri=f"http://x.org/{number}")
@@ -82,26 +88,23 @@ def page_texts(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.mark.parametrize("name", REAL_FILES)
 def test_counts_agree_with_another_reader(shared_data: Path, name: str) -> None:
-    warcio = pytest.importorskip("warcio.archiveiterator")
+    fastwarc = pytest.importorskip("fastwarc.warc")
     expected: collections.Counter[str] = collections.Counter()
     pages = []
+    kinds = fastwarc.WarcRecordType.response | fastwarc.WarcRecordType.revisit
     with open(shared_data / "warc" / name, "rb") as stream:
-        for each in warcio.ArchiveIterator(stream):
-            if each.rec_type not in ("response", "revisit"):
-                continue
-            is_http = each.http_headers is not None
-            kind = (each.http_headers.get_header("Content-Type") or "").split(";")[0] if is_http else "dns"
-            body = each.content_stream().read()
-            if each.rec_type == "revisit":
+        for each in fastwarc.ArchiveIterator(stream, record_types=kinds, parse_http=True, auto_decode="all"):
+            body = each.reader.read()
+            if each.record_type == fastwarc.WarcRecordType.revisit:
                 expected["warc.revisit"] += 1
-            elif is_http and each.http_headers.get_statuscode() != "200":
+            elif each.is_http and each.http_headers.status_code != 200:
                 expected["warc.status"] += 1
             elif not body.strip():
                 expected["warc.empty"] += 1
-            elif kind != "text/html":
+            elif not each.is_http or each.http_content_type != "text/html":
                 expected["warc.not_html"] += 1
             else:
-                pages.append((each.rec_headers.get_header("WARC-Target-URI"), body))
+                pages.append((each.headers["WARC-Target-URI"], body))
     rows = read(shared_data / "warc" / name)
     assert collections.Counter(reasons(rows)) == expected
     kept = [row for row in rows if not row.get("drop_reason")]
@@ -281,6 +284,14 @@ HTML = b"<html>hi</html>"
             record(http(gzip.compress(b"x")[:10] + b"\xff" * 60, more="Content-Encoding: gzip\r\n")),
             "warc.damaged",
         ),
+        (record(http(HTML), type="continuation", WARC_Segment_Number="2"), "warc.segment"),
+        (record(http(HTML), WARC_Segment_Number="1"), "warc.segment"),
+        (record(http(HTML), type="screenshot"), "warc.unknown"),
+        (record(http(HTML)).replace(b"WARC-Type", b"Warped-Type"), "warc.damaged"),
+        (record(http(zstandard.compress(HTML)[:4] + b"\xff" * 40, more="Content-Encoding: zstd\r\n")), "warc.damaged"),
+        (record(http(HTML, more="X: y\r\n" * 50_000)), "warc.damaged"),
+        (record(b"", type="conversion"), "warc.empty"),
+        (record(b"%PDF", type="resource", content_type="application/pdf"), "warc.not_html"),
         (record(b"a: b", type="metadata"), None),
         (record(b"GET / HTTP/1.1\r\n\r\n", type="request"), None),
     ],
@@ -299,6 +310,12 @@ def test_what_is_no_page(tmp_path: Path, data: bytes, reason: str | None) -> Non
         (record(b"HTTP/1.1 200 OK\r\n\r\n <!DOCTYPE html>no type"), " <!DOCTYPE html>no type"),
         (record(b"HTTP/1.0 200 OK\nContent-Type: text/html\n\n<p>bare line ends"), "<p>bare line ends"),
         (record(b"<p>saved", type="resource"), "<p>saved"),
+        (record(b"HTTP/2 200\r\ncontent-type: text/html\r\n\r\n<p>two"), "<p>two"),
+        (record(b"<html>without status line"), "<html>without status line"),
+        (record(http(HTML), content_type="Application/HTTP;msgtype=response"), "<html>hi</html>"),
+        (record(http(HTML)).replace(b"WARC/1.1", b"WARC/0.17"), "<html>hi</html>"),
+        (with_line_feeds(record(http(HTML))), "<html>hi</html>"),
+        (record(http(HTML)).replace(b"WARC-Type", b"warc-type").replace(b"Content-Length", b"content-length"), "<html>hi</html>"),
         (record("wörter".encode(), type="conversion"), "wörter"),
         (record(http("<p>schön".encode("latin-1"), content_type="text/html; charset=ISO-8859-1")), "<p>schön"),
         (record(http("<meta charset=shift_jis>日本語".encode("shift_jis"))), "<meta charset=shift_jis>日本語"),
@@ -315,6 +332,69 @@ def test_licence_date_and_charset_are_kept(tmp_path: Path) -> None:
     (row,) = read_bytes(tmp_path, record(http(HTML), uri="<http://x.org/a>", X_License="MIT"))
     assert (row["license"], row["origin"]) == ("MIT", "http://x.org/a")
     assert json.loads(row["meta"]) == {"charset": "utf-8", "date": "2026-01-02T03:04:05Z"}
+
+
+def test_what_the_crawler_cut_is_told(tmp_path: Path) -> None:
+    (row,) = read_bytes(tmp_path, record(http(HTML), WARC_Truncated="length"))
+    assert (row["text"], json.loads(row["meta"])["truncated"]) == ("<html>hi</html>", "length")
+
+
+def test_records_of_one_member_are_told_apart(tmp_path: Path) -> None:
+    nameless = [one.replace(b"WARC-Target-URI", b"X-Other") for one in PAGES[:3]]
+    rows = read_bytes(tmp_path, gzip.compress(b"".join(nameless)) + gzip.compress(nameless[0]))
+    offset = len(gzip.compress(b"".join(nameless)))
+    assert [row["origin"] for row in rows] == ["x.warc#0", "x.warc#0.1", "x.warc#0.2", f"x.warc#{offset}"]
+    assert [json.loads(row["meta"]).get("record", 0) for row in rows] == [0, 1, 2, 0]
+    assert [row["raw"]["length"] is None for row in rows] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("edit", [
+    lambda data: data.replace(b"WARC/1.1", b"WARC/0.18"),
+    lambda data: data.replace(b"WARC-", b"warc-").replace(b"Content-", b"content-"),
+    with_line_feeds,
+], ids=["draft", "lower case", "line feeds"])  # fmt: skip
+@ANY_PACKING
+def test_reading_goes_on_behind_damage_in_every_dialect(
+    tmp_path: Path, page_texts: list[str], pack: Callable[[list[bytes]], bytes], edit: Callable[[bytes], bytes]
+) -> None:
+    pages = [edit(one) for one in PAGES[:6]]
+    rows = read_bytes(tmp_path, pack(pages[:3]) + b"\0junk" * 9 + pack(pages[3:]))
+    assert texts(rows) == page_texts[:6]
+    assert reasons(rows) == ["warc.damaged"]
+
+
+def test_a_dictionary_of_the_file(tmp_path: Path, page_texts: list[str]) -> None:
+    dictionary = zstandard.train_dictionary(2000, [page(number) for number in range(300)])
+    compress = zstandard.ZstdCompressor(dict_data=dictionary, write_checksum=True).compress
+    data = zstandard.compress(dictionary.as_bytes())
+    first = b"\x5d\x2a\x4d\x18" + len(data).to_bytes(4, "little") + data
+    members = list(map(compress, PAGES))
+    rows = read_bytes(tmp_path, first + b"".join(members))
+    assert texts(rows) == page_texts
+    assert not reasons(rows)
+    assert rows[1]["raw"] == {"file": "x.warc", "offset": len(first) + len(members[0]), "length": len(members[1])}
+    members[3] = members[3][:-6] + bytes(6)
+    rows = read_bytes(tmp_path, first + b"".join(members))
+    assert texts(rows) == page_texts[:3] + page_texts[4:]
+    assert reasons(rows) == ["warc.damaged"]
+
+
+def test_text_of_a_real_crawl_as_wet(shared_data: Path, tmp_path: Path) -> None:
+    pages = [row for row in read(shared_data / "warc" / REAL_FILES[0]) if not row.get("drop_reason")]
+    data = [gzip.compress(record(row["text"].encode(), type="conversion", uri=row["origin"])) for row in pages]
+    (tmp_path / "x.warc.wet.gz").write_bytes(b"".join(data))
+    rows = read(tmp_path / "x.warc.wet.gz")
+    assert [(row["origin"], row["text"]) for row in rows] == [(row["origin"], row["text"]) for row in pages]
+
+
+@pytest.mark.parametrize("name", REAL_FILES)
+def test_every_dropped_record_says_where_and_why(shared_data: Path, name: str) -> None:
+    data = (shared_data / "warc" / name).read_bytes()
+    rows = read(shared_data / "warc" / name)
+    starts = (b"\x1f\x8b\x08", b"WARC/")
+    assert all(data[row["raw"]["offset"] :].startswith(starts) for row in rows)
+    dropped = [json.loads(row["meta"]) for row in rows if row.get("drop_reason") in ("warc.status", "warc.not_html")]
+    assert all("status" in meta or "content_type" in meta for meta in dropped)
 
 
 def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
