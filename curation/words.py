@@ -23,7 +23,7 @@ import pyarrow as pa
 MAX_CHARS = 1 << 21  # twenty times the longest text of 100,000 words that the rules could keep
 CHUNK_CHARS = 1 << 17  # a chunk's arrays then stay within a core's cache
 
-SPACE, NEWLINE, LETTER, WORD, IDEOGRAPH, SYMBOL = (np.uint8(1 << bit) for bit in range(6))
+SPACE, NEWLINE, LETTER, WORD, IDEOGRAPH, SYMBOL, PLAIN, STOP = (np.uint8(1 << bit) for bit in range(8))
 
 _MASK64 = (1 << 64) - 1
 _BASE = 0x9E3779B97F4A7C15  # any odd number is invertible modulo 2**64
@@ -32,12 +32,25 @@ _MIX = 0xD6E8FEB86659FD93
 _GRAM_BASE = 0xC2B2AE3D27D4EB4F
 _ASSIGNED = 0x40000  # no letter, mark, number or space lies above
 
+# Code points with the property Sentence_Terminal (Unicode 17, PropList.txt): `.`, `!`, `?` and their like in all scripts.
+_SENTENCE_TERMINALS = """
+21 2E 3F 589 61D-61F 6D4 700-702 7F9 837 839 83D-83E 964-965 104A-104B 1362 1367-1368 166E 1735-1736 17D4-17D5 1803 1809 1944-1945
+1AA8-1AAB 1B4E-1B4F 1B5A-1B5B 1B5E-1B5F 1B7D-1B7F 1C3B-1C3C 1C7E-1C7F 2024 203C-203D 2047-2049 2CF9-2CFB 2E2E 2E3C 2E53-2E54 2E60-2E61
+3002 A4FF A60E-A60F A6F3 A6F7 A876-A877 A8CE-A8CF A92F A9C8-A9C9 AA5D-AA5F AAF0-AAF1 ABEB FE12 FE15-FE16 FE52 FE56-FE57 FF01 FF0E FF1F
+FF61 10A56-10A57 10F55-10F59 10F86-10F89 11047-11048 110BE-110C1 11141-11143 111C5-111C6 111CD 111DE-111DF 11238-11239 1123B-1123C
+112A9 113D4-113D5 1144B-1144C 115C2-115C3 115C9-115D7 11641-11642 1173C-1173E 11944 11946 11A42-11A43 11A9B-11A9C 11C41-11C42
+11EF7-11EF8 11F43-11F44 16A6E-16A6F 16AF5 16B37-16B38 16B44 16D6E-16D6F 16E98 1BC9F 1DA88
+"""
+
 
 class Chunk(NamedTuple):
     """Some documents as one array of code points."""
 
     codes_C: np.ndarray  # uint32
-    classes_C: np.ndarray  # uint8 flags: SPACE, NEWLINE, LETTER, WORD, IDEOGRAPH, SYMBOL
+    classes_C: (
+        np.ndarray
+    )  # uint8 flags: SPACE, NEWLINE, LETTER, WORD, IDEOGRAPH, SYMBOL, PLAIN (neither space nor symbol), STOP
+    texts: Sequence[str]
     starts_D: np.ndarray  # int64, first character of each document
     ends_D: np.ndarray  # int64, one past its last; the line feed that follows is not part of it
 
@@ -49,7 +62,7 @@ class Chunk(NamedTuple):
     def count_flags(self, flags_C: np.ndarray) -> np.ndarray:
         """How many characters of each document are flagged; int64 (D,)."""
         total_C1 = _prefix(flags_C)
-        return total_C1[self.ends_D] - total_C1[self.starts_D]
+        return (total_C1[self.ends_D] - total_C1[self.starts_D]).astype(np.int64)
 
 
 class Spans(NamedTuple):
@@ -85,7 +98,7 @@ def chunk_of(texts: Sequence[str]) -> Chunk:
     codes_C = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
     lengths_D = np.fromiter(map(len, texts), np.int64, len(texts))
     ends_D = np.cumsum(lengths_D + 1) - 1
-    return Chunk(codes_C, _classes()[codes_C], ends_D - lengths_D, ends_D)
+    return Chunk(codes_C, _classes().take(codes_C), texts, ends_D - lengths_D, ends_D)
 
 
 def blank_separated(chunk: Chunk) -> Spans:
@@ -100,19 +113,18 @@ def word_runs(chunk: Chunk) -> Spans:
 
 def lines(chunk: Chunk) -> Spans:
     """Lines that hold more than white space, without their line feed."""
-    end_S = np.flatnonzero(chunk.classes_C & NEWLINE)
+    end_S = np.flatnonzero((chunk.classes_C & NEWLINE) != 0)
     start_S = np.concatenate([[0], end_S[:-1] + 1])
-    black_C1 = _prefix((chunk.classes_C & SPACE) == 0)
-    keep_S = black_C1[end_S] > black_C1[start_S]
+    keep_S = (np.bitwise_or.reduceat(chunk.classes_C, start_S) & ~(SPACE | NEWLINE)) != 0
     return _spans(chunk, start_S[keep_S], end_S[keep_S])
 
 
 def paragraphs(chunk: Chunk, of_lines: Spans) -> Spans:
     """Runs of the chunk's lines with no blank line between them."""
-    feeds_C1 = _prefix((chunk.classes_C & NEWLINE) != 0)
+    feeds = np.flatnonzero((chunk.classes_C & NEWLINE) != 0)
+    number_S = np.searchsorted(feeds, of_lines.end_S)  # of the line, blank ones counted
     first_S = np.ones(len(of_lines.start_S), bool)
-    gap_S = feeds_C1[of_lines.start_S[1:]] - feeds_C1[of_lines.end_S[:-1]]
-    first_S[1:] = (gap_S > 1) | (of_lines.doc_S[1:] != of_lines.doc_S[:-1])
+    first_S[1:] = (np.diff(number_S) > 1) | (of_lines.doc_S[1:] != of_lines.doc_S[:-1])
     last_S = np.append(first_S[1:], True)[: len(first_S)]
     return _spans(chunk, of_lines.start_S[first_S], of_lines.end_S[last_S])
 
@@ -123,22 +135,29 @@ def runs(chunk: Chunk, inside_C: np.ndarray) -> Spans:
     padded[1:-1] = inside_C
     change_C1 = padded[1:] != padded[:-1]
     ideograph_C = (chunk.classes_C & IDEOGRAPH) != 0
-    if ideograph_C.any():
-        change_C1[:-1] |= ideograph_C
-        change_C1[1:] |= ideograph_C
+    if not ideograph_C.any():
+        edges = np.flatnonzero(change_C1)
+        return _spans(chunk, edges[::2], edges[1::2])
+    change_C1[:-1] |= ideograph_C
+    change_C1[1:] |= ideograph_C
     edges = np.flatnonzero(change_C1)
     return _spans(chunk, edges[padded[edges + 1]], edges[padded[edges]])
 
 
 def count_in(spans: Spans, flags_C: np.ndarray) -> np.ndarray:
-    """int64 (S,): how many characters of each span are flagged."""
+    """int32 (S,): how many characters of each span are flagged."""
     total_C1 = _prefix(flags_C)
     return total_C1[spans.end_S] - total_C1[spans.start_S]
 
 
+def classes_in(chunk: Chunk, spans: Spans) -> np.ndarray:
+    """uint8 (S,): all flags that occur in a span, or in the white space behind it."""
+    return np.bitwise_or.reduceat(chunk.classes_C, spans.start_S)
+
+
 def char_sums(chunk: Chunk, *, lower: bool = False) -> np.ndarray:
     """uint64 (C+1,): what `hash_spans` reads hashes from; of the text in lower case, character by character, if asked."""
-    codes_C = _lower()[chunk.codes_C] if lower else chunk.codes_C
+    codes_C = _lower().take(chunk.codes_C) if lower else chunk.codes_C
     terms_C = codes_C.astype(np.uint64)
     terms_C *= _powers(_power_of_two(len(codes_C)))[0][: len(codes_C)]
     sums_C1 = np.zeros(len(codes_C) + 1, np.uint64)
@@ -189,10 +208,17 @@ def per_document(values_S: np.ndarray, doc_S: np.ndarray, num_docs: int) -> np.n
 def occurrences(hashes_S: np.ndarray, doc_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(order, starts): `order` brings equal hashes of one document together, earlier ones first; groups begin at `starts`."""
     keys_S = hashes_S ^ (doc_S.astype(np.uint64) * np.uint64(_BASE))
-    order = np.argsort(keys_S, kind="stable")
-    sorted_S = keys_S[order]
-    first_S = np.ones(len(order), bool)
-    first_S[1:] = sorted_S[1:] != sorted_S[:-1]
+    index_bits = np.uint64(max(1, len(keys_S)).bit_length())
+    # The index takes the place of the lowest bits: sorting values is five times as fast as a stable argsort.
+    packed_S = (keys_S >> index_bits << index_bits) | np.arange(len(keys_S), dtype=np.uint64)
+    packed_S.sort()
+    order = (packed_S & ((np.uint64(1) << index_bits) - np.uint64(1))).astype(np.int64)
+    first_S = _changes(keys_S[order])
+    if np.any(
+        first_S & ~_changes(packed_S >> index_bits)
+    ):  # different hashes, alike but for the bits that the index took
+        order = np.argsort(keys_S, kind="stable")
+        first_S = _changes(keys_S[order])
     return order, np.flatnonzero(first_S)
 
 
@@ -204,15 +230,22 @@ def repeats(hashes_S: np.ndarray, doc_S: np.ndarray) -> np.ndarray:
     return again_S
 
 
+def _changes(values: np.ndarray) -> np.ndarray:
+    """bool, as long as `values`: another value than the one before; the first is."""
+    first = np.ones(len(values), bool)
+    first[1:] = values[1:] != values[:-1]
+    return first
+
+
 def _spans(chunk: Chunk, start_S: np.ndarray, end_S: np.ndarray) -> Spans:
     first_D1 = np.searchsorted(start_S, np.append(chunk.starts_D, len(chunk.codes_C)))
     return Spans(start_S, end_S, np.repeat(np.arange(len(chunk.starts_D)), np.diff(first_D1)))
 
 
 def _prefix(flags_C: np.ndarray) -> np.ndarray:
-    """int64 (C+1,): how many flags lie before each position."""
-    total_C1 = np.zeros(len(flags_C) + 1, np.int64)
-    np.cumsum(flags_C, out=total_C1[1:])
+    """int32 (C+1,): how many flags lie before each position."""
+    total_C1 = np.zeros(len(flags_C) + 1, np.int32)
+    np.cumsum(flags_C.view(np.uint8), dtype=np.int32, out=total_C1[1:])
     return total_C1
 
 
@@ -254,6 +287,9 @@ def _classes() -> np.ndarray:
     table = np.zeros(0x110000, np.uint8)
     for code in range(_ASSIGNED):
         table[code] = _flags(chr(code))
+    for entry in _SENTENCE_TERMINALS.split():
+        first, _, last = entry.partition("-")
+        table[int(first, 16) : int(last or first, 16) + 1] |= STOP
     return table
 
 
@@ -264,8 +300,8 @@ def _flags(char: str) -> int:
     if category[0] in "PS":
         return int(WORD | SYMBOL) if char == "_" else int(SYMBOL)
     if category[0] not in "LMN":
-        return 0
-    letter = int(WORD | LETTER) if char.isalpha() else int(WORD)
+        return int(PLAIN)
+    letter = int(PLAIN | WORD | LETTER) if char.isalpha() else int(PLAIN | WORD)
     return letter | int(IDEOGRAPH) if _is_ideograph(char) else letter
 
 

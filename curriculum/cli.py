@@ -27,6 +27,7 @@ from curriculum.cli_options import (
     stderr,
     stdout,
 )
+from curriculum.cli_statistics import statistics
 from curriculum.document import ManifestError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command()(curate)
+app.command()(statistics)
 app.add_typer(exports, name="export")
 app.add_typer(imports, name="import")
 

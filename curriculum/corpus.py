@@ -13,6 +13,7 @@ from curation import upsample
 from curation.steps import STEPS, RoutedStep, Step, load
 from curriculum.document import Document, ManifestError, Where, shown
 from curriculum.fields import Fields, did_you_mean
+from curriculum.listed import filled_in
 from curriculum.segment import Bound
 from datapipe.readers import check_source
 from datapipe.schema import KINDS
@@ -213,6 +214,7 @@ def _load_step(fields: Fields, index: int, corpora: set[str]) -> StepSpec | None
     except (ImportError, AttributeError) as error:
         document.problem(where, f"{name!r} cannot be loaded: {error}.")
         return None
+    params = filled_in(document, where, params)
     settings = _engine_settings(fields, where, params, loaded)
     functions = tuple(filter(callable, loaded)) if step.kind == "corpus" else (loaded,)
     _check_params(fields, where, params, functions)
@@ -301,14 +303,14 @@ def _check_params(fields: Fields, where: Where, params: dict[str, Any], function
 
 def _check_values(fields: Fields, where: Where, params: dict[str, Any], step: Any) -> None:
     """What the step itself says about its parameters."""
-    check = getattr(step, "check", None)
+    check = getattr(step, "check", None) or getattr(inspect.getmodule(step), "check", None)
     if check is None:
         return
     taken = inspect.signature(check).parameters
     try:
         check(**{name: value for name, value in params.items() if name in taken})
     except (ValueError, TypeError) as error:
-        fields.document.problem(where, f"{error}.")
+        fields.document.problem(where, f"{str(error).removeprefix(f'{where[-1]}: ')}.")
 
 
 def _refuse_texts_of_imported(corpora: dict[str, Corpus], files: dict[str, Document]) -> None:

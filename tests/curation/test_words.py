@@ -59,11 +59,38 @@ def test_hashes_equal_their_plain_definition(texts: list[str], n: int) -> None:
     assert spans.doc_S[first].tolist() == [index for index, doc in enumerate(found) for _ in range(len(doc) - n + 1)]
 
 
-@given(st.lists(st.integers(0, 3), max_size=20))
+@given(st.lists(st.sampled_from([0, 1, 2, 3, 1 << 40, 1 << 63, (1 << 63) + 1]), max_size=20))
 def test_repeats_are_all_but_the_first_occurrence_in_a_document(values: list[int]) -> None:
     hashes, docs = np.array(values * 2, np.uint64), np.repeat([0, 1], len(values))
     again = [value in values[:index] for index, value in enumerate(values)]
     assert words.repeats(hashes, docs).tolist() == again * 2
+
+
+@given(st.lists(st.sampled_from([0, 1, 1 << 40, (1 << 40) + 1, 1 << 63]) | st.integers(0, 2**64 - 1), max_size=30))
+def test_occurrences_are_those_of_a_stable_sort(values: list[int]) -> None:
+    """Also where hashes are alike but for the lowest bits, whose place the index takes."""
+    hashes, one_document = np.array(values, np.uint64), np.zeros(len(values), np.int64)
+    order, starts = words.occurrences(hashes, one_document)
+    assert order.tolist() == np.argsort(hashes, kind="stable").tolist()
+    assert starts.tolist() == [
+        index for index, at in enumerate(order) if not index or values[at] != values[order[index - 1]]
+    ]
+
+
+@given(TEXTS)
+def test_classes_in_a_span_are_those_of_its_characters(texts: list[str]) -> None:
+    chunk = words.chunk_of(texts)
+    spans = words.blank_separated(chunk)
+    spaces = int(words.SPACE | words.NEWLINE)
+    for start, end, found in zip(spans.start_S, spans.end_S, words.classes_in(chunk, spans), strict=True):
+        assert int(found) & ~spaces == int(np.bitwise_or.reduce(chunk.classes_C[start:end]))
+
+
+def test_marks_that_end_sentences_and_plain_characters() -> None:
+    text = '.!?。？।؟۔։…,;:"\u0000a1_\u0300 '
+    flags = words.chunk_of([text]).classes_C[:-1]
+    assert "".join(char for char, flag in zip(text, flags, strict=True) if flag & words.STOP) == ".!?。？।؟۔։"
+    assert "".join(char for char, flag in zip(text, flags, strict=True) if flag & words.PLAIN) == "\0a1\u0300"
 
 
 def test_hashes_do_not_depend_on_the_place_in_a_chunk() -> None:

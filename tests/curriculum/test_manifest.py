@@ -104,7 +104,7 @@ def test_a_mistake_is_explained(tmp_path: Path, old: str, new: str, line: int, m
             "'filter.langauge' is not a step.\n    Did you mean 'filter.language'?",
         ),
         ("min_score", "minscore", 5, "minscore: is not a parameter of this step.\n    Did you mean 'min_score'?"),
-        ("0.6", "high", 5, "'high' is not of type float"),
+        ("0.6", "high", 5, "filter.language: min_score for all is 'high', but it is a probability"),
         ("warc,", "wacr,", 2, "'wacr' is unknown"),
         ("kind: web", "kind: wbe", 1, "kind: is 'wbe'.\n    Did you mean 'web'?"),
         ("- extract.html", "- no.such.module:step", 4, "cannot be loaded"),

@@ -1,0 +1,186 @@
+"""Two corpora side by side in every statistic that a rule limits: how far apart they lie, and which limit tells them apart best.
+
+The first corpus is the good one, the second the bad one (say, a crawl before and after a filter, a clean source and a raw one, or what a
+step kept and its `rejects.parquet`). A limit is good if it drops much of the bad one and little of the good one: the
+best one maximises the difference (Youden's index). The Kolmogorov-Smirnov distance is the largest difference between the shares below
+any value, whichever side a rule cuts.
+
+A sample is enough: with 10,000 documents each, a share is known to a percentage point. 0.35 ms of CPU per document of 2,200 characters.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from curation.statistics import STATISTICS, Statistic, measure
+from datapipe import readers, store
+from datapipe.schema import DROP
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+BINS = 24
+SPLIT_BYTES = 8 << 20  # a sample is spread over pieces of about this size
+REJECTS = "rejects.parquet"
+READERS = {
+    "parquet": (".parquet", ".pq"),
+    "jsonl": (".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".json.gz", ".json.zst", ".json"),
+}
+
+Observe = Callable[[int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Limit:
+    """A limit on a statistic, and what share of either corpus it drops."""
+
+    parameter: str  # step.parameter
+    keeps: str  # ">=" or "<="
+    value: float
+    good: float
+    bad: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """One statistic of two corpora."""
+
+    name: str
+    distance: float  # Kolmogorov-Smirnov
+    quantiles: tuple[list[float], list[float]]  # at QUANTILES, of the good and of the bad corpus
+    edges: list[float]  # of the bins of the histograms
+    histograms: tuple[list[float], list[float]]  # shares of documents per bin
+    defaults: list[Limit]
+    best: Limit | None  # none where every limit drops more of the good corpus than of the bad one
+
+    @property
+    def gain(self) -> float:
+        """Share of the bad corpus minus share of the good one that the best limit drops."""
+        return self.best.bad - self.best.good if self.best else 0.0
+
+
+def documents(path: str, sample: int, text_key: str = "text") -> Iterator[pa.Array]:
+    """Texts of at most `sample` documents (0: of all): of a file, a glob or a folder of Parquet or JSON Lines, local or on S3.
+
+    The sample is the first documents of every piece of the files (row groups, or some 8 MiB), the pieces in an order of their content.
+    Raises ValueError when there is nothing to read, StoreError when a store says no.
+    """
+    pieces = _pieces(path, text_key)
+    pieces.sort(key=lambda piece: xxhash.xxh3_64_intdigest(repr(piece.identity()).encode()))
+    share, left = -(-sample // len(pieces)), sample
+    for piece in pieces:
+        wanted = min(share, left) if sample else 0
+        for table in readers.read(piece, ""):
+            texts = table.filter(pc.is_null(table[DROP]))["text"] if DROP in table.column_names else table["text"]
+            texts = texts.combine_chunks()[: wanted or None] if sample else texts.combine_chunks()
+            yield texts
+            wanted, left = wanted - len(texts), left - len(texts)
+            if sample and wanted <= 0:
+                break
+        if sample and left <= 0:
+            return
+
+
+def _pieces(path: str, text_key: str) -> list[readers.Split]:
+    """Row groups of Parquet files, or pieces of JSON Lines, each a split of its own."""
+    found = [info.path for info in store.glob(path)]
+    for reader, suffixes in READERS.items():
+        paths = [file for file in found if file.endswith(suffixes)]
+        if len(paths) > 1:
+            paths = [file for file in paths if not file.endswith(REJECTS)]
+        if paths:
+            source = {"reader": reader, "paths": paths, "split_bytes": SPLIT_BYTES, "text_key": text_key}
+            splits = readers.list_splits(source, ".")
+            return [dataclasses.replace(split, inputs=(one,)) for split in splits for one in split.inputs]
+    raise ValueError(f"{path}: {len(found)} files, none of them Parquet or JSON Lines; name a file, a folder or a glob")
+
+
+def measured(path: str, sample: int, text_key: str = "text", observe: Observe | None = None) -> dict[str, np.ndarray]:
+    """Every statistic of the documents: float64, one value per document. `observe` hears (documents done, documents at most)."""
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in STATISTICS}
+    done = 0
+    for texts in documents(path, sample, text_key):
+        for values in measure(texts):
+            for name, values_D in values.items():
+                parts[name].append(values_D)
+            done += len(values_D)
+            if observe:
+                observe(done, sample)
+    if not done:
+        raise ValueError(f"{path}: no document in it")
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def compare(good: dict[str, np.ndarray], bad: dict[str, np.ndarray]) -> list[Comparison]:
+    """All statistics, those first whose best limit tells the corpora apart best."""
+    found = [_compared(name, statistic, good[name], bad[name]) for name, statistic in STATISTICS.items()]
+    return sorted(found, key=lambda one: (-one.gain, -one.distance, one.name))
+
+
+def as_json(good_path: str, bad_path: str, documents: tuple[int, int], found: list[Comparison]) -> dict[str, Any]:
+    """What `--json` prints."""
+    return {
+        "good": {"path": good_path, "documents": documents[0]},
+        "bad": {"path": bad_path, "documents": documents[1]},
+        "quantiles": list(QUANTILES),
+        "statistics": [{**dataclasses.asdict(one), "gain": one.gain} for one in found],
+    }
+
+
+def _compared(name: str, statistic: Statistic, good: np.ndarray, bad: np.ndarray) -> Comparison:
+    values, below_good, below_bad = _shares_below(good, bad)
+    distance = float(np.abs(below_good - below_bad).max())
+    is_count = bool(np.all(good % 1 == 0) and np.all(bad % 1 == 0))
+    defaults, candidates = [], []
+    for side, limit in (("below", statistic.minimum), ("above", statistic.maximum)):
+        if limit:
+            defaults.append(_limit(limit[0], side, limit[1], good, bad))
+            gain = below_bad - below_good if side == "below" else below_good - below_bad
+            candidates.append(_limit(limit[0], side, _typed(values[int(gain.argmax())], side, is_count), good, bad))
+    best = max(candidates, key=lambda limit: limit.bad - limit.good)
+    edges, histograms = _histograms(good, bad)
+    return Comparison(
+        name=name,
+        distance=distance,
+        quantiles=(np.quantile(good, QUANTILES).tolist(), np.quantile(bad, QUANTILES).tolist()),
+        edges=edges,
+        histograms=histograms,
+        defaults=defaults,
+        best=best if best.bad > best.good else None,
+    )
+
+
+def _shares_below(good: np.ndarray, bad: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(limits between all neighbouring values, share of either corpus below each)."""
+    values = np.unique(np.concatenate([good, bad]))
+    limits = np.append((values[1:] + values[:-1]) / 2, values[-1]) if len(values) > 1 else values
+    below = [np.searchsorted(np.sort(part), limits, "left") / len(part) for part in (good, bad)]
+    return limits, below[0], below[1]
+
+
+def _limit(parameter: str, side: str, value: float, good: np.ndarray, bad: np.ndarray) -> Limit:
+    dropped = [float(np.mean(part < value if side == "below" else part > value)) for part in (good, bad)]
+    return Limit(parameter, ">=" if side == "below" else "<=", value, dropped[0], dropped[1])
+
+
+def _typed(value: float, side: str, is_count: bool) -> float:
+    """A limit as one would type it: three digits, and of a count a whole number."""
+    if is_count:
+        value = np.ceil(value) if side == "below" else np.floor(value)
+    return float(f"{value:.3g}")
+
+
+def _histograms(good: np.ndarray, bad: np.ndarray) -> tuple[list[float], tuple[list[float], list[float]]]:
+    """Shares of documents in bins from the lowest to the highest 1 % of either; the ends take what lies beyond."""
+    least = min(np.quantile(good, 0.01), np.quantile(bad, 0.01))
+    most = max(np.quantile(good, 0.99), np.quantile(bad, 0.99))
+    if least >= 1 and most > 20 * least:
+        edges = np.geomspace(least, most, BINS + 1)
+    else:
+        edges = np.linspace(least, most if most > least else least + 1, BINS + 1)
+    inside = [np.clip(np.searchsorted(edges, part, "right") - 1, 0, BINS - 1) for part in (good, bad)]
+    shares = [(np.bincount(bins, minlength=BINS) / len(bins)).tolist() for bins in inside]
+    return edges.tolist(), (shares[0], shares[1])
