@@ -48,6 +48,7 @@ class CorpusStep(NamedTuple):
     apply: Callable[..., pa.Table]
     check: Callable[..., None] | None = None
     reference_documents: int | None = 20_000  # so many of the reference are handed over (smallest ids), None for all
+    is_labelled: bool = False  # `merge` gets `labels` (id, text, label): of a file, or what the model `teacher` says of `reduce`'s rows
 
 
 class RoutedStep(NamedTuple):

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.steps import RoutedStep, load
-from curriculum import routing, segment
+from curriculum import routing, segment, verdicts
 from curriculum.corpus import Corpus, StepSpec
 from curriculum.imported import find_pairs
 from curriculum.segment import Again, Bound, Emit, Generated, Judged
@@ -175,7 +175,7 @@ class _Run:
         self.opening = None
         for spec in specs:
             if spec.step.kind == "corpus":
-                steps.append((yield from self._prepare(spec)))
+                steps.append((yield from self._verdict(spec, None)))
                 continue
             steps.append(spec.bound)
             self.key = _step_key(spec.bound, self.key)
@@ -208,7 +208,8 @@ class _Run:
             yield from self._settle(closing, exchanged)
 
     def _exchange_files(self, step: Bound) -> list[str]:
-        place = folder(self.root, self.corpus.name, step.name, _step_key(step, self.key))
+        sends = _step_key(verdicts.identity(step, self.data), self.key)
+        place = folder(self.root, self.corpus.name, step.name, sends)
         return [store.join(place, f"exchange-{index:05d}.arrow") for index in range(len(self.inputs))]
 
     def _route(self, spec: StepSpec, exchanged: list[str]) -> Job:
@@ -229,44 +230,19 @@ class _Run:
 
     def _settle(self, spec: StepSpec, exchanged: list[str]) -> Job:
         """From an exchange to a verdict over the whole corpus."""
-        step = spec.bound
-        self.key, reference = yield from self._with_reference(step)
+        self.opening = yield from self._verdict(spec, routing.Exchange(exchanged, self.num_receivers))
+
+    def _verdict(self, spec: StepSpec, sent: routing.Exchange | None) -> Job:
+        """What a step learns from its exchange, or from a reference alone."""
+        step, reference = spec.bound, []
+        self.key = _step_key(verdicts.identity(step, self.data), self.key)
+        if "reference" in step.params:
+            other: Curated = yield After(step.params["reference"])
+            self.key, reference = key_of(self.key, other.key), other.parts
         place = folder(self.root, self.corpus.name, step.name, self.key)
-        verdict = store.join(place, "verdict.arrow")
-        common = {"step": step, "reference": reference}
-        if self.num_receivers == 1:
-            results = yield Phase(
-                step.name, [Task(segment.settle, verdict, {**common, "exchanged": exchanged, "num_receivers": 1})]
-            )
-        else:
-            reduced = [store.join(place, f"reduced-{index:05d}.arrow") for index in range(self.num_receivers)]
-            yield Phase(
-                step.name,
-                [
-                    Task(segment.reduce_slice, path, {"step": step, "exchanged": exchanged, "receiver": index})
-                    for index, path in enumerate(reduced)
-                ],
-            )
-            results = yield Phase(step.name, [Task(segment.merge_slices, verdict, {**common, "reduced": reduced})])
-        self.opening = Judged(step, [verdict])
-        self.trail.append(_Trailed(spec.name, self.key, "corpus", spec.max_dropped, results[0]["about"]))
-
-    def _prepare(self, spec: StepSpec) -> Job:
-        """The verdict of a step that learns from a reference alone."""
-        self.key, reference = yield from self._with_reference(spec.bound)
-        verdict = store.join(folder(self.root, self.corpus.name, spec.name, self.key), "verdict.arrow")
-        arguments = {"step": spec.bound, "reference": reference, "reduced": []}
-        results = yield Phase(spec.name, [Task(segment.merge_slices, verdict, arguments)])
-        self.trail.append(_Trailed(spec.name, self.key, "corpus", spec.max_dropped, results[0]["about"]))
-        return Judged(spec.bound, [verdict])
-
-    def _with_reference(self, step: Bound) -> Job:
-        """(the step's key, the parts of the corpus it refers to)."""
-        key = _step_key(step, self.key)
-        if "reference" not in step.params:
-            return key, []
-        other: Curated = yield After(step.params["reference"])
-        return key_of(key, other.key), other.parts
+        verdict = yield from verdicts.settle(step, sent, place, reference, self.root, self.data)
+        self.trail.append(_Trailed(spec.name, self.key, "corpus", spec.max_dropped, verdict.about))
+        return Judged(step, [verdict.path])
 
     def _count(self) -> None:
         """Add up the partitions of the segment that just ended: one `_step.json` and one sample of rejects per step."""

@@ -6,7 +6,6 @@ sample of the rejects is kept (the smallest ids of each reason: the same ones at
 
 import contextlib
 import inspect
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.steps import COUNTS, CorpusStep, RoutedStep, Step, load
+from curation.steps import CorpusStep, RoutedStep, Step, load
 from curriculum.tally import PartWriter, Tally, undropped
 from datapipe import exchange, readers, store
 from datapipe.schema import DOCUMENT, DROP, with_column
@@ -126,42 +125,6 @@ def emit_candidates(*, output: str, part: str, generator: Bound, num_receivers: 
     return {"receivers": exchange.write_slices(output, rows, receivers, num_receivers)}
 
 
-def settle(
-    *, output: str, step: Bound, exchanged: list[str], num_receivers: int, reference: list[str]
-) -> dict[str, Any]:
-    """Reduce and merge in one task, for exchanges that one worker can hold."""
-    reduce = bound(load(step.step).reduce, step.params)
-    reduced = [reduce(exchange.read_slice(exchanged, receiver)) for receiver in range(num_receivers)]
-    return _merge(output, step, reduced, reference)
-
-
-def reduce_slice(*, output: str, step: Bound, exchanged: list[str], receiver: int) -> dict[str, Any]:
-    """One receiver of an exchange: all rows of its key range, reduced."""
-    reduced = bound(load(step.step).reduce, step.params)(exchange.read_slice(exchanged, receiver))
-    return {"rows": _write_table(output, reduced)}
-
-
-def merge_slices(*, output: str, step: Bound, reduced: list[str], reference: list[str]) -> dict[str, Any]:
-    """The verdict over all receivers."""
-    return _merge(output, step, [_read_table(path) for path in reduced], reference)
-
-
-def _merge(output: str, step: Bound, reduced: list[pa.Table], reference: list[str]) -> dict[str, Any]:
-    params = dict(step.params)
-    if reference:
-        params["reference"] = _reference(reference, load(step.step).reference_documents)
-    verdict = bound(load(step.step).merge, params)(reduced)
-    about = json.loads((verdict.schema.metadata or {}).get(COUNTS, b"{}"))
-    return {"rows": _write_table(output, verdict), "about": about}
-
-
-def _reference(parts: list[str], most: int | None) -> pa.Table:
-    """`id`, `origin` and `text` of documents, in the order of ids; at most so many: those with the smallest ids, which are hashes."""
-    return (
-        pa.concat_tables([_read_parquet(path, ["id", "origin", "text"]) for path in parts]).sort_by("id").slice(0, most)
-    )
-
-
 def _stage(step: Bound | Judged) -> tuple[str, Documents]:
     """A step's name, and the step as a function from documents to documents with drop reasons."""
     if isinstance(step, Bound):
@@ -170,7 +133,7 @@ def _stage(step: Bound | Judged) -> tuple[str, Documents]:
     apply = bound(loaded.apply, step.step.params)
     if isinstance(loaded, RoutedStep):
         return step.step.name, _TellingRows(apply, exchange.read_slice(step.paths, step.part))
-    verdict = _read_table(step.paths[0])
+    verdict = read_table(step.paths[0])
     return step.step.name, lambda docs: apply(docs, verdict)
 
 
@@ -233,17 +196,14 @@ def _tables(source: readers.Split | Again | str | Generated, corpus: str) -> Ite
             yield DOCUMENT.empty_table()
 
 
-def _read_parquet(path: str, columns: list[str]) -> pa.Table:
-    with store.open_input(path) as source:
-        return pq.read_table(source, columns=columns)
-
-
-def _write_table(path: str, table: pa.Table) -> int:
+def write_table(path: str, table: pa.Table) -> int:
+    """One Arrow file; returns its rows."""
     with store.output_file(path) as sink, pa.ipc.new_file(sink, table.schema, options=exchange.OPTIONS) as writer:
         writer.write_table(table)
     return table.num_rows
 
 
-def _read_table(path: str) -> pa.Table:
+def read_table(path: str) -> pa.Table:
+    """A file of `write_table`."""
     with store.open_input(path) as source, pa.ipc.open_file(source) as reader:
         return reader.read_all()

@@ -9,7 +9,8 @@ import pytest
 
 from curation.steps import CorpusStep, Step
 from curriculum import tally
-from curriculum.segment import Bound, Emit, Judged, run_segment, settle
+from curriculum.segment import Bound, Emit, Judged, run_segment
+from curriculum.verdicts import merge_slices, reduce_slice
 from datapipe import exchange
 from datapipe.schema import DROP, document_id, documents, with_column
 
@@ -97,10 +98,11 @@ def test_an_exchange_and_its_verdict(tmp_path: Path, part: str) -> None:
     run(tmp_path, part, emit=Emit(step, 3, sent, 0))
     assert sum(exchange.read_slice([sent], receiver).num_rows for receiver in range(3)) == 3
     verdict = str(tmp_path / "verdict.arrow")
-    assert settle(output=verdict, step=step, exchanged=[sent], num_receivers=3, reference=[]) == {
-        "rows": 2,
-        "about": {},
-    }
+    reduced = [str(tmp_path / f"reduced-{receiver}.arrow") for receiver in range(3)]
+    for receiver, path in enumerate(reduced):
+        reduce_slice(output=path, step=step, exchanged=[sent], receiver=receiver)
+    merged = merge_slices(output=verdict, step=step, reduced=reduced, reference=[], labels=None)
+    assert merged == {"rows": 2, "about": {}}
     after = run_segment(
         output=str(tmp_path / "after.parquet"),
         corpus="c",

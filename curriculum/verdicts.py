@@ -1,0 +1,136 @@
+"""Steps that learn something small from a whole corpus (`curation.steps.CorpusStep`): from an exchange to a verdict.
+
+    exchange ─reduce─> rows of every receiver ─merge─> verdict      with a reference: texts of another corpus
+                              └─label─────────────┘                with labels: from a file, or of a model that is asked about the rows
+
+With a single receiver and no labels all of it is one task. A step without an exchange has nothing but the merge.
+"""
+
+import json
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation.steps import COUNTS, CorpusStep, load
+from curriculum.routing import Exchange
+from curriculum.segment import Bound, bound, read_table, write_table
+from curriculum.waves import Job, Phase
+from datapipe import exchange, store
+from datapipe.engine import Task
+
+ANSWERS = "answers"  # folder of a build: what teachers said, by model; kept whatever is edited
+
+
+class Verdict(NamedTuple):
+    """A step's verdict, and what the report shows of it."""
+
+    path: str
+    about: dict[str, Any]
+
+
+def identity(step: Bound, data: str) -> Bound:
+    """The step with what its verdict depends on, for its key: of a teacher its model and prompt, of a file of labels its content."""
+    params = dict(step.params)
+    if not _is_labelled(step):
+        return step
+    if params.get("teacher"):
+        from synth.teacher import Settings
+
+        params["teacher"] = Settings.of(params["teacher"]).identity
+    if params.get("labels"):
+        params["labels"] = store.fingerprint(store.stat(_resolved(params["labels"]["file"], data)))
+    return step._replace(params=params)
+
+
+def settle(step: Bound, sent: Exchange | None, place: str, reference: list[str], root: str, data: str) -> Job:
+    """The job from an exchange to a `Verdict`, in the folder `place`. `reference`: the parts of the corpus that the step refers to."""
+    path = store.join(place, "verdict.arrow")
+    common: dict[str, Any] = {"step": step, "reference": reference}
+    is_labelled = _is_labelled(step)
+    if sent and sent.num_receivers == 1 and not is_labelled:
+        results = yield Phase(step.name, [Task(reduce_and_merge, path, {**common, "exchanged": sent.paths})])
+        return Verdict(path, results[0]["about"])
+    reduced = [store.join(place, f"reduced-{r:05d}.arrow") for r in range(sent.num_receivers if sent else 0)]
+    if sent:
+        tasks = [
+            Task(reduce_slice, reduced[receiver], {"step": step, "exchanged": sent.paths, "receiver": receiver})
+            for receiver in range(sent.num_receivers)
+        ]
+        yield Phase(step.name, tasks)
+    labels, about = (yield from _labelled(step, reduced, place, root, data)) if is_labelled else (None, {})
+    results = yield Phase(step.name, [Task(merge_slices, path, {**common, "reduced": reduced, "labels": labels})])
+    return Verdict(path, {**about, **results[0]["about"]})
+
+
+def _labelled(step: Bound, reduced: list[str], place: str, root: str, data: str) -> Job:
+    """(the file of labels, what came of asking for them)."""
+    from synth.labels import label_documents
+
+    if step.params.get("labels"):
+        return _resolved(step.params["labels"]["file"], data), {}
+    path = store.join(place, "labels.arrow")
+    asked = {"sample": reduced, "teacher": step.params["teacher"], "cache": store.join(root, ANSWERS)}
+    if "max_examples" in step.params:
+        asked["max_examples"] = step.params["max_examples"]
+    results = yield Phase("label", [Task(label_documents, path, asked, (path,))])
+    return path, {"labelling": results[0]}
+
+
+def reduce_and_merge(*, output: str, step: Bound, exchanged: list[str], reference: list[str]) -> dict[str, Any]:
+    """All in one task, for exchanges that one worker can hold."""
+    reduced = bound(load(step.step).reduce, step.params)(exchange.read_slice(exchanged, 0))
+    return _merge(output, step, [reduced], reference, None)
+
+
+def reduce_slice(*, output: str, step: Bound, exchanged: list[str], receiver: int) -> dict[str, Any]:
+    """One receiver of an exchange: all rows of its key range, reduced."""
+    return {
+        "rows": write_table(
+            output, bound(load(step.step).reduce, step.params)(exchange.read_slice(exchanged, receiver))
+        )
+    }
+
+
+def merge_slices(
+    *, output: str, step: Bound, reduced: list[str], reference: list[str], labels: str | None
+) -> dict[str, Any]:
+    """The verdict over all receivers."""
+    return _merge(output, step, [read_table(path) for path in reduced], reference, labels)
+
+
+def _merge(
+    output: str, step: Bound, reduced: list[pa.Table], reference: list[str], labels: str | None
+) -> dict[str, Any]:
+    params = dict(step.params)
+    if reference:
+        params["reference"] = _reference(reference, load(step.step).reference_documents)
+    if labels:
+        params["labels"] = _labels(labels)
+    verdict = bound(load(step.step).merge, params)(reduced)
+    about = json.loads((verdict.schema.metadata or {}).get(COUNTS, b"{}"))
+    return {"rows": write_table(output, verdict), "about": about}
+
+
+def _is_labelled(step: Bound) -> bool:
+    loaded = load(step.step)
+    return isinstance(loaded, CorpusStep) and loaded.is_labelled
+
+
+def _labels(path: str) -> pa.Table:
+    from synth.labels import read_labels
+
+    return read_table(path) if path.endswith(".arrow") else read_labels(path)
+
+
+def _reference(parts: list[str], most: int | None) -> pa.Table:
+    """`id`, `origin` and `text` of documents, in the order of ids; at most so many: those with the smallest ids, which are hashes."""
+    tables = []
+    for path in parts:
+        with store.open_input(path) as source:
+            tables.append(pq.read_table(source, columns=["id", "origin", "text"]))
+    return pa.concat_tables(tables).sort_by([("id", "ascending"), ("origin", "ascending")]).slice(0, most)
+
+
+def _resolved(path: str, data: str) -> str:
+    return path if store.is_s3(path) else store.join(data, path)
