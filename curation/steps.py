@@ -48,7 +48,9 @@ class CorpusStep(NamedTuple):
     apply: Callable[..., pa.Table]
     check: Callable[..., None] | None = None
     reference_documents: int | None = 20_000  # so many of the reference are handed over (smallest ids), None for all
-    is_labelled: bool = False  # `merge` gets `labels` (id, text, label): of a file, or what the model `teacher` says of `reduce`'s rows
+    is_labelled: bool = (
+        False  # `merge` gets `labels` (id, text, label): of a file, or what the model `teacher` says of `reduce`'s rows
+    )
 
 
 class RoutedStep(NamedTuple):
@@ -98,6 +100,9 @@ STEPS: dict[str, Step] = {
     "dedup.url": Step("corpus", "curation.exact:URL", 1),
     "dedup.lines": Step("corpus", "curation.lines:LINES", 1),
     "dedup.minhash": Step("corpus", "curation.minhash:MINHASH", 2),
+    "embed.words": Step("corpus", "curation.embed:WORDS", 1),
+    "cluster.kmeans": Step("corpus", "curation.kmeans:KMEANS", 1),
+    "dedup.semantic": Step("corpus", "curation.semantic:SEMANTIC", 1),
     "score.quality": Step("corpus", "curation.quality:QUALITY", 1),
     "bucket.rank": Step("corpus", "curation.upsample:RANK", 1),
 }

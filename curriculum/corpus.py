@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from curation import upsample
-from curation.steps import STEPS, RoutedStep, Step, load
+from curation.steps import STEPS as CURATION_STEPS
+from curation.steps import RoutedStep, Step, load
 from curriculum.document import Document, ManifestError, Where, shown
 from curriculum.fields import Fields, did_you_mean
 from curriculum.listed import filled_in
@@ -18,7 +19,9 @@ from curriculum.segment import Bound
 from datapipe.readers import check_source
 from datapipe.schema import KINDS
 from synth import GENERATORS
+from synth.steps import STEPS as SYNTH_STEPS
 
+STEPS = {**CURATION_STEPS, **SYNTH_STEPS}
 MAX_DROPPED = 0.95  # of a step that compares documents with each other, where the manifest says nothing
 TOKEN_FORMATS = ("megatron",)  # of corpora that come as tokens
 
@@ -302,8 +305,10 @@ def _check_params(fields: Fields, where: Where, params: dict[str, Any], function
 
 
 def _check_values(fields: Fields, where: Where, params: dict[str, Any], step: Any) -> None:
-    """What the step itself says about its parameters."""
-    check = getattr(step, "check", None) or getattr(inspect.getmodule(step), "check", None)
+    """What the step itself says about its parameters: its `check`, or `check_NAME` or `check` of the module of a function NAME."""
+    module, name = inspect.getmodule(step), getattr(step, "__name__", "")
+    checks = (getattr(step, "check", None), getattr(module, f"check_{name}", None), getattr(module, "check", None))
+    check = next(filter(None, checks), None)
     if check is None:
         return
     taken = inspect.signature(check).parameters

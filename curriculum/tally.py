@@ -16,7 +16,7 @@ REJECTS_PER_REASON = 20
 REJECT_CHARS = 2_000
 LARGEST_CLUSTERS = 10
 CLUSTER_CHARS = 300
-REJECTS = pa.schema([(name, pa.string()) for name in ("step", "reason", "id", "origin", "text")])
+REJECTS = pa.schema([(name, pa.string()) for name in ("step", "reason", "id", "origin", "text", "meta")])
 
 
 class Tally:
@@ -45,11 +45,13 @@ class Tally:
             rejects["id"].to_pylist(),
             rejects["origin"].to_pylist(),
             texts.to_pylist(),
+            rejects["meta"].to_pylist(),
             strict=True,
         )
-        for reason, identity, origin, text in columns:
+        for reason, identity, origin, text, meta in columns:
             sample = self.rejects.setdefault((name, reason), [])
-            sample.append({"step": name, "reason": reason, "id": identity, "origin": origin, "text": text})
+            row = {"step": name, "reason": reason, "id": identity, "origin": origin, "text": text, "meta": meta}
+            sample.append(row)
             if len(sample) > 2 * REJECTS_PER_REASON:
                 self.rejects[name, reason] = smallest_ids(sample)
 

@@ -28,6 +28,7 @@ class Reject:
     origin: str
     text: str
     clipped: bool
+    meta: str  # what the steps noted about it, such as the document that it is like
 
     @property
     def line(self) -> str:
@@ -51,7 +52,7 @@ def read_rejects(root: str, lock: Lock) -> list[Reject]:
 
 def _read(path: str, corpus: str) -> list[Reject]:
     with store.open_input(path) as file:
-        rows = pq.read_table(file, columns=["step", "reason", "origin", "text"]).to_pylist()
+        rows = pq.read_table(file, columns=["step", "reason", "origin", "text", "meta"]).to_pylist()
     return [
         Reject(
             corpus=corpus,
@@ -60,6 +61,7 @@ def _read(path: str, corpus: str) -> list[Reject]:
             origin=shown(row["origin"] or "")[:300],
             text=shown((row["text"] or "")[:TEXT_CHARS]),
             clipped=len(row["text"] or "") > TEXT_CHARS,
+            meta=shown((row["meta"] or "{}")[:TEXT_CHARS]),
         )
         for row in rows
     ]

@@ -363,6 +363,7 @@ def make_rejects(counts: dict[str, Any]) -> bytes:
                     "id": f"{number:032x}",
                     "origin": origin,
                     "text": text[:2000],
+                    "meta": '{"semantic": {"distance": 0.031, "kept": "00ff"}}' if sample else "{}",
                 }
             )
     sink = io.BytesIO()

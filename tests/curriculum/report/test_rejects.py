@@ -25,7 +25,14 @@ def write_sample(root: Path, reasons: dict[str, int], text: str) -> None:
     """Replace the sample of the first step of web that dropped something."""
     step = next(step for corpus in lock_of(root).corpora if corpus.name == "web" for step in corpus.steps)
     rows = [
-        {"step": step.step, "reason": reason, "id": f"{n:032x}", "origin": f"x#{n}", "text": text}
+        {
+            "step": step.step,
+            "reason": reason,
+            "id": f"{n:032x}",
+            "origin": f"x#{n}",
+            "text": text,
+            "meta": '{"offset": 12}',
+        }
         for reason, count in reasons.items()
         for n in range(count)
     ]
