@@ -1,0 +1,123 @@
+"""Steps that learn from a corpus, a reference or labels, through the engine: what is made, what is told, and what a key depends on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from curriculum import curate as curating
+from curriculum.curating import curate_files
+from curriculum.document import ManifestError
+from datapipe.engine import InProcess
+
+WORDS = [
+    f"{first}{second}"
+    for first in ("ba", "ko", "ri", "tu", "mo")
+    for second in ("len", "sar", "vit", "dop", "gem", "hul")
+]
+
+
+def prose(seed: int, num_words: int = 90) -> str:
+    rng = np.random.default_rng(seed)
+    return " ".join(WORDS[index] for index in rng.integers(0, len(WORDS), num_words))
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def corpus_file(folder: Path, name: str, steps: list[Any]) -> str:
+    source = {"reader": "jsonl", "paths": [f"{name}*.jsonl"], "split_bytes": 4_000, "id_key": "id"}
+    path = folder / f"{name}.yaml"
+    path.write_text(json.dumps({"kind": "web", "source": source, "steps": steps}))
+    return str(path)
+
+
+def run(folder: Path, *files: str, out: str = "out") -> dict[str, Any]:
+    return curate_files(list(files), str(folder / out), str(folder / "data"), InProcess(), lambda *_: None)["corpora"]
+
+
+def kept(folder: Path, corpus: dict[str, Any], out: str = "out") -> pa.Table:
+    return pa.concat_tables(pq.read_table(folder / out / part) for part in corpus["parts"])
+
+
+@pytest.fixture
+def benchmarks(tmp_path: Path) -> Path:
+    """Two benchmarks of 30 questions, and pages of which three hold one."""
+    data = tmp_path / "data"
+    write(data / "evals-alpha.jsonl", [{"text": prose(1_000 + n, 40)} for n in range(30)])
+    write(data / "evals-beta.jsonl", [{"text": prose(2_000 + n, 40)} for n in range(30)])
+    pages = [prose(n) for n in range(12)]
+    for page, question in ((2, 1_004), (5, 2_007), (7, 2_009)):
+        pages[page] += ". " + prose(question, 40).upper()
+    write(data / "web.jsonl", [{"text": text, "id": f"page{n}"} for n, text in enumerate(pages)])
+    return tmp_path
+
+
+def test_a_reference_is_learned_before_the_corpus_is_read(benchmarks: Path) -> None:
+    web = corpus_file(benchmarks, "web", ["filter.length", {"filter.decontaminate": {"reference": "evals"}}])
+    corpora = run(benchmarks, web, corpus_file(benchmarks, "evals", []))
+    step = corpora["web"]["steps"][-1]
+    assert step["reasons"] == {"decontaminate.evals-alpha": 1, "decontaminate.evals-beta": 2}
+    assert step["about"]["items"] == 60
+    assert sorted(one.rpartition("#")[2] for one in kept(benchmarks, corpora["web"])["origin"].to_pylist()) == sorted(
+        f"page{n}" for n in range(12) if n not in (2, 5, 7)
+    )
+    folders = {
+        path.parent.name.partition("-")[0] for path in (benchmarks / "out/corpora/web").rglob("part-00000.parquet")
+    }
+    assert folders == {"filter.decontaminate"}  # one pass
+    rejects = next((benchmarks / "out/corpora/web").rglob("filter.decontaminate-*/rejects.parquet"))
+    assert all("evals-" in row["meta"] for row in pq.read_table(rejects).to_pylist())
+
+
+def test_another_reference_is_another_key(benchmarks: Path) -> None:
+    web = corpus_file(benchmarks, "web", [{"filter.decontaminate": {"reference": "evals"}}])
+    first = run(benchmarks, web, corpus_file(benchmarks, "evals", []))["web"]
+    write(benchmarks / "data" / "evals-gamma.jsonl", [{"text": kept(benchmarks, first)["text"][0].as_py()}])
+    again = run(benchmarks, web, corpus_file(benchmarks, "evals", []))["web"]
+    assert again["key"] != first["key"]
+    assert again["steps"][-1]["reasons"]["decontaminate.evals-gamma"] == 1
+
+
+def test_a_reference_must_be_among_the_files(benchmarks: Path) -> None:
+    web = corpus_file(benchmarks, "web", [{"filter.decontaminate": {"reference": "evals"}}])
+    with pytest.raises(ManifestError, match="'evals' is not a corpus"):
+        run(benchmarks, web)
+
+
+SEMANTIC = [
+    {"embed.words": {"dim": 32}},
+    {"cluster.kmeans": {"centroids": 3}},
+    {"dedup.semantic": {"max_cosine_distance": 0.2}},
+]
+
+
+def test_template_pages_go_whatever_the_number_of_receivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of one template share nearly all words, in another order."""
+    rng = np.random.default_rng(0)
+    template = [f"slot{n}" for n in range(40)]
+    pages = [" ".join([*rng.permutation(template), f"item{n}"]) for n in range(8)]
+    others = [prose(n, 60) + f" own{n} other{n} alone{n}" for n in range(20)]
+    rows = [{"text": text, "id": str(n)} for n, text in enumerate(pages + others)]
+    write(tmp_path / "data" / "web1.jsonl", rows[::2])
+    write(tmp_path / "data" / "web2.jsonl", rows[1::2])
+    file = corpus_file(tmp_path, "web", SEMANTIC)
+    once = run(tmp_path, file, out="one")["web"]
+    assert once["steps"][-1]["reasons"]["dedup.semantic"] >= 7
+    table = kept(tmp_path, once, "one")
+    assert sum("slot1 " in text for text in table["text"].to_pylist()) == 1
+    assert "embedding" not in table.column_names
+    monkeypatch.setattr(curating, "RECEIVER_BYTES", 2_000)
+    many = run(tmp_path, file, out="many")["web"]
+    assert many["parts"] == once["parts"]
+    for part in once["parts"]:
+        assert (tmp_path / "one" / part).read_bytes() == (tmp_path / "many" / part).read_bytes()
+    rejects = next((tmp_path / "one").rglob("dedup.semantic-*/rejects.parquet"))
+    noted = [json.loads(row["meta"])["semantic"] for row in pq.read_table(rejects).to_pylist()]
+    assert all(0 <= one["distance"] <= 0.2 and len(one["kept"]) == 16 for one in noted)
