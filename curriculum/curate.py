@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from curation.steps import RoutedStep, load
 from curriculum import routing, segment, verdicts
 from curriculum.corpus import Corpus, StepSpec
+from curriculum.identity import identity, resolved
 from curriculum.imported import find_pairs
 from curriculum.segment import Again, Bound, Emit, Generated, Judged
 from curriculum.tally import REJECTS, largest_clusters, smallest_ids
@@ -123,7 +124,7 @@ def _generated(corpus: Corpus, root: str) -> Job:
     name, split_bytes = corpus.source["generator"], corpus.source["split_bytes"]
     params = {key: value for key, value in corpus.source.items() if key not in ("generator", "from", "split_bytes")}
     generator = Bound(name, GENERATORS[name], params)
-    key = _step_key(generator, *(source.key for source in sources), FORMAT, split_bytes)
+    key = _step_key(generator, params, *(source.key for source in sources), FORMAT, split_bytes)
     chars = sum(source.chars for source in sources)
     num_receivers = -(-chars // split_bytes)
     place = folder(root, corpus.name, "candidates", key)
@@ -178,7 +179,7 @@ class _Run:
                 steps.append((yield from self._verdict(spec, None)))
                 continue
             steps.append(spec.bound)
-            self.key = _step_key(spec.bound, self.key)
+            self.key = self._key_of(spec.bound)
             self.trail.append(_Trailed(spec.name, self.key, spec.step.kind, spec.max_dropped))
         place = folder(self.root, self.corpus.name, self.trail[-1].name, self.trail[-1].key)
         exchanged = self._exchange_files(closing.bound) if closing else []
@@ -208,25 +209,25 @@ class _Run:
             yield from self._settle(closing, exchanged)
 
     def _exchange_files(self, step: Bound) -> list[str]:
-        sends = _step_key(verdicts.identity(step, self.data), self.key)
-        place = folder(self.root, self.corpus.name, step.name, sends)
+        place = folder(self.root, self.corpus.name, step.name, self._key_of(step))
         return [store.join(place, f"exchange-{index:05d}.arrow") for index in range(len(self.inputs))]
+
+    def _key_of(self, step: Bound, *others: str) -> str:
+        """The key of a step that comes next."""
+        return _step_key(step, identity(step, self.data), self.key, *others)
 
     def _route(self, spec: StepSpec, exchanged: list[str]) -> Job:
         """From an exchange to what was found about single documents."""
         try:
-            against = [routing.open_index(self._resolved(path), spec.bound) for path in spec.against]
+            against = [routing.open_index(resolved(path, self.data), spec.bound) for path in spec.against]
         except ValueError as error:
             raise BuildError(f"corpus {self.corpus.name}: {error}.") from None
-        self.key = _step_key(spec.bound, self.key, *(index.key for index in against))
+        self.key = self._key_of(spec.bound, *(index.key for index in against))
         place = folder(self.root, self.corpus.name, spec.name, self.key)
         sent = routing.Exchange(exchanged, self.num_receivers)
         found = yield from routing.route(spec.bound, sent, place, self.key, spec.index, against)
         self.opening = Judged(spec.bound, found.paths)
         self.trail.append(_Trailed(spec.name, self.key, "corpus", spec.max_dropped, found.about))
-
-    def _resolved(self, path: str) -> str:
-        return path if store.is_s3(path) else store.join(self.data, path)
 
     def _settle(self, spec: StepSpec, exchanged: list[str]) -> Job:
         """From an exchange to a verdict over the whole corpus."""
@@ -235,7 +236,7 @@ class _Run:
     def _verdict(self, spec: StepSpec, sent: routing.Exchange | None) -> Job:
         """What a step learns from its exchange, or from a reference alone."""
         step, reference = spec.bound, []
-        self.key = _step_key(verdicts.identity(step, self.data), self.key)
+        self.key = self._key_of(step)
         if "reference" in step.params:
             other: Curated = yield After(step.params["reference"])
             self.key, reference = key_of(self.key, other.key), other.parts
@@ -317,8 +318,8 @@ def _stop_at_limit(step: dict[str, Any], max_dropped: float) -> None:
     )
 
 
-def _step_key(step: Bound, *inputs: Any) -> str:
-    return key_of(step.name, step.step.target, step.step.version, dict(step.params), *inputs)
+def _step_key(step: Bound, params: dict[str, Any], *inputs: Any) -> str:
+    return key_of(step.name, step.step.version, params, *inputs)
 
 
 def _add(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

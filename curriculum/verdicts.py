@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.steps import COUNTS, CorpusStep, load
+from curriculum.identity import resolved
 from curriculum.routing import Exchange
 from curriculum.segment import Bound, bound, read_table, write_table
 from curriculum.waves import Job, Phase
@@ -27,20 +28,6 @@ class Verdict(NamedTuple):
 
     path: str
     about: dict[str, Any]
-
-
-def identity(step: Bound, data: str) -> Bound:
-    """The step with what its verdict depends on, for its key: of a teacher its model and prompt, of a file of labels its content."""
-    params = dict(step.params)
-    if not _is_labelled(step):
-        return step
-    if params.get("teacher"):
-        from synth.teacher import Settings
-
-        params["teacher"] = Settings.of(params["teacher"]).identity
-    if params.get("labels"):
-        params["labels"] = store.fingerprint(store.stat(_resolved(params["labels"]["file"], data)))
-    return step._replace(params=params)
 
 
 def settle(step: Bound, sent: Exchange | None, place: str, reference: list[str], root: str, data: str) -> Job:
@@ -68,7 +55,7 @@ def _labelled(step: Bound, reduced: list[str], place: str, root: str, data: str)
     from synth.labels import label_documents
 
     if step.params.get("labels"):
-        return _resolved(step.params["labels"]["file"], data), {}
+        return resolved(step.params["labels"]["file"], data), {}
     path = store.join(place, "labels.arrow")
     asked = {"sample": reduced, "teacher": step.params["teacher"], "cache": store.join(root, ANSWERS)}
     if "max_examples" in step.params:
@@ -130,7 +117,3 @@ def _reference(parts: list[str], most: int | None) -> pa.Table:
         with store.open_input(path) as source:
             tables.append(pq.read_table(source, columns=["id", "origin", "text"]))
     return pa.concat_tables(tables).sort_by([("id", "ascending"), ("origin", "ascending")]).slice(0, most)
-
-
-def _resolved(path: str, data: str) -> str:
-    return path if store.is_s3(path) else store.join(data, path)
