@@ -3,7 +3,7 @@
 The method of DCLM (Li et al. 2024, section 4.4): fastText on words and word pairs, positives from a corpus known to be good, negatives
 from the corpus to be judged. The score is P(positive); where to cut is `bucket.rank`'s business. Only the beginning of a document is
 judged. A negative may be a good document (nobody labelled it), which flattens the scores. Known bias: style and length count for more
-than truth.
+than truth. One manifest may hold several such steps, each with its own reference and `column`.
 
 What is done here and not by fastText:
 
@@ -17,7 +17,8 @@ What is done here and not by fastText:
 Costs, for texts of 2,600 characters: training 0.75 ms of CPU per example at five epochs, scoring some 15,000 documents per CPU second.
 """
 
-import math
+import functools
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,15 +27,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
-from curation import words
-from curation.steps import CorpusStep
+from curation import draw, words
+from curation.draw import SAMPLE
+from curation.steps import COUNTS, CorpusStep
 from datapipe.schema import with_column
 
 POSITIVE, NEGATIVE = "__label__hq", "__label__cc"  # the labels of DCLM's released model
 END_OF_LINE = "</s>"  # a word that fastText adds to every line
-SAMPLE = pa.schema([("key", pa.uint64()), ("draw", pa.uint64()), ("id", pa.string()), ("text", pa.large_string())])
 VERDICT = pa.schema(
     [
         ("weights", pa.list_(pa.float32())),  # per slot, NaN for one that no example had; the last is END_OF_LINE's
@@ -50,17 +50,12 @@ def emit(docs: pa.Table, *, sample: float = 1.0, max_chars: int = 4_000, seed: i
     `sample` is the share of the documents that become candidates: lower it for a corpus of many millions, of which `merge` then still
     sees more than `max_examples`.
     """
-    draws = _draws(docs["id"], seed)
-    chosen = np.flatnonzero(draws <= np.uint64(min(math.ldexp(sample, 64), 2**64 - 2048)))
-    ids = docs["id"].take(pa.array(chosen))
-    keys = _draws(ids, seed + 1)  # the draw itself would send all of the smallest to one receiver
-    texts = pc.utf8_slice_codeunits(docs["text"].take(pa.array(chosen)), 0, max_chars)
-    return pa.table([keys, draws[chosen], ids, texts], schema=SAMPLE)
+    return draw.drawn(docs, sample=sample, max_chars=max_chars, seed=seed)
 
 
 def reduce(rows: pa.Table, *, max_examples: int = 20_000) -> pa.Table:
     """The `max_examples` rows with the smallest draws."""
-    return _smallest(rows, max_examples)
+    return draw.smallest(rows, max_examples)
 
 
 def merge(
@@ -83,32 +78,40 @@ def merge(
     Raises ValueError without a reference, or when either kind has no text.
     """
     if reference is None:
-        raise ValueError("score.quality: no reference: name a corpus of good documents, e.g. `reference: books`")
-    drawn = _draws(reference["id"], seed)
-    good = pa.table([drawn, drawn, reference["id"], reference["text"]], schema=SAMPLE)
+        raise ValueError("no reference: name a corpus of good documents, e.g. `reference: books`")
+    draws = draw.draws_of(reference["id"], seed)
+    good = pa.table([draws, draws, reference["id"], reference["text"]], schema=SAMPLE)
     examples: list[tuple[int, str, list[int]]] = []
     counts: list[int] = []
     for label, candidates in ((POSITIVE, good), (NEGATIVE, pa.concat_tables([SAMPLE.empty_table(), *tables]))):
-        rows = _smallest(candidates, max_examples)
+        rows = draw.smallest(candidates, max_examples)
         texts = pc.utf8_slice_codeunits(rows["text"], 0, max_chars)
         bags = [bag for chunk in words.chunks(texts) for bag in _bags(chunk, ngram, buckets)]
-        examples += [(draw, label, bag) for draw, bag in zip(rows["draw"].to_pylist(), bags, strict=True) if bag]
+        examples += [(drawn, label, bag) for drawn, bag in zip(rows["draw"].to_pylist(), bags, strict=True) if bag]
         counts.append(len(examples) - sum(counts))
     if not all(counts):
         raise ValueError(
-            f"score.quality: {counts[0]} texts in the reference and {counts[1]} in the corpus, but training needs some of both: "
+            f"{counts[0]} texts in the reference and {counts[1]} in the corpus, but training needs some of both: "
             "check the steps before it, and that `reference` names a corpus that keeps documents"
         )
     model = train(
         [(label, bag) for _, label, bag in sorted(examples)], {"dim": dim, "epoch": epochs, "lr": lr, "seed": seed}
     )
-    return pa.table([[weights_of(model, ngram * buckets)], counts[:1], counts[1:]], schema=VERDICT)
+    told = json.dumps({"examples": {"positives": counts[0], "negatives": counts[1]}}).encode()
+    columns = [[weights_of(model, ngram * buckets)], counts[:1], counts[1:]]
+    return pa.table(columns, schema=VERDICT.with_metadata({COUNTS: told}))
 
 
 def apply(
-    docs: pa.Table, verdict: pa.Table, *, ngram: int = 2, buckets: int = 100_000, max_chars: int = 4_000
+    docs: pa.Table,
+    verdict: pa.Table,
+    *,
+    column: str = "quality",
+    ngram: int = 2,
+    buckets: int = 100_000,
+    max_chars: int = 4_000,
 ) -> pa.Table:
-    """Adds `quality` (float32): P(positive) of each document, between 0 and 1; a text without words gets the model's bias."""
+    """Adds `column` (float32): P(positive) of each document, between 0 and 1; a text without words gets the model's bias."""
     weights = verdict["weights"].combine_chunks().values.to_numpy(zero_copy_only=False)
     known = ~np.isnan(weights)
     scores = [np.empty(0)]
@@ -120,20 +123,19 @@ def apply(
             total_D += np.bincount(doc_G[seen_G], weights[slots_G[seen_G]], num_docs)
             count_D += np.bincount(doc_G[seen_G], minlength=num_docs)
         scores.append(1 / (1 + np.exp(-total_D / count_D)))
-    return with_column(docs, "quality", pa.array(np.concatenate(scores).astype(np.float32)))
+    return with_column(docs, column, pa.array(np.concatenate(scores).astype(np.float32)))
 
 
 def check(*, reference: str = "", sample: float = 1.0, max_chars: int = 4_000, max_examples: int = 20_000) -> None:
     """Raises ValueError for parameters out of range; `reference` is the name of a corpus here."""
     if not reference:
         raise ValueError("the scorer learns from a corpus of good documents: name one, e.g. `reference: books`")
-    if not 0 < sample <= 1:
-        raise ValueError(f"sample is {sample}, but it is a share: type a number above 0 and at most 1")
-    if min(max_chars, max_examples) < 1:
-        raise ValueError(f"max_chars {max_chars} and max_examples {max_examples} must be at least 1")
+    draw.check(sample=sample, max_chars=max_chars, max_examples=max_examples)
 
 
 QUALITY = CorpusStep(emit, reduce, merge, apply, check)
+# The same against an encyclopaedia: how much a text is like one that tells what is known about the world.
+KNOWLEDGE = QUALITY._replace(apply=functools.partial(apply, column="knowledge"))
 
 
 def train(examples: Sequence[tuple[str, list[int]]], options: dict[str, Any]) -> Any:
@@ -178,16 +180,6 @@ def _bags(chunk: words.Chunk, ngram: int, buckets: int) -> list[list[int]]:
         for bag, start, end in zip(bags, starts[:-1], starts[1:], strict=True):
             bag += slots[start:end]
     return bags
-
-
-def _draws(ids: pa.ChunkedArray, seed: int) -> np.ndarray:
-    """uint64 per id, keyed by the seed."""
-    return np.fromiter((xxhash.xxh3_64_intdigest(i.as_py().encode(), seed) for i in ids), np.uint64, len(ids))
-
-
-def _smallest(rows: pa.Table, count: int) -> pa.Table:
-    order = pc.sort_indices(rows, [("draw", "ascending"), ("id", "ascending")])
-    return rows.take(order[:count])
 
 
 def _starting_vectors(vocabulary: list[int], dim: int, seed: int) -> str:

@@ -104,7 +104,10 @@ STEPS: dict[str, Step] = {
     "cluster.kmeans": Step("corpus", "curation.kmeans:KMEANS", 1),
     "dedup.semantic": Step("corpus", "curation.semantic:SEMANTIC", 1),
     "score.quality": Step("corpus", "curation.quality:QUALITY", 1),
-    "bucket.rank": Step("corpus", "curation.upsample:RANK", 1),
+    "score.knowledge": Step("corpus", "curation.quality:KNOWLEDGE", 1),
+    "score.educational": Step("corpus", "curation.regress:EDUCATIONAL", 1),
+    "score.fasttext": Step("map", "curation.released:fasttext", 1),
+    "bucket.rank": Step("corpus", "curation.upsample:RANK", 2),
 }
 
 

@@ -423,6 +423,7 @@ def _foreseen() -> tuple[type[Exception], ...]:
     from datapipe.shards import ShardError
     from datapipe.site import SiteError
     from datapipe.store import StoreError
+    from synth.teacher import TeacherError
 
-    foreign = (ExportError, MegatronFileError, SampleError, ShardError, SiteError, StoreError)
+    foreign = (TeacherError, ExportError, MegatronFileError, SampleError, ShardError, SiteError, StoreError)
     return ManifestError, BuildError, LaunchError, PlanError, ReportError, TrainingError, *foreign

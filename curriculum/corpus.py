@@ -5,7 +5,7 @@ Steps and generators are checked against the signatures of the functions behind 
 
 import dataclasses
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from datapipe.readers import check_source
 from datapipe.schema import KINDS
 from synth import GENERATORS
 from synth.steps import STEPS as SYNTH_STEPS
+from synth.teacher import Settings
 
 STEPS = {**CURATION_STEPS, **SYNTH_STEPS}
 MAX_DROPPED = 0.95  # of a step that compares documents with each other, where the manifest says nothing
@@ -70,17 +71,21 @@ class Corpus:
         """Epochs per bucket, best first; a corpus without ranking is one bucket, `all`."""
         for step in self.steps:
             if step.name == "bucket.rank":
-                wanted = step.params.get("epochs", upsample.EPOCHS)
-                return {bucket: float(epochs) for bucket, epochs in wanted.items() if epochs > 0}
+                return upsample.bucket_epochs(**_taken(upsample.bucket_epochs, step.params))
         return {"all": 1.0}
 
     @property
     def bucket_shares(self) -> dict[str, float]:
-        """Share of the characters in each bucket, as ranking was asked to cut them."""
+        """Share of the characters in each bucket, as far as it can be known before they are ranked."""
         for step in self.steps:
             if step.name == "bucket.rank":
-                return dict(step.params.get("labels", upsample.SHARES))
+                return upsample.expected_shares(**_taken(upsample.expected_shares, step.params))
         return {"all": 1.0}
+
+
+def _taken(function: Callable[..., Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `params` that the function takes."""
+    return {name: value for name, value in params.items() if name in inspect.signature(function).parameters}
 
 
 def load_corpora(fields: Fields, path: Path) -> tuple[dict[str, Corpus], dict[str, Document]]:
@@ -309,11 +314,12 @@ def _check_values(fields: Fields, where: Where, params: dict[str, Any], step: An
     module, name = inspect.getmodule(step), getattr(step, "__name__", "")
     checks = (getattr(step, "check", None), getattr(module, f"check_{name}", None), getattr(module, "check", None))
     check = next(filter(None, checks), None)
-    if check is None:
-        return
-    taken = inspect.signature(check).parameters
+    taken = inspect.signature(check).parameters if check else {}
     try:
-        check(**{name: value for name, value in params.items() if name in taken})
+        if check:
+            check(**{name: value for name, value in params.items() if name in taken})
+        if getattr(step, "is_labelled", False) and params.get("teacher"):
+            Settings.of(params["teacher"])
     except (ValueError, TypeError) as error:
         fields.document.problem(where, f"{str(error).removeprefix(f'{where[-1]}: ')}.")
 

@@ -130,8 +130,11 @@ def _declared(manifest: Manifest, spec: StageSpec, corpus: str) -> Holding:
     """As if every row were full and every bucket had the share that ranking is asked to cut."""
     declared = manifest.corpora[corpus]
     buckets = []
+    shares = declared.bucket_shares
     for name, epochs in declared.bucket_epochs.items():
-        tokens = (declared.declared_tokens or 1) * Fraction(str(declared.bucket_shares[name]))
+        if not shares[name]:  # of documents found often, of which nothing is known without data
+            continue
+        tokens = (declared.declared_tokens or 1) * Fraction(str(shares[name]))
         source = f"{corpus}/{name}"
         rows = tokens / spec.seq_len
         held_out = held_out_rows(manifest, round(rows), 1, spec.seq_len)

@@ -10,9 +10,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from curation.effective import MANY_EPOCHS, effective_tokens
 from curriculum.manifest import Manifest
 from curriculum.model_shape import ModelShape
-from curriculum.plan import SCHEDULED, Plan, Ramp, Stage
+from curriculum.plan import SCHEDULED, Plan, Ramp, Source, Stage
 from curriculum.stages import StageSpec
 from curriculum.units import binary, si, size
 
@@ -67,8 +68,8 @@ def show_plan(console: Console, manifest: Manifest, plan: Plan, measured: bool) 
 
 def _mixture(console: Console, manifest: Manifest, plan: Plan, measured: bool) -> Table:
     """The sources of every stage. Shares are of tokens without padding, epochs through the end of the stage, caps of the corpus;
-    rows are of those that are not held out for validation."""
-    columns = ("source", "share", "phases", "tokens", "rows", "of", "epochs", "corpus", "")
+    rows are of those that are not held out for validation. Worth is what all epochs so far are worth in fresh tokens."""
+    columns = ("source", "share", "phases", "tokens", "rows", "of", "epochs", "worth", "corpus", "")
     table = _table(console, "Mixture", *columns, texts=("",))
     for stage, spec in zip(plan.stages, manifest.stages, strict=True):
         tokens = sum(source.tokens_planned for source in stage.sources)
@@ -84,15 +85,19 @@ def _mixture(console: Console, manifest: Manifest, plan: Plan, measured: bool) -
                 si(source.tokens_planned),
                 f"{source.rows_planned:,}",
                 f"{source.trainable_rows:,}" if known else "?",
-                f"{(source.first_rank + source.rows_planned) / source.trainable_rows:.2f}"
-                if source.rows
-                else "-"
-                if known
-                else "?",
+                *(_epochs(source) if source.rows else ("-", "-") if known else ("?", "?")),
                 _of_cap(manifest, stage, spec, source.corpus) if first and known else "",
                 _role(spec, source.corpus) if first else "",
             )
     return table
+
+
+def _epochs(source: Source) -> tuple[str, str]:
+    """Epochs through the end of the stage, and the fresh tokens that they are worth; marked where repetition costs."""
+    epochs = (source.first_rank + source.rows_planned) / source.trainable_rows
+    unique = source.trainable_rows * source.tokens_planned / source.rows_planned if source.rows_planned else 0
+    worth = si(effective_tokens(unique, epochs))
+    return (f"[yellow]{epochs:.2f}[/]", f"[yellow]{worth}[/]") if epochs > MANY_EPOCHS else (f"{epochs:.2f}", worth)
 
 
 def _phases(spec: StageSpec, corpus: str) -> str:

@@ -22,7 +22,7 @@ CORPORA = {
 RANKED = """\
 steps:
   - score.quality: {reference: books}
-  - bucket.rank: {labels: {high: 0.25, low: 0.5, none: 0.25}, epochs: {high: 3, low: 1, none: 0}}
+  - bucket.rank: {labels: {high: 15, low: 5, none: 0}, epochs: {high: 3, low: 1, none: 0}}
 """
 
 

@@ -35,7 +35,7 @@ steps:
   - dedup.exact
   - dedup.minhash
   - score.quality: {reference: books}
-  - bucket.rank: {labels: {high: 0.3, medium: 0.3, low: 0.4}, epochs: {high: 2, medium: 1, low: 0}}
+  - bucket.rank: {labels: {high: 14, medium: 8, low: 0}, epochs: {high: 2, medium: 1, low: 0}}
 """,
     "books": """\
 kind: book

@@ -14,13 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from curation.effective import MANY_EPOCHS, worth
 from curriculum.mixture import TURN
 from curriculum.plan import MixtureSegment, Plan, Source, Stage
 from curriculum.report.data import Lock, bucket_order
 from curriculum.report.metrics import Run
-
-MANY_EPOCHS = 4.0
-HALF_LIFE_EPOCHS = 15.387756  # R*_D of Muennighoff et al. 2023, "Scaling data-constrained language models", section 6
 
 
 @dataclass(frozen=True)
@@ -98,16 +96,6 @@ class Repeats:
     @property
     def many(self) -> bool:
         return self.total > MANY_EPOCHS
-
-
-def worth(epochs: float) -> float:
-    """Value of all epochs over `epochs` times fresh data: U + U R* (1 - exp(-R/R*)) with R = epochs - 1 (Muennighoff et al. 2023)."""
-    if epochs <= 1:
-        return 1.0
-    if math.isinf(epochs):
-        return 0.0
-    repeats = epochs - 1
-    return (1 + HALF_LIFE_EPOCHS * (1 - math.exp(-repeats / HALF_LIFE_EPOCHS))) / epochs
 
 
 def mixture(plan: Plan, run: Run | None, lock: Lock | None) -> list[StageMix]:

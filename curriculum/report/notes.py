@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from curation.effective import MANY_EPOCHS
 from curriculum.plan import Plan
 from curriculum.report.data import Lock
 from curriculum.report.formatting import compact, exact, percent, short, times
 from curriculum.report.metrics import Run
-from curriculum.report.mixture import MANY_EPOCHS, Repeats
+from curriculum.report.mixture import Repeats
 
 MOST_DROPPED = 0.9
 MUCH_PADDING = 0.1

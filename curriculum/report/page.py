@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from curation.effective import MANY_EPOCHS
 from curriculum.model_shape import ModelShape
 from curriculum.plan import Plan
 from curriculum.report import formatting
@@ -23,7 +24,7 @@ from curriculum.report.bars import Bar, stacked
 from curriculum.report.corpora import corpus_view
 from curriculum.report.data import Lock, ReportError, ShardSet, read_lock, read_plan
 from curriculum.report.metrics import Run, read_run
-from curriculum.report.mixture import MANY_EPOCHS, SourceMix, StageMix, mixture, repeats
+from curriculum.report.mixture import SourceMix, StageMix, mixture, repeats
 from curriculum.report.notes import notes
 from curriculum.report.palette import Palette, palette
 from curriculum.report.rejects import Reject, read_rejects

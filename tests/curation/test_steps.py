@@ -29,7 +29,9 @@ def test_every_step_loads_and_takes_keywords_with_defaults_only(name: str) -> No
     for role, function in functions_of(step).items():
         parameters = list(inspect.signature(function).parameters.values())
         assert len([p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]) == POSITIONAL.get(role, 1)
-        assert all(p.default is not p.empty for p in keywords(function).values())
+        assert all(
+            p.default is not p.empty or p.name == "model" for p in keywords(function).values()
+        )  # a model must be named
         assert inspect.signature(function).return_annotation.__name__ in ("Table", "Array")
 
 

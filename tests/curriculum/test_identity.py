@@ -12,7 +12,9 @@ LANGUAGE = Step("map", "curation.language:language", 1)
 def test_the_content_of_a_model_counts_and_not_its_path(tmp_path: Path) -> None:
     for name, content in {"a.bin": b"one", "b.bin": b"one", "c.bin": b"two"}.items():
         (tmp_path / name).write_bytes(content)
-    a, b, c = (identity(Bound("x", LANGUAGE, {"model": str(tmp_path / f"{n}.bin"), "min_score": 0.5}), "") for n in "abc")
+    a, b, c = (
+        identity(Bound("x", LANGUAGE, {"model": str(tmp_path / f"{n}.bin"), "min_score": 0.5}), "") for n in "abc"
+    )
     assert a == b != c
     assert a["min_score"] == 0.5
     assert identity(Bound("x", LANGUAGE, {"model": "not-there"}), "") == {"model": "not-there"}

@@ -60,7 +60,7 @@ def test_phases_and_roles_are_shown(tmp_path: Path) -> None:
     rows = shown(manifest, lock)
     assert " % 90 → 50, 0 % " in rows["one", "web/all"]
     assert " % 10 → 50, 100 % " in rows["one", "code/all"]
-    assert rows["one", "books/all"].endswith(" % 256k 1,000 2,000 0.50 0.50 of 1 0.5 epochs")
+    assert rows["one", "books/all"].endswith(" % 256k 1,000 2,000 0.50 256k 0.50 of 1 0.5 epochs")
     assert rows["one", "web/all"].endswith("of 2 fills")
     assert rows["one", "code/all"].endswith("of 1 together")
 
@@ -86,16 +86,16 @@ def test_schedules_are_shown_in_the_words_of_the_manifest(tmp_path: Path) -> Non
 def test_epochs_are_those_through_the_end_of_the_stage(tmp_path: Path) -> None:
     text = stage_text(tokens=256_000, mix="{web: 1}") + stage_text("two", 256_000, "{web: 1}")
     rows = shown(make_curriculum(tmp_path, text), make_lock(shard_set(CONCAT, "web", 4000)))
-    assert rows["one", "web/all"] == "100.0 % 256k 1,000 4,000 0.25 0.25 of 1"
-    assert rows["two", "web/all"] == "100.0 % 256k 1,000 4,000 0.50 0.50 of 1"
+    assert rows["one", "web/all"] == "100.0 % 256k 1,000 4,000 0.25 256k 0.25 of 1"
+    assert rows["two", "web/all"] == "100.0 % 256k 1,000 4,000 0.50 512k 0.50 of 1"
 
 
 def test_what_is_not_known_yet_is_not_shown(tmp_path: Path) -> None:
     text = stage_text(tokens=256_000, mix="{web: 1}") + stage_text("two", 256_000, "{code: 1}")
     manifest = make_curriculum(tmp_path, text, code="declared_tokens: 512k\n")
     rows = shown(manifest, None)
-    assert rows["one", "web/all"] == "100.0 % 256k 1,000 ? ?"
-    assert rows["two", "code/all"] == "100.0 % 256k 1,000 2,000 0.50 0.50 of 1"
+    assert rows["one", "web/all"] == "100.0 % 256k 1,000 ? ? ?"
+    assert rows["two", "code/all"] == "100.0 % 256k 1,000 2,000 0.50 256k 0.50 of 1"
     running = make_lock(shard_set(CONCAT, "web", 4000))
     assert set(shown(manifest, running, num_stages=1)) == {("one", "web/all")}
 

@@ -121,3 +121,56 @@ def test_template_pages_go_whatever_the_number_of_receivers(tmp_path: Path, monk
     rejects = next((tmp_path / "one").rglob("dedup.semantic-*/rejects.parquet"))
     noted = [json.loads(row["meta"])["semantic"] for row in pq.read_table(rejects).to_pylist()]
     assert all(0 <= one["distance"] <= 0.2 and len(one["kept"]) == 16 for one in noted)
+
+
+def labelled(folder: Path) -> Path:
+    """60 documents whose label is how often they say `good`, and the labels of 50 of them in a file."""
+    texts = [prose(n, 40) + " good" * (n % 6) for n in range(60)]
+    write(folder / "data" / "web.jsonl", [{"text": text, "id": str(n)} for n, text in enumerate(texts)])
+    write(folder / "data" / "labels.jsonl", [{"text": text, "label": n % 6} for n, text in enumerate(texts[:50])])
+    return folder / "data" / "labels.jsonl"
+
+
+def test_a_score_is_learned_from_a_file_of_labels(tmp_path: Path) -> None:
+    labels = labelled(tmp_path)
+    file = corpus_file(tmp_path, "web", [{"score.educational": {"labels": {"file": "labels.jsonl"}, "folds": 2}}])
+    first = run(tmp_path, file)["web"]
+    scores = kept(tmp_path, first)["educational"].to_numpy()
+    wanted = [text.split().count("good") for text in kept(tmp_path, first)["text"].to_pylist()]
+    assert np.corrcoef(scores, wanted)[0, 1] > 0.9
+    assert first["steps"][-1]["about"]["held_out"]["spearman"] > 0.5
+    labels.write_text(labels.read_text() + json.dumps({"text": "more", "label": 1}) + "\n")
+    assert run(tmp_path, file)["web"]["key"] != first["key"]
+
+
+def test_a_teacher_is_asked_once_about_a_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the endpoint does is `synth.labels`' business; here: who is asked about what, and where answers go."""
+    labelled(tmp_path)
+    asked: list[dict[str, Any]] = []
+
+    def label_documents(
+        *, output: str, sample: list[str], teacher: dict[str, Any], cache: str, max_examples: int = 9
+    ) -> dict[str, Any]:
+        rows = pa.concat_tables([pa.ipc.open_file(path).read_all() for path in sample])
+        asked.append({"rows": rows.num_rows, "cache": cache, "max_examples": max_examples})
+        values = pa.array([float(text.split().count("good")) for text in rows["text"].to_pylist()])
+        table = pa.table({"id": rows["id"], "text": rows["text"], "label": values})
+        with pa.OSFile(output, "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        return {"labels": table.num_rows}
+
+    monkeypatch.setattr("synth.labels.label_documents", label_documents)
+    teacher = {"base_url": "http://localhost:1/v1", "model": "m"}
+    step = {"score.educational": {"teacher": teacher, "folds": 0, "max_examples": 45}}
+    file = corpus_file(tmp_path, "web", [step])
+    first = run(tmp_path, file)["web"]
+    assert asked == [{"rows": 45, "cache": str(tmp_path / "out" / "answers"), "max_examples": 45}]
+    assert first["steps"][-1]["about"]["labelling"] == {"labels": 45}
+    teacher["base_url"] = "http://elsewhere:1/v1"  # context
+    assert run(tmp_path, corpus_file(tmp_path, "web", [step]))["web"] == first
+    teacher["model"] = "another"
+    assert run(tmp_path, corpus_file(tmp_path, "web", [step]))["web"]["key"] != first["key"]
+    assert len(asked) == 2
+    teacher["modle"] = "typo"
+    with pytest.raises(ManifestError, match="teacher has no 'modle': type model"):
+        run(tmp_path, corpus_file(tmp_path, "web", [step]))

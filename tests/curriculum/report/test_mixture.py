@@ -1,4 +1,3 @@
-import math
 from pathlib import Path
 
 import pytest
@@ -6,14 +5,7 @@ import pytest
 from curriculum.plan import Plan
 from curriculum.report.data import read_lock, read_plan
 from curriculum.report.metrics import read_run
-from curriculum.report.mixture import StageMix, mixture, repeats, worth
-
-
-@pytest.mark.parametrize(
-    ("epochs", "value"), [(0.5, 1.0), (1, 1.0), (3.2, 0.953), (4, 0.931), (8, 0.828), (16, 0.661), (math.inf, 0.0)]
-)
-def test_worth_of_repeated_tokens_follows_the_published_law(epochs: float, value: float) -> None:
-    assert worth(epochs) == pytest.approx(value, abs=5e-4)
+from curriculum.report.mixture import StageMix, mixture, repeats
 
 
 def test_planned_built_and_consumed_add_up(full_build: Path) -> None:

@@ -1,0 +1,144 @@
+"""Labels of documents, 0 to 5, from a teacher: what `score.educational` learns.
+
+A task of the engine: it asks about every document of a drawn sample and writes those that got a label. Each answer is kept as it comes
+(`synth.teacher_answers`), so a killed run, a raised budget or a larger sample pays only for what is new. The model may say what it likes
+before the last line; only a line `Score: N` counts, and an answer with two different ones has none. Bad answers are counted by kind.
+"""
+
+import asyncio
+import gzip
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import zstandard
+
+from curation import draw
+from datapipe import store
+from datapipe.schema import document_id
+from synth.teacher import Answer, Settings, Teacher, TeacherError
+from synth.teacher_answers import Answers
+from synth.teacher_http import FIRST_PAUSE_SECONDS, Endpoint
+
+LABELS = pa.schema([("id", pa.string()), ("text", pa.large_string()), ("label", pa.float64())])
+LEAST, GREATEST = 0, 5
+_SCORE = re.compile(r"^[*_# ]*score[*_ ]*:[*_ ]*(\d+)(?: ?/ ?5)?[*_. ]*$", re.IGNORECASE | re.MULTILINE)
+_THOUGHTS = re.compile(r"^.*</think>", re.DOTALL)
+
+
+def label_documents(
+    *,
+    output: str,
+    sample: Sequence[str],
+    teacher: Mapping[str, Any],
+    cache: str,
+    max_examples: int = 20_000,
+    first_pause: float = FIRST_PAUSE_SECONDS,
+) -> dict[str, Any]:
+    """Asks the teacher about the `max_examples` documents with the smallest draws and writes `output`, an Arrow file of `LABELS`.
+
+    `sample`: paths of Arrow files with draw, id and text (`curation.draw`). `cache`: the folder of answers, which may serve many samples.
+    Returns counts: documents, labels, reasons of those without one, requests, tokens, and the cost of all answers in the cache.
+    Raises TeacherError when the teacher cannot go on or would cost more than `max_cost`; then the answers so far are kept.
+    """
+    settings = Settings.of(teacher)
+    tables = [_read(path) for path in sample]
+    rows = draw.smallest(pa.concat_tables([table.select(["draw", "id", "text"]) for table in tables]), max_examples)
+    texts = [text or "" for text in rows["text"].to_pylist()]
+    answers, counts = asyncio.run(_ask_all(texts, settings, cache, first_pause))
+    found = [label_of(answer) for answer in answers]
+    reasons = Counter(label for label in found if isinstance(label, str))
+    labels = [None if isinstance(label, str) else float(label) for label in found]
+    table = pa.table([rows["id"], texts, labels], schema=LABELS).filter(
+        pa.array([label is not None for label in labels], pa.bool_())
+    )
+    _write(output, table.sort_by("id"))
+    return {"documents": rows.num_rows, "labels": table.num_rows, "reasons": dict(sorted(reasons.items())), **counts}
+
+
+def label_of(answer: Answer) -> int | str:
+    """The score, or the reason why there is none: the answer's failure, `length`, `no_score`, `two_scores`, `out_of_range`."""
+    if answer.failure or answer.finish_reason == "length":
+        return answer.failure or "length"
+    scores = {int(score) for score in _SCORE.findall(_THOUGHTS.sub("", answer.text))}
+    if not scores:
+        return "no_score"
+    if len(scores) > 1:
+        return "two_scores"
+    score = scores.pop()
+    return score if LEAST <= score <= GREATEST else "out_of_range"
+
+
+def read_labels(path: str) -> pa.Table:
+    """Labels made elsewhere: JSON lines (also .gz, .zst) with `text` and `label`, and `id` if they have one. Raises ValueError."""
+    data = store.read_bytes(path)
+    if path.endswith(".gz"):
+        data = gzip.decompress(data)
+    elif path.endswith(".zst"):
+        data = zstandard.ZstdDecompressor().stream_reader(data).read()
+    rows = []
+    for number, line in enumerate(data.splitlines(), start=1):
+        if line.strip():
+            rows.append(_row(path, number, line))
+    return pa.Table.from_pylist(rows, schema=LABELS).sort_by("id")
+
+
+async def _ask_all(
+    texts: list[str], settings: Settings, cache: str, first_pause: float
+) -> tuple[list[Answer], dict[str, Any]]:
+    """Answers in the order of the texts. Equal texts are asked about once."""
+    distinct = list(dict.fromkeys(texts))
+    found: dict[str, Answer] = {}
+    with Answers(cache, settings.model.replace("/", "-")) as answers:
+        async with Endpoint(settings, answers, first_pause=first_pause) as teacher:
+            waiting = iter(distinct)
+            workers = (
+                _work(waiting, found, teacher, settings) for _ in range(min(settings.concurrency, len(distinct)))
+            )
+            failures = [failure for failure in await asyncio.gather(*workers) if failure]
+            counts = teacher.ledger.summary()
+    if failures:
+        done = f"{len(found):,} of {len(distinct):,} texts have an answer."
+        raise TeacherError(f"{failures[0]} {done}")
+    return [found[text] for text in texts], counts
+
+
+async def _work(
+    waiting: Iterator[str], found: dict[str, Answer], teacher: Teacher, settings: Settings
+) -> TeacherError | None:
+    """Takes one text after the other. When the teacher gives up, all stop, and what is under way is still waited for and kept."""
+    for text in waiting:
+        try:
+            found[text] = await teacher.ask(settings.request(text))
+        except TeacherError as error:
+            for _ in waiting:
+                pass
+            return error
+    return None
+
+
+def _row(path: str, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+        return {
+            "id": str(row.get("id") or document_id(row["text"])),
+            "text": str(row["text"]),
+            "label": float(row["label"]),
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f'{path}, line {number}: {error!r}: a label is a line like {{"text": "...", "label": 3}}'
+        ) from error
+
+
+def _read(path: str) -> pa.Table:
+    with store.open_input(path) as source, pa.ipc.open_file(source) as reader:
+        return reader.read_all()
+
+
+def _write(path: str, table: pa.Table) -> None:
+    with store.output_file(path) as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
