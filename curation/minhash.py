@@ -29,6 +29,9 @@ from curation.steps import COUNTS, RoutedStep
 
 REASON = "dedup.minhash"
 
+CHUNK_CHARS = (
+    1 << 18
+)  # twice what other steps take at once: each of the permutations is a pass over little else than shingles
 _MAX_HASH = np.uint32((1 << 32) - 1)
 _LOW_BITS = np.uint64(0x5555555555555555)
 _PER_WORD = 32  # positions of which one uint64 holds the two low bits
@@ -40,7 +43,7 @@ def signatures(texts: pa.ChunkedArray | pa.Array, *, num_perm: int = 112, ngram:
     A shingle is `ngram` consecutive lower-cased words; a text with fewer words is one shingle of all of them; a text without
     words keeps the largest value everywhere, as an empty `datasketch.MinHash` does.
     """
-    parts = [_chunk_signatures(chunk, num_perm, ngram, seed) for chunk in words.chunks(texts)]
+    parts = [_chunk_signatures(chunk, num_perm, ngram, seed) for chunk in words.chunks(texts, CHUNK_CHARS)]
     return np.concatenate(parts) if parts else np.empty((0, num_perm), np.uint32)
 
 
@@ -60,7 +63,7 @@ def emit(docs: pa.Table, *, ngram: int = 5, bands: int = 14, rows: int = 8, seed
     )
     one = pa.table(clusters.place(docs)).take(pa.array(some_D)).append_column("signature", packed)
     keys = np.concatenate([_band_keys(signature_DK, band, rows) for band in range(bands)])
-    return pa.concat_tables([one] * bands).add_column(0, "key", pa.array(keys, pa.uint64()))
+    return pa.concat_tables([one] * bands).combine_chunks().add_column(0, "key", pa.array(keys, pa.uint64()))
 
 
 def judge(sent: pa.Table, *, bands: int = 14, rows: int = 8, threshold: float = 0.5, max_bucket: int = 256) -> pa.Table:

@@ -30,10 +30,13 @@ class Tally:
     def split(self, name: str, table: pa.Table) -> pa.Table:
         """The rows that step `name` kept, without the reason column; the others are counted."""
         chars_in, kept = num_chars(table), undropped(table)
-        if DROP in table.column_names:
+        if kept.num_rows < table.num_rows:
             self._count_rejects(name, table.filter(pc.is_valid(table[DROP])))
         self.counts[name].update(
-            documents_in=table.num_rows, documents_out=kept.num_rows, chars_in=chars_in, chars_out=num_chars(kept)
+            documents_in=table.num_rows,
+            documents_out=kept.num_rows,
+            chars_in=chars_in,
+            chars_out=chars_in if kept.num_rows == table.num_rows else num_chars(kept),
         )
         return kept
 
@@ -74,7 +77,11 @@ class Tally:
 
 def undropped(table: pa.Table) -> pa.Table:
     """The rows without a drop reason, without that column."""
-    return table.filter(pc.is_null(table[DROP])).drop_columns([DROP]) if DROP in table.column_names else table
+    if DROP not in table.column_names:
+        return table
+    if table[DROP].null_count < table.num_rows:
+        table = table.filter(pc.is_null(table[DROP]))
+    return table.drop_columns([DROP])
 
 
 def smallest_ids(rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:

@@ -49,8 +49,9 @@ class Sender:
     """
 
     def __init__(self, path: str, num_receivers: int):
-        self.path, self.num_receivers, self.rows = path, num_receivers, 0
+        self.path, self.num_receivers = path, num_receivers
         self._waiting: list[tuple[pa.Table, np.ndarray]] = []
+        self._waiting_bytes = 0
         self._writer: pa.ipc.RecordBatchFileWriter | None = None
 
     def __enter__(self) -> "Sender":
@@ -61,8 +62,8 @@ class Sender:
     def send(self, table: pa.Table, receivers: np.ndarray) -> None:
         """`receivers` holds one receiver's number per row."""
         self._waiting.append((table, receivers))
-        self.rows += table.num_rows
-        if sum(waiting.nbytes for waiting, _ in self._waiting) >= ROUND_BYTES:
+        self._waiting_bytes += table.nbytes
+        if self._waiting_bytes >= ROUND_BYTES:
             self._write_round()
 
     def __exit__(
@@ -77,7 +78,7 @@ class Sender:
     def _write_round(self) -> None:
         table = pa.concat_tables([waiting for waiting, _ in self._waiting])
         receivers = np.concatenate([receivers for _, receivers in self._waiting])
-        self._waiting = []
+        self._waiting, self._waiting_bytes = [], 0
         if self._writer is None:
             schema = table.schema.with_metadata({_RECEIVERS: str(self.num_receivers)})
             self._writer = pa.ipc.new_file(self._sink, schema, options=OPTIONS)

@@ -17,6 +17,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -135,7 +136,7 @@ def _as_table(batch: pa.RecordBatch, first_row: int, keys: Keys, name: str, max_
         batch.validate(full=True)
     except pa.ArrowInvalid:  # not UTF-8
         return None
-    if texts.null_count or pc.any(pc.match_substring(texts, "\0")).as_py():
+    if texts.null_count or _holds_nul(texts):
         return None
     unclear = texts.filter(pc.invert(pc.match_substring_regex(texts, "[!-~]")))
     if pc.max(pc.binary_length(texts)).as_py() > max_bytes or not all(map(str.strip, unclear.to_pylist())):
@@ -144,7 +145,7 @@ def _as_table(batch: pa.RecordBatch, first_row: int, keys: Keys, name: str, max_
     rows = range(first_row, first_row + batch.num_rows)
     named = pc.binary_join_element_wise(f"{name}#", pc.coalesce(id, pa.array(map(str, rows), pa.string())), "")
     origins = pc.coalesce(origin, named)
-    if pc.any(pc.match_substring(origins, "\0")).as_py() or "\0" in name:
+    if _holds_nul(origins):
         return None
     raw = [pa.array([name] * len(rows), pa.string()), pa.array(rows, pa.int64()), pa.nulls(len(rows), pa.int64())]
     columns = {
@@ -165,6 +166,12 @@ def _labels(batch: pa.RecordBatch, key: str | None) -> pa.Array:
         return pa.nulls(batch.num_rows, pa.string())
     column = batch.column(key)
     return column.cast(pa.string()) if pa.types.is_integer(column.type) or _is_string(column.type) else column
+
+
+def _holds_nul(texts: pa.Array) -> bool:
+    """Whether one may: their bytes, or those between them, hold a NUL."""
+    values = texts.buffers()[2]
+    return values is not None and not np.frombuffer(values, np.uint8).all()
 
 
 def _is_string(kind: pa.DataType) -> bool:
