@@ -1,9 +1,10 @@
 # `make quickstart` and `make test` do all the set-up: a virtual environment in .venv with exact pins from requirements.lock.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3.11)
 VENV := .venv
+PEERS := .venv-peers
 PIP := $(VENV)/bin/pip install --disable-pip-version-check --quiet --constraint requirements.lock
 
-.PHONY: quickstart test lint clean
+.PHONY: quickstart test lint bench-peers clean
 
 # A sample that is there stays, also when `make test` has installed more packages since: it would be another one, and another plan.
 quickstart: $(VENV)/.runtime
@@ -29,5 +30,13 @@ $(VENV)/.test: $(VENV)/.runtime
 	$(PIP) --editable '.[dev,kernels]'
 	touch $@
 
+# What `python -m curation.bench` compares with, apart from us: peers ask for older libraries than we do. 1.3 GB on disk.
+bench-peers: $(PEERS)/.ready
+
+$(PEERS)/.ready: curation/bench_peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --disable-pip-version-check --quiet --no-deps --requirement $<
+	touch $@
+
 clean:
-	rm -rf $(VENV) quickstart build *.egg-info
+	rm -rf $(VENV) $(PEERS) quickstart build *.egg-info

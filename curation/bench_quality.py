@@ -123,13 +123,13 @@ def best_of_grid(pages: Pages, divisions: int) -> tuple[str, list[np.ndarray]]:
     return name, found
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--data", type=Path, default=Path("../shared/data"), help="folder with quality/ (default ../shared/data)"
     )
     parser.add_argument("--divisions", type=int, default=3, help="times that the folds are dealt (default 3)")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     start = time.process_time()
     pages = read_pages(arguments.data)
 

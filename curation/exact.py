@@ -37,7 +37,8 @@ _MINUTES = {
 
 def normalised(text: str) -> str:
     """The form in which texts are compared."""
-    return " ".join(unicodedata.normalize("NFKC", text).lower().split())
+    compatible = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return " ".join(compatible.lower().split())
 
 
 def digest(text: str) -> bytes:

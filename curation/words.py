@@ -57,7 +57,7 @@ FF61 10A56-10A57 10F55-10F59 10F86-10F89 11047-11048 110BE-110C1 11141-11143 111
 class Chunk(NamedTuple):
     """Some documents as one array of code points."""
 
-    codes_C: np.ndarray  # uint32
+    codes_C: np.ndarray  # uint32, or uint8 when all is ASCII
     classes_C: (
         np.ndarray
     )  # uint8 flags: SPACE, NEWLINE, LETTER, WORD, IDEOGRAPH, SYMBOL, PLAIN (neither space nor symbol), STOP
@@ -106,7 +106,10 @@ def chunks(texts: pa.ChunkedArray | pa.Array, chunk_chars: int = CHUNK_CHARS) ->
 def chunk_of(texts: Sequence[str]) -> Chunk:
     """One chunk of exactly these documents."""
     joined = "\n".join(texts) + "\n"
-    codes_C = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
+    if joined.isascii():
+        codes_C: np.ndarray = np.frombuffer(joined.encode("ascii"), np.uint8)
+    else:
+        codes_C = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
     lengths_D = np.fromiter(map(len, texts), np.int64, len(texts))
     ends_D = np.cumsum(lengths_D + 1) - 1
     return Chunk(codes_C, _looked_up(codes_C, _classes(), np.dtype(np.uint8)), texts, ends_D - lengths_D, ends_D)
@@ -168,12 +171,11 @@ def classes_in(chunk: Chunk, spans: Spans) -> np.ndarray:
 
 def char_sums(chunk: Chunk, *, lower: bool = False) -> np.ndarray:
     """uint64 (C+1,): what `hash_spans` reads hashes from; of the text in lower case, character by character, if asked."""
-    wide = np.dtype(np.uint64)
-    terms_C = _looked_up(chunk.codes_C, _lower(), wide) if lower else chunk.codes_C.astype(wide)
-    terms_C *= _powers(_power_of_two(len(terms_C)))[0][: len(terms_C)]
-    sums_C1 = np.zeros(len(terms_C) + 1, np.uint64)
-    np.cumsum(terms_C, out=sums_C1[1:])
-    return sums_C1
+    codes_C = _looked_up(chunk.codes_C, _lower(), chunk.codes_C.dtype) if lower else chunk.codes_C
+    sums_C1 = np.empty(len(codes_C) + 1, np.uint64)
+    sums_C1[0] = 0
+    np.multiply(codes_C, _powers(_power_of_two(len(codes_C)))[0][: len(codes_C)], out=sums_C1[1:], dtype=np.uint64)
+    return np.add.accumulate(sums_C1, out=sums_C1)
 
 
 def hash_spans(sums_C1: np.ndarray, spans: Spans) -> np.ndarray:
@@ -294,10 +296,12 @@ def _powers(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _looked_up(codes_C: np.ndarray, table: np.ndarray, kind: np.dtype) -> np.ndarray:
     """`table[codes_C]` as `kind`. ASCII, which is most of most texts, goes through `bytes.translate`, some ten times as fast."""
+    ascii_table = table[:256].astype(np.uint8).tobytes()
+    if codes_C.dtype == np.uint8:
+        return np.frombuffer(codes_C.tobytes().translate(ascii_table), np.uint8).astype(kind, copy=False)
     beyond = np.flatnonzero(codes_C > 0x7F)
     if len(beyond) > len(codes_C) // 4:
         return table.take(codes_C).astype(kind, copy=False)
-    ascii_table = table[:256].astype(np.uint8).tobytes()
     found_C = np.frombuffer(codes_C.astype(np.uint8).tobytes().translate(ascii_table), np.uint8).astype(kind)
     found_C[beyond] = table[codes_C[beyond]]
     return found_C

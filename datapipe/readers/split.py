@@ -119,22 +119,28 @@ def tables(rows: Iterable[Row | pa.Table], defaults: Row, fixed: Row) -> Iterato
     `defaults` are columns that a row may set, `fixed` columns that it may not. A reader may give a whole table of sound documents.
     """
     batch: list[Row] = []
-    size_bytes = 0
+    whole: list[pa.Table] = []
+    num_rows = size_bytes = 0
     for row in rows:
-        if isinstance(row, pa.Table):
-            if batch:
-                yield documents(batch)
-                batch, size_bytes = [], 0
-            yield _completed(row, {**defaults, **fixed})
-            continue
-        (origin, _), (text, text_bytes) = _sound(row["origin"]), _sound(row.get("text") or "")
-        batch.append({DROP: None, **defaults, **row, **fixed, "origin": origin, "text": text})
-        size_bytes += text_bytes
-        if len(batch) >= TABLE_ROWS or size_bytes >= TABLE_BYTES:
-            yield documents(batch)
-            batch, size_bytes = [], 0
-    if batch:
-        yield documents(batch)
+        if isinstance(row, pa.Table) and not batch:
+            whole.append(_completed(row, {**defaults, **fixed}))
+            num_rows += row.num_rows
+            size_bytes += row.nbytes
+        else:
+            for one in row.to_pylist() if isinstance(row, pa.Table) else [row]:
+                (origin, _), (text, text_bytes) = _sound(one["origin"]), _sound(one.get("text") or "")
+                batch.append({DROP: None, **defaults, **one, **fixed, "origin": origin, "text": text})
+                size_bytes += text_bytes
+                num_rows += 1
+        if num_rows >= TABLE_ROWS or size_bytes >= TABLE_BYTES:
+            yield _joined(whole, batch)
+            batch, whole, num_rows, size_bytes = [], [], 0, 0
+    if num_rows:
+        yield _joined(whole, batch)
+
+
+def _joined(tables: list[pa.Table], rows: list[Row]) -> pa.Table:
+    return pa.concat_tables([*tables, documents(rows)] if rows else tables).combine_chunks()
 
 
 def _completed(table: pa.Table, columns: Row) -> pa.Table:

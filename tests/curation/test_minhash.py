@@ -13,7 +13,7 @@ from datasketch import MinHash, MinHashLSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.bench import shingles_of
+from curation.bench_minhash import shingles_of
 from curation.clusters import total
 from curation.minhash import MINHASH, check, hash_shingle, pack, signatures, similarity
 from curation.steps import COUNTS
