@@ -33,7 +33,7 @@ $(VENV)/.test: $(VENV)/.runtime
 # What `python -m curation.bench` compares with, apart from us: peers ask for older libraries than we do. 1.3 GB on disk.
 bench-peers: $(PEERS)/.ready
 
-$(PEERS)/.ready: curation/bench_peers/requirements.txt
+$(PEERS)/.ready: curation/bench/peers/requirements.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --disable-pip-version-check --quiet --no-deps --requirement $<
 	touch $@

@@ -63,8 +63,8 @@ class RoutedStep(NamedTuple):
     apply(docs, found, **params) -> pa.Table   called with every table of documents and what was found about them: same rows, columns
         added, `drop_reason` set. `found` has `row` (int64, which of `docs`, ascending) where judge wrote `doc`.
 
-    When `clusters` is set, judge returns links between documents that are alike (`curation.clusters.LINK`), the engine finds the connected
-    components of all receivers' links, and `found` is `curation.clusters.FOUND`: the members of components, one row each. A judge's
+    When `clusters` is set, judge returns links between documents that are alike (`dedup.clusters.LINK`), the engine finds the connected
+    components of all receivers' links, and `found` is `curation.dedup.clusters.FOUND`: the members of components, one row each. A judge's
     table may carry counters, a JSON object of integers in its schema's metadata under `COUNTS`: the engine adds them up.
 
     `judge` must give the same result for any order of its rows. `check(**params)` as for a `CorpusStep`.
@@ -81,33 +81,33 @@ COUNTS = b"counts"
 
 
 STEPS: dict[str, Step] = {
-    "extract.html": Step("map", "curation.extract:html", 1),
-    "filter.url": Step("filter", "curation.blocklist:url", 1),
-    "filter.language": Step("map", "curation.language:language", 2),
-    "filter.language_threshold": Step("corpus", "curation.language_threshold:LANGUAGE_THRESHOLD", 1),
-    "filter.gopher_quality": Step("filter", "curation.gopher:gopher_quality", 2),
-    "filter.gopher_repetition": Step("filter", "curation.gopher:gopher_repetition", 2),
-    "filter.c4": Step("map", "curation.c4:c4", 1),
-    "filter.fineweb": Step("filter", "curation.fineweb:fineweb", 1),
-    "filter.lines": Step("filter", "curation.line_rules:lines", 1),
-    "filter.words": Step("filter", "curation.blocklist:blocked_words", 1),
-    "filter.decontaminate": Step("corpus", "curation.decontaminate:DECONTAMINATE", 1),
-    "pii.replace": Step("map", "curation.pii:replace", 1),
+    "extract.html": Step("map", "curation.extraction.extract:html", 2),
+    "filter.url": Step("filter", "curation.rules.blocklist:url", 1),
+    "filter.language": Step("map", "curation.languages.language:language", 2),
+    "filter.language_threshold": Step("corpus", "curation.languages.language_threshold:LANGUAGE_THRESHOLD", 1),
+    "filter.gopher_quality": Step("filter", "curation.rules.gopher:gopher_quality", 2),
+    "filter.gopher_repetition": Step("filter", "curation.rules.gopher:gopher_repetition", 2),
+    "filter.c4": Step("map", "curation.rules.c4:c4", 1),
+    "filter.fineweb": Step("filter", "curation.rules.fineweb:fineweb", 1),
+    "filter.lines": Step("filter", "curation.rules.line_rules:lines", 1),
+    "filter.words": Step("filter", "curation.rules.blocklist:blocked_words", 1),
+    "filter.decontaminate": Step("corpus", "curation.decontamination.decontaminate:DECONTAMINATE", 1),
+    "pii.replace": Step("map", "curation.pii.replace:replace", 1),
     "filter.code": Step("filter", "curation.code:code", 1),
     "filter.license": Step("filter", "curation.license:license", 1),
-    "filter.length": Step("filter", "curation.heuristics:length", 1),
-    "dedup.exact": Step("corpus", "curation.exact:EXACT", 2),
-    "dedup.url": Step("corpus", "curation.exact:URL", 1),
-    "dedup.lines": Step("corpus", "curation.lines:LINES", 1),
-    "dedup.minhash": Step("corpus", "curation.minhash:MINHASH", 2),
-    "embed.words": Step("corpus", "curation.embed:WORDS", 1),
-    "cluster.kmeans": Step("corpus", "curation.kmeans:KMEANS", 1),
-    "dedup.semantic": Step("corpus", "curation.semantic:SEMANTIC", 1),
-    "score.quality": Step("corpus", "curation.quality:QUALITY", 1),
-    "score.knowledge": Step("corpus", "curation.quality:KNOWLEDGE", 1),
-    "score.educational": Step("corpus", "curation.regress:EDUCATIONAL", 1),
-    "score.fasttext": Step("map", "curation.released:fasttext", 1),
-    "bucket.rank": Step("corpus", "curation.upsample:RANK", 2),
+    "filter.length": Step("filter", "curation.rules.length:length", 1),
+    "dedup.exact": Step("corpus", "curation.dedup.exact:EXACT", 2),
+    "dedup.url": Step("corpus", "curation.dedup.exact:URL", 1),
+    "dedup.lines": Step("corpus", "curation.dedup.lines:LINES", 1),
+    "dedup.minhash": Step("corpus", "curation.dedup.minhash:MINHASH", 2),
+    "embed.words": Step("corpus", "curation.dedup.embed:WORDS", 1),
+    "cluster.kmeans": Step("corpus", "curation.dedup.kmeans:KMEANS", 1),
+    "dedup.semantic": Step("corpus", "curation.dedup.semantic:SEMANTIC", 1),
+    "score.quality": Step("corpus", "curation.quality.reference:QUALITY", 1),
+    "score.knowledge": Step("corpus", "curation.quality.reference:KNOWLEDGE", 1),
+    "score.educational": Step("corpus", "curation.quality.regress:EDUCATIONAL", 1),
+    "score.fasttext": Step("map", "curation.quality.released:fasttext", 1),
+    "bucket.rank": Step("corpus", "curation.quality.upsample:RANK", 2),
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from curation import upsample
+from curation.quality import upsample
 from curation.steps import STEPS as CURATION_STEPS
 from curation.steps import RoutedStep, Step, load
 from curriculum.document import Document, ManifestError, Where, shown

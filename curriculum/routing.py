@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from curation import clusters
+from curation.dedup import clusters
 from curation.steps import COUNTS, RoutedStep, load
 from curriculum.segment import Bound, bound
 from curriculum.waves import Job, Phase

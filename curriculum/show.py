@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from curation.effective import MANY_EPOCHS, effective_tokens
+from curation.quality.effective import MANY_EPOCHS, effective_tokens
 from curriculum.manifest import Manifest
 from curriculum.model_shape import ModelShape
 from curriculum.plan import SCHEDULED, Plan, Ramp, Source, Stage

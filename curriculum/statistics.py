@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from curation.statistics import STATISTICS, Statistic, measure
+from curation.rules.statistics import STATISTICS, Statistic, measure
 from datapipe import readers, store
 from datapipe.schema import DROP
 

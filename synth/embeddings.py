@@ -1,14 +1,14 @@
 """Document embeddings by a foreign model: `embed.endpoint` asks a server, `embed.model` runs a model from a folder. For `dedup.semantic`.
 
-Both add the column `embedding` that `embed.words` adds (`curation.embed`); `cluster.kmeans` follows. Each model has its own scale of
-distances: choose `max_cosine_distance` anew (`python -m curation.bench_semantic --export`, then `--vectors`).
+Both add the column `embedding` that `embed.words` adds (`curation.dedup.embed`); `cluster.kmeans` follows. Each model has its own scale of
+distances: choose `max_cosine_distance` anew (`python -m curation.bench semantic --export`, then `--vectors`).
 
 An endpoint speaks the protocol of OpenAI's `/v1/embeddings`, which vLLM, TEI, llama.cpp and others serve. Answers of 429 and 5xx and broken
 connections are asked again, after 0.5 s, 1 s, 2 s and so on; a batch that the server refuses is halved until the text it minds stands
 alone, which then has no embedding and says why in its `meta`. A wrong key, address or width, and a server that stays away, end the run.
 
 A local model is run in batches of one shape (rows padded, lengths rounded up to 64 tokens), so that what a text gets hardly depends on the
-texts beside it; the rounding of `curation.embed` takes most of the rest. Costs: all-MiniLM-L6-v2 at 256 tokens, some 20 texts per CPU
+texts beside it; the rounding of `curation.dedup.embed` takes most of the rest. Costs: all-MiniLM-L6-v2 at 256 tokens, some 20 texts per CPU
 second, against 10,000 of `embed.words`. Not covered: task prefixes ("query: "), models with code of their own, several windows per text.
 """
 
@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.embed import COLUMN, MAX_DIM, column_of
+from curation.dedup.embed import COLUMN, MAX_DIM, column_of
 from datapipe.schema import with_column
 
 REFUSALS = (400, 413, 422)  # something about this text; other answers from 400 to 499 are about the request

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from curation.effective import MANY_EPOCHS, worth
+from curation.quality.effective import MANY_EPOCHS, worth
 from curriculum.mixture import TURN
 from curriculum.plan import MixtureSegment, Plan, Source, Stage
 from curriculum.report.data import Lock, bucket_order

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from curation.effective import MANY_EPOCHS
+from curation.quality.effective import MANY_EPOCHS
 from curriculum.plan import Plan
 from curriculum.report.data import Lock
 from curriculum.report.formatting import compact, exact, percent, short, times

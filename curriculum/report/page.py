@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from curation.effective import MANY_EPOCHS
+from curation.quality.effective import MANY_EPOCHS
 from curriculum.model_shape import ModelShape
 from curriculum.plan import Plan
 from curriculum.report import formatting

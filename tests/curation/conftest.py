@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import settings
 
-from curation import clusters
+from curation.dedup import clusters
 from curation.steps import CorpusStep, RoutedStep
 
 settings.register_profile("untimed", deadline=None, max_examples=60)

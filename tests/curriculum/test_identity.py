@@ -6,7 +6,7 @@ from curation.steps import Step
 from curriculum.identity import identity, resolved
 from curriculum.segment import Bound
 
-LANGUAGE = Step("map", "curation.language:language", 1)
+LANGUAGE = Step("map", "curation.languages.language:language", 1)
 
 
 def test_the_content_of_a_model_counts_and_not_its_path(tmp_path: Path) -> None:

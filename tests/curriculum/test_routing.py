@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation import clusters
+from curation.dedup import clusters
 from curation.steps import STEPS
 from curriculum import curate as curating
 from curriculum import routing

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from curation.statistics import STATISTICS, Statistic
+from curation.rules.statistics import STATISTICS, Statistic
 from curriculum import cli_statistics, statistics
 from curriculum.statistics import Comparison, compare, documents, measured
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curation.embed import COLUMN, GRID, matrix_of
+from curation.dedup.embed import COLUMN, GRID, matrix_of
 from datapipe.schema import documents
 from synth import embeddings
 from synth.embeddings import endpoint, model

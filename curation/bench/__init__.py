@@ -1,0 +1,1 @@
+"""Curation against its peers and its bars: `python -m curation.bench`."""

@@ -1,0 +1,1 @@
+"""Benchmark items in the training data."""

@@ -1,0 +1,1 @@
+"""Documents that say the same: exact, by line, by address, near copies, templates."""

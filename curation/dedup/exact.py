@@ -1,0 +1,137 @@
+"""Exact deduplication: documents whose normalised text is the same keep one copy; so do pages of the same address.
+
+Texts: Unicode NFKC, lower case, every run of white space one space. Equality is that of the xxh3-128 of the normalised text: among
+10^12 documents the chance of any collision is about 1.5e-15. Addresses: `normalised_url`. Costs about 40 bytes of exchange per document.
+"""
+
+import re
+import unicodedata
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from curation.dedup import clusters
+from curation.steps import RoutedStep
+
+SLICE_CHARS = 1 << 20
+
+_SPACE = re.compile(r"\s")
+_PORTS = {"http": 80, "https": 443, "ftp": 21}
+# What only says where a visitor came from or who he is: campaign tags, click ids, sessions.
+_TRACKING = re.compile(
+    r"utm_\w+|\w*clid|mc_[ce]id|igshid|_ga|_gl|ref_src|(php|j|asp)?sess(ion)?(_?id)?|sid|zenid|osCsid", re.I
+)
+_SESSION = re.compile(r";(jsessionid|phpsessid|sid)=[^/?]*", re.IGNORECASE)
+_DATE = r'"date": ?"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)T(?P<hour>\d\d):(?P<minute>\d\d)'
+_MINUTES = {
+    "year": 535_680,
+    "month": 44_640,
+    "day": 1_440,
+    "hour": 60,
+    "minute": 1,
+}  # of the longest year and month: only the order counts
+
+
+def normalised(text: str) -> str:
+    """The form in which texts are compared."""
+    compatible = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return " ".join(compatible.lower().split())
+
+
+def digest(text: str) -> bytes:
+    """xxh3-128 of the normalised text; a huge text goes through in slices that end at white space, to bound its memory."""
+    if len(text) <= SLICE_CHARS:
+        return xxhash.xxh3_128_digest(normalised(text).encode("utf-8", "surrogatepass"))
+    hasher, start, separator = xxhash.xxh3_128(), 0, ""
+    while start < len(text):
+        space = _SPACE.search(text, start + SLICE_CHARS)
+        end = space.end() if space else len(text)
+        if part := normalised(text[start:end]):
+            hasher.update((separator + part).encode("utf-8", "surrogatepass"))
+            separator = " "
+        start = end
+    return hasher.digest()
+
+
+def normalised_url(url: str) -> str:
+    """The form in which addresses are compared: without scheme, `www.`, default port, fragment, session and tracking parameters and
+    closing slash; host in lower case, parameters sorted, percent signs as RFC 3986 wants them. What is no address stays as it is."""
+    try:
+        parts = urlsplit(_SESSION.sub("", url.strip()))
+        host, port = (parts.hostname or "").removeprefix("www."), parts.port
+        host = host.encode("idna").decode("ascii") if not host.isascii() else host
+    except ValueError:  # also UnicodeError: a host that cannot be
+        return url
+    if parts.scheme not in _PORTS or not host:
+        return url
+    if port and port != _PORTS[parts.scheme]:
+        host += f":{port}"
+    query = sorted(pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.fullmatch(pair[0]))
+    path = quote(parts.path, safe="/%:@!$&'()*+,;=~-._").rstrip("/")
+    return host + path + (f"?{urlencode(query)}" if query else "")
+
+
+def emit(docs: pa.Table) -> pa.Table:
+    """One row per document: key and rest (the two halves of its hash) and its place in the order: with a known licence first."""
+    digests = [digest(text or "") for text in docs["text"].to_pylist()]
+    return _emitted(digests, clusters.place(docs, pc.is_null(docs["license"]).to_numpy(), longest=False))
+
+
+def emit_url(docs: pa.Table) -> pa.Table:
+    """One row per document: key and rest (the two halves of its address' hash) and its place in the order: the latest capture first,
+    by the date in its meta, then those without a date, the longest first."""
+    digests = [
+        xxhash.xxh3_128_digest(normalised_url(url).encode("utf-8", "surrogatepass"))
+        for url in docs["origin"].to_pylist()
+    ]
+    minutes = _minutes(docs["meta"])
+    place = clusters.place(docs, minutes == 0)
+    late = np.where(minutes > 0, clusters.MAX_RANK - minutes, place["rank"].to_numpy()).astype(np.uint32)
+    return _emitted(digests, {**place, "rank": pa.array(late)})
+
+
+def _emitted(digests: list[bytes], place: dict[str, pa.Array]) -> pa.Table:
+    halves = np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
+    return pa.table({"key": pa.array(halves[:, 0]), "rest": pa.array(halves[:, 1]), **place})
+
+
+def _minutes(metas: pa.ChunkedArray) -> np.ndarray:
+    """int64 per document: a number that grows with the `date` in its meta, less than 2**31; 0 for one without."""
+    found = pc.extract_regex(pc.fill_null(metas, ""), _DATE)
+    minutes = np.zeros(len(metas), np.int64)
+    for name, factor in _MINUTES.items():
+        minutes += pc.fill_null(pc.struct_field(found, name).cast(pa.int64()), 0).to_numpy() * factor
+    return np.minimum(minutes, clusters.MAX_RANK)
+
+
+def judge(rows: pa.Table) -> pa.Table:
+    """Links from every document to the best one of the same hash."""
+    shared = clusters.shared_keys(rows["key"].to_numpy())
+    rows = rows.filter(pa.array(shared, pa.bool_())).sort_by(
+        [(n, "ascending") for n in ("key", "rest", "rank", "tie", "doc")]
+    )
+    key, rest = rows["key"].to_numpy(), rows["rest"].to_numpy()
+    first = np.ones(rows.num_rows, bool)
+    first[1:] = (key[1:] != key[:-1]) | (rest[1:] != rest[:-1])
+    best = np.flatnonzero(first)[np.cumsum(first) - 1] if rows.num_rows else np.empty(0, np.int64)
+    lost = np.flatnonzero(~first)
+    joined = clusters.Joined(rows)
+    joined.add(best[lost], lost)
+    return joined.links()
+
+
+def apply(docs: pa.Table, found: pa.Table) -> pa.Table:
+    """See `clusters.drop_lost`."""
+    return clusters.drop_lost(docs, found, "dedup.exact")
+
+
+def apply_url(docs: pa.Table, found: pa.Table) -> pa.Table:
+    """See `clusters.drop_lost`."""
+    return clusters.drop_lost(docs, found, "dedup.url")
+
+
+EXACT = RoutedStep(emit, judge, apply, clusters=True)
+URL = RoutedStep(emit_url, judge, apply_url, clusters=True)

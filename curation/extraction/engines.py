@@ -1,0 +1,152 @@
+"""The two engines that look for a page's main text: trafilatura, and resiliparse, both behind the same rewriting of the page.
+
+trafilatura runs in its fast mode, without its two fallbacks. resiliparse parses for itself; a page without code, formulas and tables goes
+to it untouched, the others are parsed and rewritten by lxml and handed on as HTML, which costs as much again as resiliparse takes.
+"""
+
+import functools
+import logging
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from lxml.etree import XPath, tostring
+
+from curation.extraction import page_tree
+from curation.extraction.kept import Kept
+
+Tree = Any  # lxml.html.HtmlElement
+
+ENGINES = ("trafilatura", "fast")
+
+_TAG = re.compile(r"<[A-Za-z]+[\s>]")
+_COUNT = XPath("count(//*)")
+_WORTH_REWRITING = (
+    'pre, xmp, listing, code br, tt br, table, math, script[type^="math/"], [class*="math"], [class*="code"] br, [data-tex], '
+    '[style*="white-space"], img[class*="tex"], img[src*="tex"], img[alt^="$"], img[alt^="\\\\"]'
+)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_DATE_NAMES = frozenset(
+    {"article:published_time", "og:published_time", "datepublished", "date", "pubdate", "dc.date", "dcterms.date"}
+)
+_DATES = ", ".join(
+    f'meta[{attribute}="{name}" i]' for name in sorted(_DATE_NAMES) for attribute in ("property", "name", "itemprop")
+)
+_MAX_DEEP_TAGS = 5_000  # resiliparse takes time by the square of the depth; lxml cuts it at 256
+_META_ATTRIBUTES = ("property", "name", "itemprop", "content")
+_MAX_TITLE = 500
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
+
+
+class Found(NamedTuple):
+    """A page's main text with marks in it, what the marks stand for, and what the page says of itself."""
+
+    text: str
+    kept: Kept
+    facts: dict[str, str]
+
+
+MainText = Callable[[str, int], Found | None]  # (page, most elements) -> None for a page that has more
+
+
+def load(engine: str, *, favor_precision: bool, include_tables: bool) -> MainText:
+    """The function behind an engine's name."""
+    from trafilatura.settings import Extractor
+
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # it logs every page it discards; here that is counted
+    options = Extractor(fast=True, comments=False, formatting=False, precision=favor_precision, tables=include_tables)
+    if engine == "trafilatura":
+        return functools.partial(_by_trafilatura, options)
+    if engine == "fast":
+        try:
+            import resiliparse.extract.html2text  # noqa: F401
+        except ModuleNotFoundError as missing:
+            raise ModuleNotFoundError(
+                "engine: fast needs resiliparse: pip install resiliparse, or use trafilatura"
+            ) from missing
+        return functools.partial(_by_resiliparse, options)
+    raise ValueError(f"engine: {engine!r} is not one of {', '.join(ENGINES)}. Use trafilatura")
+
+
+def parse(page: str) -> Tree | None:
+    """The tree of a page, None when there is no markup in it."""
+    import trafilatura
+
+    tree = trafilatura.load_html(page)
+    if tree is None and _TAG.search(page):  # a fragment without <html> or <body>
+        tree = trafilatura.load_html(f"<html><body>{page}</body></html>")
+    return tree
+
+
+def _is_larger(tree: Tree, page: str, max_elements: int) -> bool:
+    """Whether a page has more elements than that; one has three characters of source at least, so that most need no counting."""
+    return len(page) > 3 * max_elements and _COUNT(tree) > max_elements
+
+
+def _by_trafilatura(options: Any, page: str, max_elements: int) -> Found | None:
+    import trafilatura
+
+    tree = parse(page)
+    if tree is None:
+        return Found("", Kept(), {})
+    if _is_larger(tree, page, max_elements):
+        return None
+    facts = facts_of(tree)
+    kept = page_tree.mend(tree, tables="nested" if options.tables else "none")
+    return Found(trafilatura.extract(tree, options=options) or "", kept, facts)
+
+
+def _by_resiliparse(options: Any, page: str, max_elements: int) -> Found | None:
+    from resiliparse.extract.html2text import extract_plain_text
+    from resiliparse.parse.html import HTMLTree
+
+    document = HTMLTree.parse(page)
+    head, root = document.head, document.document
+    deep = page.count("<") > _MAX_DEEP_TAGS
+    if deep or head is None or root is None or root.query_selector(_WORTH_REWRITING) is not None:
+        found = _rewritten(options, page, max_elements)
+    else:
+        language = root.query_selector("html").getattr("lang")  # type: ignore[union-attr]
+        metas = ({name: meta.getattr(name) for name in _META_ATTRIBUTES} for meta in root.query_selector_all(_DATES))
+        facts = _facts(document.title, language, metas)
+        found = Found(extract_plain_text(document, main_content=True, alt_texts=False), Kept(), facts)
+    # An outer element named "related" makes resiliparse drop all of a page.
+    if found is not None and not found.text.strip():
+        return _by_trafilatura(options, page, max_elements)
+    return found
+
+
+def _rewritten(options: Any, page: str, max_elements: int) -> Found | None:
+    from resiliparse.extract.html2text import extract_plain_text
+
+    tree = parse(page)
+    if tree is None:
+        return Found("", Kept(), {})
+    if _is_larger(tree, page, max_elements):
+        return None
+    facts = facts_of(tree)
+    kept = page_tree.mend(tree, tables="all" if options.tables else "none")
+    skipped = None if options.tables else ["table"]
+    rewritten = tostring(tree, method="html", encoding="unicode")
+    return Found(extract_plain_text(rewritten, main_content=True, alt_texts=False, skip_elements=skipped), kept, facts)
+
+
+def facts_of(tree: Tree) -> dict[str, str]:
+    """What the page says of itself: `title`, `html_lang` (the tag of its language), `published` (a day), each where it is there."""
+    title = tree.find(".//title")
+    return _facts(title.text_content() if title is not None else None, tree.get("lang"), tree.iter("meta"))
+
+
+def _facts(title: str | None, language: str | None, metas: Iterable[Any]) -> dict[str, str]:
+    """`metas`: attributes of the <meta> elements, by their `get`."""
+    named = (
+        (meta.get("property") or meta.get("name") or meta.get("itemprop") or "", meta.get("content") or "")
+        for meta in metas
+    )
+    days = (day[0] for name, content in named if name.lower() in _DATE_NAMES and (day := _DATE.match(content)))
+    facts = {
+        "title": " ".join((title or "").split())[:_MAX_TITLE],
+        "html_lang": language if language and _LANGUAGE.fullmatch(language) else "",
+        "published": next(days, ""),
+    }
+    return {name: value for name, value in facts.items() if value}

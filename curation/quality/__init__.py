@@ -1,0 +1,1 @@
+"""What a document is worth: scores, ranks, buckets, epochs."""

@@ -1,0 +1,1 @@
+"""Rules on the surface of a text, and the numbers they limit."""

@@ -1,0 +1,143 @@
+"""The classifier: deterministic to the byte, the same score as fastText's own, order-free, and able to tell styles apart."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from curation import words
+from curation.quality.reference import (
+    NEGATIVE,
+    POSITIVE,
+    QUALITY,
+    _bags,
+    apply,
+    check,
+    emit,
+    merge,
+    reduce,
+    train,
+    weights_of,
+)
+from datapipe.schema import documents
+
+Drive = Callable[..., pa.Table]
+SMALL = {"buckets": 500, "epochs": 10, "dim": 8}
+
+
+def prose(seed: int, count: int, vocabulary: str) -> pa.Table:
+    rng = np.random.default_rng(seed)
+    common = ["the", "and", "of"]
+    return documents(
+        [
+            {"text": " ".join(rng.choice([*vocabulary.split(), *common], 40)), "origin": f"{seed}/{index}"}
+            for index in range(count)
+        ]
+    )
+
+
+GOOD = "theorem therefore proof lemma definition follows"
+BAD = "click buy now offer cheap subscribe"
+
+
+def mixed() -> pa.Table:
+    return pa.concat_tables([prose(1, 60, BAD), prose(2, 20, GOOD)])
+
+
+def reference() -> pa.Table:
+    return prose(3, 40, GOOD).select(["id", "text"])
+
+
+def test_documents_like_the_reference_score_higher(drive: Drive) -> None:
+    docs = mixed()
+    scores = dict(
+        zip(
+            *(drive(QUALITY, docs, reference=reference(), **SMALL)[name].to_pylist() for name in ("id", "quality")),
+            strict=True,
+        )
+    )
+    good = set(prose(2, 20, GOOD)["id"].to_pylist())
+    assert min(scores[i] for i in good) > max(score for i, score in scores.items() if i not in good)
+    assert all(0 <= score <= 1 for score in scores.values())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_do_not_depend_on_partitions_receivers_or_order(drive: Drive, seed: int) -> None:
+    params = {**SMALL, "max_examples": 30, "sample": 0.8, "seed": 7}
+    expected = drive(QUALITY, mixed(), partitions=1, receivers=1, reference=reference(), **params)
+    shuffled = reference().take(pa.array(np.random.default_rng(seed).permutation(40)))
+    again = drive(QUALITY, mixed(), partitions=seed + 2, receivers=seed + 1, shuffle=seed, reference=shuffled, **params)
+    assert again.equals(expected)
+
+
+def test_training_gives_the_same_bytes_whatever_the_memory_held() -> None:
+    """fastText 0.9.3 on one thread reads memory it never wrote, unless every vector is given."""
+    negatives = reduce(emit(mixed()))
+    first = weights(merge([negatives], reference=reference(), **SMALL))
+    dirt = [np.full(size, np.nan, np.float32) for size in (100, 10_000, 1_000_000) for _ in range(9)]
+    del dirt
+    assert weights(merge([negatives], reference=reference(), **SMALL)) == first
+    assert weights(merge([negatives], reference=reference(), seed=1, **SMALL)) != first
+
+
+def weights(verdict: pa.Table) -> bytes:
+    return verdict["weights"].combine_chunks().values.to_numpy(zero_copy_only=False).tobytes()
+
+
+def test_scores_equal_those_of_fasttext() -> None:
+    texts = [*mixed()["text"].to_pylist(), *reference()["text"].to_pylist()]
+    bags = _bags(words.chunk_of(texts), 2, 500)
+    model = train(
+        [(NEGATIVE if index < 60 else POSITIVE, bag) for index, bag in enumerate(bags)],
+        {"dim": 8, "epoch": 5, "lr": 0.2, "seed": 0},
+    )
+    unseen = documents([{"text": text, "origin": str(i)} for i, text in enumerate([*texts, "words never seen", ""])])
+    verdict = pa.table({"weights": pa.array([weights_of(model, 1000)], pa.list_(pa.float32()))})
+    ours = apply(unseen, verdict, buckets=500)["quality"].to_pylist()
+    for bag, score in zip([*bags, *_bags(words.chunk_of(["words never seen", ""]), 2, 500)], ours, strict=True):
+        scores = {label: score for score, label in model.f.predict(" ".join(map(str, bag)) + "\n", 2, -1.0, "strict")}
+        assert score == pytest.approx(scores[POSITIVE], abs=2e-5)
+
+
+def test_negatives_are_a_keyed_sample_of_a_stated_share() -> None:
+    docs = documents([{"text": "x", "origin": str(index)} for index in range(2_000)])
+    half = emit(docs, sample=0.5)
+    assert 900 < half.num_rows < 1_100
+    assert set(half["id"].to_pylist()) != set(emit(docs, sample=0.5, seed=1)["id"].to_pylist())
+    assert emit(docs, sample=1.0).num_rows == 2_000
+    fewest = reduce(half, max_examples=10)
+    assert fewest["draw"].to_pylist() == sorted(half["draw"].to_pylist())[:10]
+
+
+def test_what_cannot_be_trained_on_says_what_to_do() -> None:
+    with pytest.raises(ValueError, match="name a corpus of good documents"):
+        merge([reduce(emit(mixed()))])
+    with pytest.raises(ValueError, match="0 texts in the reference and 80 in the corpus"):
+        merge([reduce(emit(mixed()))], reference=reference()[:0])
+    check(reference="books")
+    with pytest.raises(ValueError, match=r"name one, e\.g\. `reference: books`"):
+        check()
+    with pytest.raises(ValueError, match=r"sample is 10, .* above 0 and at most 1"):
+        check(reference="books", sample=10)
+
+
+def test_human_labels_are_predicted_better_than_by_length(shared_data: Path) -> None:
+    """Trained on one half of 254 human judgements, scored on the other: AUC above that of the length alone."""
+    with gzip.open(shared_data / "quality" / "dclm_human_labels.jsonl.gz", "rt") as file:
+        rows = [json.loads(line) for line in file]
+    docs = documents([{"text": row["text"], "origin": str(index)} for index, row in enumerate(rows)])
+    good, held_out = np.array([row["label"] for row in rows]) == 1, np.arange(len(rows)) % 2 == 1
+    negatives, positives = (docs.filter(pa.array(~held_out & wanted)) for wanted in (~good, good))
+    verdict = merge([emit(negatives)], reference=positives, epochs=25, lr=0.5)
+    scores = apply(docs.filter(pa.array(held_out)), verdict)["quality"].to_numpy()
+    lengths = np.array([len(row["text"]) for row in rows])[held_out]
+    assert area_under_curve(scores, good[held_out]) > max(0.78, area_under_curve(lengths, good[held_out]))
+
+
+def area_under_curve(scores: np.ndarray, good: np.ndarray) -> float:
+    better = scores[good][:, None] > scores[~good][None, :]
+    return float(better.mean() + (scores[good][:, None] == scores[~good][None, :]).mean() / 2)

@@ -1,0 +1,190 @@
+"""The regressor: the least-squares solution, the same bytes for any order, honest held-out figures, and better than length for people."""
+
+import gzip
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from curation.quality.agreement import agreement, auc_difference
+from curation.quality.regress import EDUCATIONAL, apply, check, emit, features_of, merge, reduce
+from curation.quality.ridge import Examples, fit, held_out, predict
+from curation.steps import COUNTS
+from datapipe.schema import documents, with_column
+
+Drive = Callable[..., pa.Table]
+TEACHER = {"base_url": "http://x/v1", "model": "m"}
+SMALL: dict[str, Any] = {"buckets": 1 << 10}
+SUBJECTS = [
+    "bees gather nectar from flowers because colonies need honey in winter",
+    "buy now and save on cheap offers today only",
+]
+
+
+def labelled(count: int, seed: int = 0) -> tuple[pa.Table, pa.Table]:
+    """Documents of which a share of the words teaches, and labels that grow with it."""
+    rng = np.random.default_rng(seed)
+    shares = rng.integers(0, 6, count)
+    vocabularies = [subject.split() for subject in SUBJECTS]
+    texts = [
+        " ".join(str(rng.choice(vocabularies[int(rng.random() * 5 >= share)])) for _ in range(60))
+        for share in shares.tolist()
+    ]
+    docs = documents([{"text": text, "origin": f"{seed}/{index}"} for index, text in enumerate(texts)])
+    return docs, pa.table({"id": docs["id"], "text": docs["text"], "label": shares.astype(np.float64)})
+
+
+def test_what_the_teacher_likes_scores_higher(drive: Drive) -> None:
+    docs, labels = labelled(300)
+    unseen, truth = labelled(100, seed=1)
+    verdicts: list[pa.Table] = []
+    drive(EDUCATIONAL, docs, labels=labels, teacher=TEACHER, verdicts=verdicts, **SMALL)
+    scores = apply(unseen, verdicts[0], **SMALL)["educational"].to_numpy()
+    assert np.corrcoef(scores, truth["label"].to_numpy())[0, 1] > 0.9
+    told = verdicts[0].to_pylist()[0]
+    assert told["examples"] == 300
+    assert told["spearman"] == pytest.approx(np.corrcoef(scores, truth["label"].to_numpy())[0, 1], abs=0.06)
+    assert 0.8 < told["kappa"] < 1
+    assert 0.8 < told["f1"] < 1
+    assert 0.9 < told["auc"] < 1
+    reported = json.loads(verdicts[0].schema.metadata[COUNTS])["held_out"]
+    assert reported["examples"] == 300
+    assert reported["kappa"] == pytest.approx(told["kappa"], abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_scores_do_not_depend_on_partitions_receivers_or_order(drive: Drive, seed: int) -> None:
+    docs, labels = labelled(60)
+    expected = drive(EDUCATIONAL, docs, partitions=1, receivers=1, labels=labels, teacher=TEACHER, **SMALL)
+    shuffled = labels.take(pa.array(np.random.default_rng(seed).permutation(60)))
+    params = {"labels": shuffled, "teacher": TEACHER, **SMALL}
+    assert drive(EDUCATIONAL, docs, partitions=seed + 2, receivers=seed + 1, shuffle=seed, **params).equals(expected)
+
+
+def test_the_sample_is_drawn_for_a_teacher_only() -> None:
+    docs, _ = labelled(50)
+    assert emit(docs).num_rows == 0
+    drawn = emit(docs, teacher=TEACHER, max_chars=7)
+    assert sorted(drawn["id"].to_pylist()) == sorted(docs["id"].to_pylist())
+    assert set(map(len, drawn["text"].to_pylist())) == {7}
+    assert reduce(drawn, max_examples=9)["draw"].to_pylist() == sorted(drawn["draw"].to_pylist())[:9]
+
+
+def test_the_solution_is_that_of_the_normal_equations() -> None:
+    rng = np.random.default_rng(2)
+    sparse = np.where(rng.random((40, 30)) < 0.2, rng.random((40, 30)), 0).astype(np.float32)
+    doc, slot = np.nonzero(sparse)
+    examples = Examples(rng.normal(3, 2, (40, 3)), doc.astype(np.int32), slot.astype(np.int32), sparse[doc, slot])
+    labels, chosen = rng.normal(size=40), np.arange(40) % 5 > 0
+    weights = fit(examples, labels, chosen, num_slots=30, ridge=0.7)
+    dense = examples.dense_NF
+    dense = np.clip((dense - dense[chosen].mean(0)) / dense[chosen].std(0), -3, 3) / np.sqrt(3)
+    a = np.hstack([dense, np.ones((40, 1)), sparse])
+    target = labels - labels[chosen].mean()
+    solution = np.linalg.solve(a[chosen].T @ a[chosen] + 0.7 * np.eye(34), a[chosen].T @ target[chosen])
+    assert weights.dense_F == pytest.approx(solution[:3], abs=2e-4)
+    assert weights.slots_S == pytest.approx(solution[4:], abs=2e-4)
+    assert predict(examples, weights) == pytest.approx(a @ solution + labels[chosen].mean(), abs=2e-4)
+
+
+def test_held_out_labels_are_not_learned() -> None:
+    """Labels of pure noise: what is held out cannot be known, what is learned from can."""
+    docs, _ = labelled(200)
+    noise = np.random.default_rng(5).normal(size=200)
+    examples = features_of(docs, features="ngrams", ngram=2, buckets=1 << 10, max_chars=4_000)
+    draws = np.random.default_rng(6).integers(0, 2**63, 200).astype(np.uint64)
+    out = held_out(examples, noise, draws, 5, 2 << 10, 0.01)
+    learned = predict(examples, fit(examples, noise, np.ones(200, bool), num_slots=2 << 10, ridge=0.01))
+    assert abs(np.corrcoef(out, noise)[0, 1]) < 0.25
+    assert np.corrcoef(learned, noise)[0, 1] > 0.9
+
+
+def test_embeddings_are_learned_from_when_asked(drive: Drive) -> None:
+    docs, labels = labelled(80)
+    vectors = np.random.default_rng(1).normal(0, 0.1, (80, 4))
+    vectors[:, 2] += labels["label"].to_numpy()
+    raw = [row.astype(np.float16).tobytes() for row in vectors]
+    raw[5] = None
+    docs = with_column(docs, "embedding", pa.array(raw, pa.binary(8)))
+    verdicts: list[pa.Table] = []
+    params = {
+        "labels": labels,
+        "teacher": TEACHER,
+        "features": "embedding",
+        "column": "edu",
+        "ridge": 0.1,
+        "verdicts": verdicts,
+    }
+    found = drive(EDUCATIONAL, docs, **params)
+    truth = labels.sort_by("id")["label"].to_numpy()
+    known = np.array(found["embedding"].is_valid())
+    assert np.corrcoef(found["edu"].to_numpy()[known], truth[known])[0, 1] > 0.98
+    assert verdicts[0]["slots"].to_pylist() == [[]]
+    with pytest.raises(ValueError, match=r"put a step such as embed\.words before it"):
+        emit(docs.drop_columns(["embedding"]), teacher=TEACHER, features="embedding")
+
+
+def test_the_order_of_labels_does_not_matter_and_missing_ones_are_left_out() -> None:
+    _, labels = labelled(60)
+    nothing = pa.table({"id": ["x"], "text": pa.array(["nobody labelled it"]), "label": pa.array([None], pa.float64())})
+    shuffled = labels.take(pa.array(np.random.default_rng(0).permutation(60)))
+    verdict = merge([], labels=pa.concat_tables([shuffled, nothing.cast(labels.schema)]), **SMALL)
+    assert verdict.equals(merge([], labels=labels, **SMALL))
+    assert verdict["examples"].to_pylist() == [60]
+
+
+def test_no_measurement_without_folds() -> None:
+    _, labels = labelled(40)
+    told = merge([], labels=labels, folds=0, **SMALL).to_pylist()[0]
+    assert told["examples"] == 40
+    assert math.isnan(told["spearman"])
+    assert json.loads(merge([], labels=labels, folds=0, **SMALL).schema.metadata[COUNTS]) == {
+        "held_out": {"examples": 40}
+    }
+
+
+def test_mistakes_say_what_to_type() -> None:
+    _, labels = labelled(40)
+    with pytest.raises(ValueError, match="name a `teacher` or a file"):
+        merge([])
+    with pytest.raises(ValueError, match=r"19 labels of \d different values: at least 20"):
+        merge([], labels=labels[:19])
+    same = labels.set_column(2, "label", pa.array([1.0] * 40))
+    with pytest.raises(ValueError, match="40 labels of 1 different values"):
+        merge([], labels=same)
+    check(labels={"file": "labels.jsonl"})
+    check(teacher=TEACHER, features="embedding")
+    for wrong, told in (
+        ({}, "labels come from one place"),
+        ({"labels": {"file": "a"}, "teacher": TEACHER}, "labels come from one place"),
+        ({"labels": {"path": "a"}}, r"type `labels: \{file: labels\.jsonl\}`"),
+        ({"teacher": TEACHER, "features": "words"}, "type ngrams or embedding"),
+        ({"labels": {"file": "a"}, "features": "embedding"}, "or name a teacher"),
+        ({"teacher": TEACHER, "ridge": 0}, "ridge is 0, but must be above 0"),
+        ({"teacher": TEACHER, "folds": 1}, "type 0 for no measurement, or 2 and more"),
+        ({"teacher": TEACHER, "sample": 2}, "sample is 2"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            check(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.data
+def test_people_are_predicted_better_than_by_length(shared_data: Path) -> None:
+    """254 human judgements, five folds: the area is well above that of the length alone, beyond chance."""
+    with gzip.open(shared_data / "quality" / "dclm_human_labels.jsonl.gz", "rt") as file:
+        rows = [json.loads(line) for line in file]
+    docs = documents([{"text": row["text"], "origin": str(index)} for index, row in enumerate(rows)])
+    labels = np.array([row["label"] for row in rows], np.float64)
+    examples = features_of(docs, features="ngrams", ngram=2, buckets=1 << 17, max_chars=4_000)
+    draws = np.random.default_rng(1).integers(0, 2**63, len(rows)).astype(np.uint64)
+    scores = held_out(examples, labels, draws, 5, 2 << 17, 3.0)
+    lengths = np.array([len(row["text"]) for row in rows])
+    found = agreement(scores, labels, threshold=0.5)
+    assert found.auc > 0.88
+    assert found.f1 > 0.83
+    assert auc_difference(scores, lengths, labels > 0).low > 0.05
