@@ -69,13 +69,17 @@ def load(engine: str, *, favor_precision: bool, include_tables: bool) -> MainTex
 
 
 def parse(page: str) -> Tree | None:
-    """The tree of a page, None when there is no markup in it."""
-    import trafilatura
+    """The tree of a page or of a part of one, None when there is no markup in it. As UTF-8, which halves the time that libxml2 takes."""
+    import lxml.html
+    from trafilatura.utils import HTML_PARSER, repair_faulty_html
 
-    tree = trafilatura.load_html(page)
-    if tree is None and _TAG.search(page):  # a fragment without <html> or <body>
-        tree = trafilatura.load_html(f"<html><body>{page}</body></html>")
-    return tree
+    if not _TAG.search(page):
+        return None
+    repaired = repair_faulty_html(page, page[:50].lower())
+    try:
+        return lxml.html.document_fromstring(repaired.encode("utf-8", "replace"), parser=HTML_PARSER)
+    except lxml.etree.ParserError:  # nothing but white space and comments
+        return None
 
 
 def _is_larger(tree: Tree, page: str, max_elements: int) -> bool:
