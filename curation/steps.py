@@ -3,7 +3,8 @@
 Four kinds of step, told by what they return (all parameters beyond the documents are keyword-only):
 
     filter  (docs, *, ...) -> pa.Array          one drop reason per row, null = keep
-    map     (docs, *, ...) -> pa.Table          the same rows in the same order, columns changed; may set `drop_reason`
+    map     (docs, *, ...) -> pa.Table          the same rows in the same order, columns changed; may set `drop_reason`; counters may
+                                                stand in its schema's metadata under `COUNTS`
     score   (docs, *, ...) -> pa.Array          one float32 per row, stored under the last part of the step's name
     corpus  a `CorpusStep` or a `RoutedStep`: pure functions around an exchange, for what needs all documents
 
@@ -67,7 +68,8 @@ class RoutedStep(NamedTuple):
     components of all receivers' links, and `found` is `curation.dedup.clusters.FOUND`: the members of components, one row each. A judge's
     table may carry counters, a JSON object of integers in its schema's metadata under `COUNTS`: the engine adds them up.
 
-    `judge` must give the same result for any order of its rows. `check(**params)` as for a `CorpusStep`.
+    `judge` must give the same result for any order of its rows. `check(**params)` as for a `CorpusStep`. What is sent can be kept for later
+    corpora (`index`, `against`), unless it means something in its own corpus only: `is_indexed` is False then.
     """
 
     emit: Callable[..., pa.Table]
@@ -75,6 +77,7 @@ class RoutedStep(NamedTuple):
     apply: Callable[..., pa.Table]
     check: Callable[..., None] | None = None
     clusters: bool = False
+    is_indexed: bool = True
 
 
 COUNTS = b"counts"
@@ -85,9 +88,9 @@ STEPS: dict[str, Step] = {
     "filter.url": Step("filter", "curation.rules.blocklist:url", 1),
     "filter.language": Step("map", "curation.languages.language:language", 2),
     "filter.language_threshold": Step("corpus", "curation.languages.language_threshold:LANGUAGE_THRESHOLD", 1),
-    "filter.gopher_quality": Step("filter", "curation.rules.gopher:gopher_quality", 2),
+    "filter.gopher_quality": Step("filter", "curation.rules.gopher:gopher_quality", 3),
     "filter.gopher_repetition": Step("filter", "curation.rules.gopher:gopher_repetition", 2),
-    "filter.c4": Step("map", "curation.rules.c4:c4", 1),
+    "filter.c4": Step("map", "curation.rules.c4:c4", 2),
     "filter.fineweb": Step("filter", "curation.rules.fineweb:fineweb", 1),
     "filter.lines": Step("filter", "curation.rules.line_rules:lines", 1),
     "filter.words": Step("filter", "curation.rules.blocklist:blocked_words", 1),
@@ -96,8 +99,8 @@ STEPS: dict[str, Step] = {
     "filter.code": Step("filter", "curation.code:code", 1),
     "filter.license": Step("filter", "curation.license:license", 1),
     "filter.length": Step("filter", "curation.rules.length:length", 1),
-    "dedup.exact": Step("corpus", "curation.dedup.exact:EXACT", 2),
-    "dedup.url": Step("corpus", "curation.dedup.exact:URL", 1),
+    "dedup.exact": Step("corpus", "curation.dedup.exact:EXACT", 3),
+    "dedup.url": Step("corpus", "curation.dedup.exact:URL", 2),
     "dedup.lines": Step("corpus", "curation.dedup.lines:LINES", 1),
     "dedup.minhash": Step("corpus", "curation.dedup.minhash:MINHASH", 2),
     "embed.words": Step("corpus", "curation.dedup.embed:WORDS", 1),

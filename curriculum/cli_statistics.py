@@ -29,8 +29,8 @@ def statistics(
 ) -> None:
     """Show how two corpora differ in every statistic that a rule limits, what today's limits drop of each, and which limit would be best.
 
-    Example: tokenloom statistics books.jsonl.gz crawl/part-*.parquet
-    Example: tokenloom statistics out/corpora/web/filter.fineweb-1f2e3d4c5b6a out/corpora/web/filter.fineweb-1f2e3d4c5b6a/rejects.parquet
+    Example: tokenloom statistics books.jsonl.gz 'crawl/part-*.parquet'
+    Example: tokenloom statistics out/corpora/web/dedup.minhash-1f2e3d4c5b6a out/corpora/web/filter.fineweb-9c0d1e2f3a4b/rejects.parquet
     """
     from curriculum.statistics import as_json as report
     from curriculum.statistics import compare, measured

@@ -16,6 +16,7 @@ from curriculum.document import Document, ManifestError, Where, shown
 from curriculum.fields import Fields, did_you_mean
 from curriculum.listed import filled_in
 from curriculum.segment import Bound
+from curriculum.step_columns import check_columns
 from datapipe.readers import check_source
 from datapipe.schema import KINDS
 from synth import GENERATORS
@@ -151,6 +152,7 @@ def _load_corpus(name: str, fields: Fields, corpora: set[str]) -> Corpus:
         document.problem(("steps",), "is not a list.", "Write one step per line, each after `- `.")
         steps = []
     specs = [_load_step(fields, index, corpora) for index in range(len(steps))]
+    check_columns(document, specs)
     declared = fields.count(("declared_tokens",), 0) or None
     return Corpus(name, kind, source, tuple(spec for spec in specs if spec), declared)
 
@@ -248,6 +250,14 @@ def _engine_settings(fields: Fields, where: Where, params: dict[str, Any], step:
             )
         else:
             settings["max_dropped"] = float(share)
+    if routed and not step.is_indexed:
+        for name in sorted({"index", "against"}.intersection(params)):
+            del params[name]
+            document.problem(
+                (*where, name),
+                "what this step compares is learned from its own corpus.",
+                "Index `dedup.minhash` instead.",
+            )
     if routed and "index" in params:
         settings["index"] = params.pop("index")
         if not isinstance(settings["index"], bool):
@@ -320,7 +330,7 @@ def _check_values(fields: Fields, where: Where, params: dict[str, Any], step: An
             check(**{name: value for name, value in params.items() if name in taken})
         if getattr(step, "is_labelled", False) and params.get("teacher"):
             Settings.of(params["teacher"])
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, FileNotFoundError) as error:
         fields.document.problem(where, f"{str(error).removeprefix(f'{where[-1]}: ')}.")
 
 

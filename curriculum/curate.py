@@ -71,6 +71,8 @@ def curate(corpus: Corpus, root: str, data: str) -> Job:
     """The job of one corpus; returns its `Curated`. `data` is the folder that relative paths of its source start from."""
     if corpus.is_imported:
         return _imported(corpus, data)
+    for spec in corpus.steps:
+        _open_indexes(corpus, spec, data)  # what is missing is said before hours of reading
     start = yield from _generated(corpus, root) if corpus.generated_from else _read(corpus, data)
     run = _Run(corpus, root, data, start)
     for steps, closing in _segments(corpus):
@@ -126,7 +128,7 @@ def _generated(corpus: Corpus, root: str) -> Job:
     generator = Bound(name, GENERATORS[name], params)
     key = _step_key(generator, params, *(source.key for source in sources), FORMAT, split_bytes)
     chars = sum(source.chars for source in sources)
-    num_receivers = -(-chars // split_bytes)
+    num_receivers = max(1, -(-chars // split_bytes))
     place = folder(root, corpus.name, "candidates", key)
     parts = [part for source in sources for part in source.parts]
     exchanged = [store.join(place, f"exchange-{index:05d}.arrow") for index in range(len(parts))]
@@ -151,6 +153,13 @@ def _segments(corpus: Corpus) -> Iterator[tuple[list[StepSpec], StepSpec | None]
         else:
             run.append(spec)
     yield run, None
+
+
+def _open_indexes(corpus: Corpus, spec: StepSpec, data: str) -> list[routing.Index]:
+    try:
+        return [routing.open_index(resolved(path, data), spec.bound) for path in spec.against]
+    except ValueError as error:
+        raise BuildError(f"corpus {corpus.name}: {error}.") from None
 
 
 def _has_exchange(spec: StepSpec) -> bool:
@@ -187,7 +196,7 @@ class _Run:
         tasks = [
             Task(
                 segment.run_segment,
-                store.join(place, f"part-{index:05d}.parquet"),
+                store.join(place, f"{'counted' if only_read else 'part'}-{index:05d}.parquet"),
                 {
                     "corpus": self.corpus.name,
                     "source": source,
@@ -218,10 +227,7 @@ class _Run:
 
     def _route(self, spec: StepSpec, exchanged: list[str]) -> Job:
         """From an exchange to what was found about single documents."""
-        try:
-            against = [routing.open_index(resolved(path, self.data), spec.bound) for path in spec.against]
-        except ValueError as error:
-            raise BuildError(f"corpus {self.corpus.name}: {error}.") from None
+        against = _open_indexes(self.corpus, spec, self.data)
         self.key = self._key_of(spec.bound, *(index.key for index in against))
         place = folder(self.root, self.corpus.name, spec.name, self.key)
         sent = routing.Exchange(exchanged, self.num_receivers)
@@ -250,19 +256,26 @@ class _Run:
         for offset, trailed in enumerate(self.trail[len(self.counted) :]):
             parts = [result["steps"][offset] for result in self.results]
             step: dict[str, Any] = {"corpus": self.corpus.name, "step": trailed.name, "key": trailed.key}
-            step |= {"kind": trailed.kind, "about": dict(trailed.about)}
+            step |= {"kind": trailed.kind, "about": {**trailed.about, **_add(part["about"] for part in parts)}}
             for field in ("documents_in", "documents_out", "chars_in", "chars_out"):
                 step[field] = sum(part[field] for part in parts)
             step["reasons"] = _add(part["reasons"] for part in parts)
-            _stop_at_limit(step, trailed.max_dropped)
             self.counted.append(step)
-        new = self.counted[len(self.counted) - len(self.results[0]["steps"]) :]
-        if store.exists(store.join(folder(self.root, self.corpus.name, new[-1]["step"], new[-1]["key"]), "_step.json")):
+        labels = [step["step"] for step in self.results[0]["steps"]]
+        new = self.counted[-len(labels) :]
+        self._write_counts(dict(zip(labels, new, strict=True)))
+        for step, trailed in zip(new, self.trail[-len(labels) :], strict=True):
+            _stop_at_limit(step, trailed.max_dropped, folder(self.root, self.corpus.name, step["step"], step["key"]))
+
+    def _write_counts(self, new: Mapping[str, dict[str, Any]]) -> None:
+        """`new`: steps by what their parts call them."""
+        places = {label: folder(self.root, self.corpus.name, step["step"], step["key"]) for label, step in new.items()}
+        if store.exists(store.join(list(places.values())[-1], "_step.json")):
             return
         rejects = _rejects(self.outputs)
-        for step in new:
-            place = folder(self.root, self.corpus.name, step["step"], step["key"])
-            rows = [row for row in rejects if row["step"] == step["step"]]
+        for label, step in new.items():
+            place = places[label]
+            rows = [row for row in rejects if row["step"] == label]
             if rows:
                 with store.output_file(store.join(place, "rejects.parquet")) as sink:
                     pq.write_table(pa.Table.from_pylist(rows, schema=REJECTS), sink, compression="zstd")
@@ -304,9 +317,10 @@ def _of_part(step: Bound | Judged, part: int) -> Bound | Judged:
     return step._replace(part=part) if isinstance(step, Judged) else step
 
 
-def _stop_at_limit(step: dict[str, Any], max_dropped: float) -> None:
-    """BuildError when a step dropped a larger share of its documents than it may."""
-    dropped = step["documents_in"] - step["documents_out"]
+def _stop_at_limit(step: dict[str, Any], max_dropped: float, place: str) -> None:
+    """BuildError when a step dropped a larger share of its documents than it may. What an index knows may be all of a later crawl."""
+    known = sum(count for reason, count in step["reasons"].items() if reason.endswith(".known"))
+    dropped = step["documents_in"] - step["documents_out"] - known
     if dropped <= max_dropped * step["documents_in"]:
         return
     told = {f"cluster {name}": size for name, size in step["about"].get("largest", [])} or step["reasons"]
@@ -314,7 +328,7 @@ def _stop_at_limit(step: dict[str, Any], max_dropped: float) -> None:
     raise BuildError(
         f"corpus {step['corpus']}: {step['step']} dropped {dropped:,} of {step['documents_in']:,} documents "
         f"({100 * dropped / step['documents_in']:.2f} %), and max_dropped allows {100 * max_dropped:g} % (most: {most}).\n"
-        f"    Look at the rejects of the step. If they should go, write `{step['step']}: {{max_dropped: 1}}`."
+        f"    Look at {place}/rejects.parquet. If they should go, write `{step['step']}: {{max_dropped: 1}}`."
     )
 
 

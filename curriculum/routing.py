@@ -155,7 +155,8 @@ def judge_slice(
     elif routed.clusters:
         result |= _write_members(output, judged, np.ones(judged.num_rows, bool), sent.num_parts)
     else:
-        _write_found(output, judged, sent.num_parts)
+        ours = judged["doc"].to_numpy() < clusters.OLD  # nothing is told to the documents of an index
+        _write_found(output, judged.filter(pa.array(ours, pa.bool_())), sent.num_parts)
     return result
 
 
@@ -265,8 +266,12 @@ def _old_rows(
 
 
 def _as_sent(old: pa.Table, schema: pa.Schema) -> pa.Table:
-    doc = clusters.OLD | (old["tie"].to_numpy() >> np.uint64(1))
-    columns = {"doc": doc, "rank": np.zeros(len(doc), np.uint32), "copies": np.ones(len(doc), np.int64)}
+    doc = clusters.old_numbers(old.drop_columns(["key"]))
+    columns = {
+        "doc": doc,
+        "rank": np.full(len(doc), clusters.OLD_RANK, np.uint32),
+        "copies": np.ones(len(doc), np.int64),
+    }
     filled = {
         **{name: old[name] for name in old.column_names},
         **{name: pa.array(values) for name, values in columns.items()},

@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.steps import CorpusStep, RoutedStep, Step, load
-from curriculum.tally import PartWriter, Tally, undropped
+from curriculum.tally import PartWriter, Tally, distinct, undropped
 from datapipe import exchange, readers, store
 from datapipe.schema import DOCUMENT, DROP, with_column
 
 ROWS_PER_CALL = 1_000  # documents that a step sees at once
+BYTES_PER_CALL = 64 << 20  # fewer where they are long, as readers hand them over
 Parameters = Mapping[str, Any]
 Documents = Callable[[pa.Table], pa.Table]
 
@@ -79,13 +80,14 @@ def run_segment(
     """
     stages = [_stage(step) for step in steps]
     first = {readers.Split: "read", Generated: "generate"}.get(type(source))
-    tally = Tally(([first] if first else []) + [name for name, _ in stages])
+    names = distinct(([first] if first else []) + [name for name, _ in stages])
+    tally = Tally(names)
     with contextlib.ExitStack() as files:
         part = files.enter_context(PartWriter(output if write else None))
         send = _sending(emit, files) if emit else None
         for table in _tables(source, corpus):
             kept = tally.split(first, table) if first else table
-            for name, function in stages:
+            for name, (_, function) in zip(names[-len(stages) :], stages, strict=bool(stages)):
                 kept = tally.split(name, function(kept))
             if send:
                 send(kept, part.rows)
@@ -178,7 +180,9 @@ def _tables(source: readers.Split | Again | str | Generated, corpus: str) -> Ite
     if isinstance(source, str):
         with store.open_input(source) as stream:
             file = pq.ParquetFile(stream)
-            yield from map(pa.Table.from_batches, ([batch] for batch in file.iter_batches(ROWS_PER_CALL)))
+            yield from map(
+                pa.Table.from_batches, ([batch] for batch in file.iter_batches(_rows_per_call(file.metadata)))
+            )
             if not file.metadata.num_rows:
                 yield file.schema_arrow.empty_table()
     elif isinstance(source, Again):
@@ -194,6 +198,13 @@ def _tables(source: readers.Split | Again | str | Generated, corpus: str) -> Ite
             yield table
         if table is None:
             yield DOCUMENT.empty_table()
+
+
+def _rows_per_call(part: pq.FileMetaData) -> int:
+    """By the row group of the longest documents."""
+    groups = [part.row_group(index) for index in range(part.num_row_groups)]
+    longest = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=0)
+    return max(1, min(ROWS_PER_CALL, int(BYTES_PER_CALL / max(1, longest))))
 
 
 def write_table(path: str, table: pa.Table) -> int:

@@ -25,6 +25,7 @@ QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS = 24
 SPLIT_BYTES = 8 << 20  # a sample is spread over pieces of about this size
 REJECTS = "rejects.parquet"
+COUNTS = "_step.json"
 READERS = {
     "parquet": (".parquet", ".pq"),
     "jsonl": (".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".json.gz", ".json.zst", ".json"),
@@ -87,14 +88,20 @@ def documents(path: str, sample: int, text_key: str = "text") -> Iterator[pa.Arr
 def _pieces(path: str, text_key: str) -> list[readers.Split]:
     """Row groups of Parquet files, or pieces of JSON Lines, each a split of its own."""
     found = [info.path for info in store.glob(path)]
+    counts = [file for file in found if file.endswith(COUNTS)]
     for reader, suffixes in READERS.items():
-        paths = [file for file in found if file.endswith(suffixes)]
-        if len(paths) > 1:
+        paths = [file for file in found if file.endswith(suffixes) and file not in counts]
+        if [path] != paths:
             paths = [file for file in paths if not file.endswith(REJECTS)]
         if paths:
             source = {"reader": reader, "paths": paths, "split_bytes": SPLIT_BYTES, "text_key": text_key}
             splits = readers.list_splits(source, ".")
             return [dataclasses.replace(split, inputs=(one,)) for split in splits for one in split.inputs]
+    if counts:
+        raise ValueError(
+            f"{path}: no documents in it. Steps between two that compare documents run in one go, and what they keep lies with the last of "
+            "them: name the nearest folder of a later step that holds part-*.parquet"
+        )
     raise ValueError(f"{path}: {len(found)} files, none of them Parquet or JSON Lines; name a file, a folder or a glob")
 
 

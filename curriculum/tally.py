@@ -1,5 +1,7 @@
 """What a segment counts: documents and characters into and out of every step, drop reasons, a sample of the rejects, what was kept."""
 
+import contextlib
+import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -9,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curation.steps import COUNTS
 from datapipe import store
 from datapipe.schema import DROP
 
@@ -20,15 +23,22 @@ REJECTS = pa.schema([(name, pa.string()) for name in ("step", "reason", "id", "o
 
 
 class Tally:
-    """Counts of a segment: documents and characters into and out of every step, reasons, and a sample of the rejects."""
+    """Counts of a segment: documents and characters into and out of every step, reasons, and a sample of the rejects.
+
+    `names` differ (`distinct`).
+    """
 
     def __init__(self, names: list[str]):
         self.counts = {name: Counter[str]() for name in names}
         self.reasons = {name: Counter[str]() for name in names}
+        self.about = {name: Counter[str]() for name in names}  # what maps count besides
         self.rejects: dict[tuple[str, str], list[dict[str, str]]] = {}
 
     def split(self, name: str, table: pa.Table) -> pa.Table:
         """The rows that step `name` kept, without the reason column; the others are counted."""
+        if COUNTS in (table.schema.metadata or {}):
+            self.about[name].update(json.loads(table.schema.metadata[COUNTS]))
+            table = table.replace_schema_metadata(None)
         chars_in, kept = num_chars(table), undropped(table)
         if kept.num_rows < table.num_rows:
             self._count_rejects(name, table.filter(pc.is_valid(table[DROP])))
@@ -70,9 +80,15 @@ class Tally:
                 "step": name,
                 **{key: counts[key] for key in sorted(counts)},
                 "reasons": dict(sorted(self.reasons[name].items())),
+                "about": dict(sorted(self.about[name].items())),
             }
             for name, counts in self.counts.items()
         ]
+
+
+def distinct(names: list[str]) -> list[str]:
+    """The names, those after the first of a kind with a number: `filter.length`, `filter.length 2`."""
+    return [f"{name} {count}" if (count := names[: i + 1].count(name)) > 1 else name for i, name in enumerate(names)]
 
 
 def undropped(table: pa.Table) -> pa.Table:
@@ -111,10 +127,15 @@ class PartWriter:
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        if self.path is not None:
+        if self.path is None:
+            return
+        if kind is not None:
             self._sink.__exit__(kind, error, trace)
+            return
+        with contextlib.ExitStack() as file:
+            file.push(self._sink)
+            if self._writer is not None:
+                self._writer.close()
 
     def write(self, table: pa.Table) -> None:
         self.rows += table.num_rows

@@ -55,10 +55,10 @@ def _note_place(task: Task, kind: object, error: BaseException | None, trace: ob
 
 
 def finished(tasks: Sequence[Task]) -> dict[int, dict[str, Any]]:
-    """Results of the tasks that have their mark and all their files, by index; one listing per folder."""
+    """Results of the tasks that have their mark and all their files, by index; one listing per folder, whatever characters its name has."""
     wanted = [(task.output + MARK, *task.also) for task in tasks]
     folders = sorted({path.rpartition("/")[0] for paths in wanted for path in paths})
-    there = {info.path for folder in folders for info in store.glob(store.join(folder, "*"))}
+    there = {info.path for folder in folders for info in store.glob(folder)}
     return {
         index: json.loads(store.read_bytes(paths[0])) for index, paths in enumerate(wanted) if there.issuperset(paths)
     }

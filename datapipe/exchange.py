@@ -5,6 +5,7 @@ is the order of the mappers: deterministic at any parallelism. Costs one write a
 writes in rounds of `ROUND_BYTES`, a slice per receiver in each, so that its memory is bounded too.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 
@@ -45,7 +46,7 @@ def write_slices(path: str, table: pa.Table, receivers: np.ndarray, num_receiver
 class Sender:
     """Writes what a mapper has to send, table by table: `with Sender(path, 8) as sender: sender.send(table, receivers)`.
 
-    All tables have one schema; without a table there is no file, and the path is written by the last `send` or by leaving the block.
+    All tables have one schema; send at least one. The file is there when the block is left without an error.
     """
 
     def __init__(self, path: str, num_receivers: int):
@@ -69,11 +70,16 @@ class Sender:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None and (self._waiting or self._writer is None):
-            self._write_round()
-        if self._writer is not None:
+        if kind is not None:
+            self._file.__exit__(kind, error, trace)
+            return
+        with contextlib.ExitStack() as file:
+            file.push(self._file)
+            if self._waiting:
+                self._write_round()
+            if self._writer is None:
+                raise ValueError(f"nothing was sent to {self.path}: send at least an empty table, for its columns")
             self._writer.close()
-        self._file.__exit__(kind, error, trace)
 
     def _write_round(self) -> None:
         table = pa.concat_tables([waiting for waiting, _ in self._waiting])

@@ -3,9 +3,10 @@
 Both add the column `embedding` that `embed.words` adds (`curation.dedup.embed`); `cluster.kmeans` follows. Each model has its own scale of
 distances: choose `max_cosine_distance` anew (`python -m curation.bench semantic --export`, then `--vectors`).
 
-An endpoint speaks the protocol of OpenAI's `/v1/embeddings`, which vLLM, TEI, llama.cpp and others serve. Answers of 429 and 5xx and broken
-connections are asked again, after 0.5 s, 1 s, 2 s and so on; a batch that the server refuses is halved until the text it minds stands
-alone, which then has no embedding and says why in its `meta`. A wrong key, address or width, and a server that stays away, end the run.
+An endpoint speaks the protocol of OpenAI's `/v1/embeddings`, which vLLM, TEI, llama.cpp and others serve. Answers of 429 and 5xx, cut
+ones and broken connections are asked again, after 0.5 s, 1 s, 2 s and so on; a batch that the server refuses is halved until the text it
+minds stands alone, which then has no embedding and says why in its `meta`. A wrong key, address or width, and a server that stays away,
+end the run.
 
 A local model is run in batches of one shape (rows padded, lengths rounded up to 64 tokens), so that what a text gets hardly depends on the
 texts beside it; the rounding of `curation.dedup.embed` takes most of the rest. Costs: all-MiniLM-L6-v2 at 256 tokens, some 20 texts per CPU
@@ -13,6 +14,7 @@ second, against 10,000 of `embed.words`. Not covered: task prefixes ("query: "),
 """
 
 import functools
+import http.client
 import json
 import os
 import time
@@ -62,7 +64,8 @@ def endpoint(
     """Adds `embedding`, `dim` numbers from the model that a server calls `model`; null for an empty text and for a refused one.
 
     `base_url` ends before `/embeddings` (`http://host:8000/v1`); `api_key_env` names the environment variable that holds the key.
-    Raises ValueError for parameters out of range and an answer of another width, OSError when the server does not answer.
+    Raises ValueError for parameters out of range and an answer of another form or width, OSError or HTTPException when the server does
+    not answer.
     """
     check_endpoint(base_url=base_url, dim=dim, batch=batch, concurrency=concurrency, api_key_env=api_key_env)
     key = os.environ[api_key_env] if api_key_env else ""
@@ -140,8 +143,13 @@ def _ask(server: Server, texts: Sequence[str]) -> list[np.ndarray | str]:
             return [f"{error.code} {error.read(200).decode('utf-8', 'replace')}".strip()]
         middle = len(texts) // 2
         return _ask(server, texts[:middle]) + _ask(server, texts[middle:])
-    data = sorted(answer["data"], key=lambda item: item["index"])
-    vectors: list[np.ndarray | str] = [np.array(item["embedding"], np.float32) for item in data]
+    try:
+        data = sorted(answer["data"], key=lambda item: item["index"])
+        vectors: list[np.ndarray | str] = [np.array(item["embedding"], np.float32) for item in data]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"embed.endpoint: {server.url} answers {json.dumps(answer)[:200]}, which is no list of embeddings: check base_url and model"
+        ) from error
     widths = {len(vector) for vector in vectors}
     if len(vectors) != len(texts) or widths != {server.dim}:
         raise ValueError(
@@ -159,7 +167,11 @@ def _post(server: Server, body: dict[str, Any]) -> dict[str, Any]:
         try:
             with urllib.request.urlopen(request, timeout=server.timeout_s) as answer:
                 return json.loads(answer.read())
-        except OSError as error:  # HTTPError and URLError among them
+        except (
+            OSError,
+            http.client.HTTPException,
+            ValueError,
+        ) as error:  # HTTPError and URLError, cut answers, no JSON
             code = getattr(error, "code", 503)
             if attempt == server.attempts or (code < 500 and code != 429):
                 error.add_note(f"embed.endpoint: attempt {attempt} of {server.attempts} at {server.url}")

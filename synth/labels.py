@@ -8,6 +8,7 @@ before the last line; only a line `Score: N` counts, and an answer with two diff
 import asyncio
 import gzip
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from synth.teacher_http import FIRST_PAUSE_SECONDS, Endpoint
 
 LABELS = pa.schema([("id", pa.string()), ("text", pa.large_string()), ("label", pa.float64())])
 LEAST, GREATEST = 0, 5
-_SCORE = re.compile(r"^[*_# ]*score[*_ ]*:[*_ ]*(\d+)(?: ?/ ?5)?[*_. ]*$", re.IGNORECASE | re.MULTILINE)
+_SCORE = re.compile(r"^[*_# ]*score[*_ ]*:[*_ ]*(\d{1,9})(?: ?/ ?5)?[*_. ]*$", re.IGNORECASE | re.MULTILINE)
 _THOUGHTS = re.compile(r"^.*</think>", re.DOTALL)
 
 
@@ -123,11 +124,10 @@ async def _work(
 def _row(path: str, number: int, line: bytes) -> dict[str, Any]:
     try:
         row = json.loads(line)
-        return {
-            "id": str(row.get("id") or document_id(row["text"])),
-            "text": str(row["text"]),
-            "label": float(row["label"]),
-        }
+        label = float(row["label"])
+        if not math.isfinite(label):  # one would make every weight NaN
+            raise ValueError(f"label {label}")
+        return {"id": str(row.get("id") or document_id(row["text"])), "text": str(row["text"]), "label": label}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{path}, line {number}: {error!r}: a label is a line like {{"text": "...", "label": 3}}'

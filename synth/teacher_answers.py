@@ -5,8 +5,10 @@ requests in flight, a power cut a second more. S3 cannot append: there, answers 
 that was cut off is skipped. Several writers may share a folder; each sees what was there when it opened.
 """
 
+import glob
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -29,9 +31,11 @@ class Answers:
         self._pending: list[bytes] = []
         self._file = -1
         self._synced = time.monotonic()
-        for info in store.glob(store.join(folder, f"{name}*{SUFFIX}")):
-            for line in store.read_bytes(info.path).splitlines():
-                self._take(line)
+        own = re.compile(re.escape(name) + r"(?:-[0-9a-f]{16})?" + re.escape(SUFFIX))
+        for info in store.glob(store.join(folder, f"{glob.escape(name)}*{SUFFIX}")):
+            if own.fullmatch(info.path.rpartition("/")[2]):  # not those of `m-mini`, which have other prices
+                for line in store.read_bytes(info.path).splitlines():
+                    self._take(line)
 
     def __enter__(self) -> "Answers":
         if not store.is_s3(self.folder):

@@ -28,7 +28,7 @@ from synth.teacher_limits import Ledger, Pace
 
 MOST_FAILURES = 20
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
-REJECTED, WRONG = (400, 413, 422), (401, 403, 404)
+REJECTED, WRONG = (400, 413, 422), (401, 402, 403, 404, 405, 410)
 
 
 class Trouble(NamedTuple):
@@ -124,7 +124,7 @@ class Endpoint:
         if status in REJECTED:
             return Answer("", "", 0, 0, failure="http_400")
         if status != 200:
-            return Trouble(f"http_{status}" if status == 429 else "http_5xx", _retry_after(headers.get("Retry-After")))
+            return Trouble(f"http_{status}" if status < 500 else "http_5xx", _retry_after(headers.get("Retry-After")))
         return _parsed(data, request)
 
 
@@ -142,10 +142,10 @@ def _parsed(data: bytes, request: Request) -> Answer | Trouble:
         message = choice["message"]
         text, refusal = message.get("content") or "", message.get("refusal")
         usage = whole.get("usage") or {}
-        prompt_tokens = int(usage.get("prompt_tokens", request.max_prompt_tokens))
-        completion_tokens = int(usage.get("completion_tokens", request.max_tokens))
+        prompt_tokens = max(0, int(usage.get("prompt_tokens", request.max_prompt_tokens)))
+        completion_tokens = max(0, int(usage.get("completion_tokens", request.max_tokens)))
         reason = str(choice.get("finish_reason") or "stop")
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return Trouble("bad_json")
     if not isinstance(text, str):
         return Trouble("bad_json")

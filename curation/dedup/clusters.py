@@ -22,6 +22,7 @@ _PAIRS_AT_ONCE = 1 << 16
 _PAIRS_HELD = 1 << 21
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MAX_RANK = (1 << 31) - 1
+OLD_RANK, MIN_RANK = 0, 1  # of the documents of an index, which stand before all others; of the best of a corpus
 OLD = np.uint64(1 << 63)  # numbers from here on are documents of an index, not of the corpus
 LARGEST = 10  # clusters that are counted by name
 
@@ -44,8 +45,8 @@ def place(docs: pa.Table, penalties: np.ndarray | None = None, *, longest: bool 
     Of a cluster stays the document of the least penalty (bool or 0/1 per row), of those the longest one (if asked), then the
     one with the smallest id.
     """
-    lengths = np.minimum(pc.fill_null(pc.utf8_length(docs["text"]), 0).to_numpy(), MAX_RANK)
-    rank = (MAX_RANK - lengths).astype(np.uint32) if longest else np.zeros(docs.num_rows, np.uint32)
+    lengths = np.minimum(pc.fill_null(pc.utf8_length(docs["text"]), 0).to_numpy(), MAX_RANK - MIN_RANK)
+    rank = (MAX_RANK - lengths).astype(np.uint32) if longest else np.full(docs.num_rows, MIN_RANK, np.uint32)
     if penalties is not None:
         rank |= penalties.astype(np.uint32) << np.uint32(31)
     if "cluster_size" in docs.column_names:
@@ -55,6 +56,24 @@ def place(docs: pa.Table, penalties: np.ndarray | None = None, *, longest: bool 
     ties = np.fromiter((int(i[:16], 16) for i in docs["id"].to_pylist()), np.uint64, docs.num_rows)
     row = pa.array(np.arange(docs.num_rows, dtype=np.int64))
     return {"row": row, "rank": pa.array(rank), "tie": pa.array(ties), "copies": copies}
+
+
+def old_numbers(old: pa.Table) -> np.ndarray:
+    """uint64 (rows,): numbers of documents of an index, beyond those of the corpus; what is sent of a document besides its keys tells
+    it from another capture of the same address."""
+    numbers = np.zeros(old.num_rows, np.uint64)
+    for name in sorted(old.column_names):
+        column = old[name].combine_chunks()
+        if pa.types.is_fixed_size_binary(column.type):
+            width = column.type.byte_width // 8
+            words = np.frombuffer(column.buffers()[1], np.uint64)[column.offset * width :][: len(column) * width]
+            parts = list(words.reshape(-1, width).T)
+        else:
+            parts = [column.to_numpy().astype(np.uint64)]
+        for part in parts:
+            numbers = (numbers ^ part) * _GOLDEN
+            numbers ^= numbers >> np.uint64(32)
+    return numbers | OLD
 
 
 def in_order(rows: pa.Table) -> pa.Table:

@@ -20,10 +20,12 @@ SLICE_CHARS = 1 << 20
 
 _SPACE = re.compile(r"\s")
 _PORTS = {"http": 80, "https": 443, "ftp": 21}
-# What only says where a visitor came from or who he is: campaign tags, click ids, sessions.
-_TRACKING = re.compile(
-    r"utm_\w+|\w*clid|mc_[ce]id|igshid|_ga|_gl|ref_src|(php|j|asp)?sess(ion)?(_?id)?|sid|zenid|osCsid", re.I
-)
+# What only says where a visitor came from or who he is: campaign tags, click ids, sessions. A session is told by its value, too:
+# `sid=12` is the twelfth story of a site.
+_TRACKING = re.compile(r"utm_\w+|\w*clid|mc_[ce]id|igshid|_ga|_gl|ref_src", re.I)
+_SESSION_KEY = re.compile(r"(php|j|asp)?sess(ion)?(_?id)?|sid|zenid|osCsid", re.I)
+_SESSION_VALUE = re.compile(r"[\w.!-]{16,}")
+_PERCENT, _UNRESERVED = re.compile(r"%([0-9A-Fa-f]{2})"), re.compile(r"[A-Za-z0-9._~-]")
 _SESSION = re.compile(r";(jsessionid|phpsessid|sid)=[^/?]*", re.IGNORECASE)
 _DATE = r'"date": ?"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)T(?P<hour>\d\d):(?P<minute>\d\d)'
 _MINUTES = {
@@ -69,9 +71,21 @@ def normalised_url(url: str) -> str:
         return url
     if port and port != _PORTS[parts.scheme]:
         host += f":{port}"
-    query = sorted(pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.fullmatch(pair[0]))
-    path = quote(parts.path, safe="/%:@!$&'()*+,;=~-._").rstrip("/")
+    query = sorted(pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not _is_of_visitor(*pair))
+    path = _PERCENT.sub(_normal_percent, quote(parts.path, safe="/%:@!$&'()*+,;=~-._")).rstrip("/")
     return host + path + (f"?{urlencode(query)}" if query else "")
+
+
+def _is_of_visitor(key: str, value: str) -> bool:
+    if _TRACKING.fullmatch(key):
+        return True
+    return bool(_SESSION_KEY.fullmatch(key) and (not value or _SESSION_VALUE.fullmatch(value)))
+
+
+def _normal_percent(escaped: re.Match[str]) -> str:
+    """Upper case; letters, digits, `-._~` as themselves (RFC 3986, sections 6.2.2.1 and 6.2.2.2)."""
+    character = chr(int(escaped[1], 16))
+    return character if _UNRESERVED.fullmatch(character) else escaped[0].upper()
 
 
 def emit(docs: pa.Table) -> pa.Table:
@@ -104,7 +118,7 @@ def _minutes(metas: pa.ChunkedArray) -> np.ndarray:
     minutes = np.zeros(len(metas), np.int64)
     for name, factor in _MINUTES.items():
         minutes += pc.fill_null(pc.struct_field(found, name).cast(pa.int64()), 0).to_numpy() * factor
-    return np.minimum(minutes, clusters.MAX_RANK)
+    return np.minimum(minutes, clusters.MAX_RANK - clusters.MIN_RANK)
 
 
 def judge(rows: pa.Table) -> pa.Table:

@@ -59,6 +59,7 @@ def apply(docs: pa.Table, found: pa.Table, *, min_kept: float = 0.5) -> pa.Table
         in_lines, hashes_L, _ = line_hashes(chunk)
         ours = _paired(hashes_L, in_lines.doc_S + first_doc)
         gone_L = lost[np.minimum(np.searchsorted(lost, ours), len(lost) - 1)] == ours
+        gone_L &= in_lines.end_S - chunk.starts_D[in_lines.doc_S] < words.MAX_CHARS  # what is cut off there is no line
         for doc in sorted(touched.intersection(range(first_doc, first_doc + len(chunk.starts_D)))):
             gone = np.flatnonzero(gone_L & (in_lines.doc_S == doc - first_doc))
             start = chunk.starts_D[doc - first_doc]

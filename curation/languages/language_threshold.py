@@ -6,6 +6,7 @@ thousandth, which is how exact the thresholds are; no process ever holds more th
 so the order of the documents leaves no trace.
 """
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from curation.reasons import mark
-from curation.steps import CorpusStep
+from curation.steps import COUNTS, CorpusStep
 
 STEPS_PER_UNIT = 1_000
 COUNT = pa.schema([("key", pa.uint64()), ("lang", pa.string()), ("step", pa.int32()), ("documents", pa.int64())])
@@ -54,7 +55,7 @@ def merge(
     min_documents: int = 1_000,
     default: float = 0.65,
 ) -> pa.Table:
-    """The threshold of each language: `VERDICT`.
+    """The threshold of each language: `VERDICT`, and in its metadata for the report.
 
     median less `sigmas` standard deviations, within `floor` and `ceiling`; `default` for a language of fewer than `min_documents`
     documents, whose deviation says little.
@@ -73,7 +74,8 @@ def merge(
         threshold = min(max(middle - sigmas * sigma, floor), ceiling) if total >= min_documents else default
         values = (lang, total, float(middle), sigma, float(threshold))
         found.append(dict(zip(VERDICT.names, values, strict=True)))
-    return pa.Table.from_pylist(found, schema=VERDICT)
+    told = {"thresholds": {row["lang"]: round(row["threshold"], 3) for row in found}}
+    return pa.Table.from_pylist(found, schema=VERDICT.with_metadata({COUNTS: json.dumps(told)}))
 
 
 def apply(docs: pa.Table, verdict: pa.Table) -> pa.Table:

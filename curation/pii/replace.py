@@ -28,6 +28,7 @@ import pyarrow.compute as pc
 from curation.edits import Edit, moved, replaced
 from curation.pii import keys as pii_keys
 from curation.pii import numbers as pii_numbers
+from curation.steps import COUNTS
 from datapipe.schema import LOSS_SPANS, LOSS_SPANS_TYPE, with_column
 
 Ranges = list[tuple[int, int]]
@@ -92,7 +93,8 @@ def replace(
     """The documents with placeholders for personal data; `meta` counts them by kind: `"pii": {"email": 2}`.
 
     `kinds`: which to look for, of key, card, iban, email, ip, phone. `placeholders`: another text by kind, for instance
-    `{email: email@example.com}`. A second run finds nothing more. Raises ValueError as `check` does.
+    `{email: email@example.com}`. A second run finds nothing more where numbers do not touch each other
+    (of `(212) 555-0123+49 30 1234567` it finds the other one). Raises ValueError as `check` does.
     """
     check(kinds=kinds, placeholders=placeholders)
     texts = docs["text"]
@@ -113,7 +115,10 @@ def replace(
                 changed[row] = replaced(text, found)
                 edits.setdefault(row, []).append(found)
                 counts.setdefault(row, Counter())[name] += len(found)
-    return _changed(docs, changed, counts, edits) if changed else docs
+    if not changed:
+        return docs
+    total = sum(map(Counter, counts.values()), Counter[str]())
+    return _changed(docs, changed, counts, edits).replace_schema_metadata({COUNTS: json.dumps(total)})
 
 
 def check(*, kinds: Sequence[str] = tuple(KINDS), placeholders: Mapping[str, str] | None = None) -> None:

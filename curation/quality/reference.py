@@ -75,7 +75,8 @@ def merge(
     """Trains the classifier; one row (`VERDICT`): its weights and how many examples of each kind it saw.
 
     `reference`: columns id and text of good documents (the manifest names a corpus, the engine hands over its table). At most
-    `max_examples` of each kind, `buckets` slots for words and for n-grams of each length; the rest as fastText names it.
+    `max_examples` of each kind (of the reference no more than 20,000 are handed over), `buckets` slots for words and for n-grams of each
+    length; the rest as fastText names it.
     Raises ValueError without a reference, or when either kind has no text.
     """
     if reference is None:

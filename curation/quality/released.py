@@ -35,11 +35,16 @@ def fasttext(
     return with_column(docs, column, pa.array(scores, pa.float32()))
 
 
+def check(*, model: str) -> None:
+    """Raises FileNotFoundError without the model."""
+    if not Path(model).is_file():
+        raise FileNotFoundError(f"score.fasttext: model {model}: no such file on this machine")
+
+
 @functools.lru_cache(maxsize=2)
 def _load(path: str, label: str) -> Any:
     """The low-level model; its Python wrapper's `predict` does not work with numpy 2."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"score.fasttext: model {path}: no such file on this machine")
+    check(model=path)
     import fasttext
 
     model = fasttext.load_model(path)

@@ -68,7 +68,7 @@ def c4(
         lorem_L = keep_L & surface.lines_with(of, ["lorem ipsum"] if lorem_ipsum else [])
         keep_L &= ~surface.lines_with(of, ["javascript"] if javascript else [])
         curly_L = keep_L & surface.lines_with(of, ["{"] if curly_bracket else [])
-        keep_L &= ~surface.lines_with(of, policy_phrases)
+        keep_L &= ~surface.lines_with(of, [phrase.lower() for phrase in policy_phrases if phrase.strip()])
         docs_L, num_docs = of.lines.doc_S, of.num_docs
         sentences_D = words.per_document(surface.line_sentences(of) * keep_L, docs_L, num_docs)
         kept_words_D = words.per_document(np.diff(of.line_words_L1) * keep_L, docs_L, num_docs)

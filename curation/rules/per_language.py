@@ -99,7 +99,10 @@ def _problem(value: Any, default: Any) -> str:
     if isinstance(default, bool):
         return "" if isinstance(value, bool) else "true or false"
     if isinstance(default, int | float):
-        return "" if _is_number(value) else f"a number such as {default}"
+        is_share = isinstance(default, float) and 0 < default <= 1
+        if not _is_number(value) or (is_share and not 0 <= value <= 1):
+            return f"{'a share from 0 to 1' if is_share else 'a number'} such as {default}"
+        return ""
     if isinstance(default, str):
         return "" if isinstance(value, str) else f"a text such as {default!r}"
     if isinstance(default, Mapping):

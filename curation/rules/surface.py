@@ -10,7 +10,7 @@ Suffixes as in `curation.words`, and L lines.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -172,18 +172,31 @@ def alphabetic_words(of: Surface) -> np.ndarray:
 
 
 def stop_words(of: Surface, wanted: Sequence[str] = STOP_WORDS) -> np.ndarray:
-    """How many of the wanted words occur: as given, capitalised, or in capitals."""
+    """How many of the wanted words occur: as given, capitalised, or in capitals; one of several ideographs as these in a row."""
     wanted = list(dict.fromkeys(wanted))  # twice the same word is one
     short_S = np.flatnonzero(of.words.chars_S <= max(map(len, wanted), default=0))
     short = Spans(of.words.start_S[short_S], of.words.end_S[short_S], of.words.doc_S[short_S])
     hashes_S = words.hash_spans(of.char_sums_C1, short)
     found_D = np.zeros(of.num_docs)
     for word in wanted:
+        parts = _parts(word)
+        if len(parts) > 1:
+            hashes_G, first_G = words.ngrams(of.word_hashes_S, of.words.doc_S, len(parts))
+            first_G = first_G[hashes_G == np.uint64(words.hash_ngram(parts))]
+            found_D += of.count(of.words.doc_S[first_G]) > 0
+            continue
         there_S = np.zeros(len(hashes_S), bool)
         for form in {word, word.capitalize(), word.upper()}:
             there_S |= hashes_S == np.uint64(words.hash_text(form))
         found_D += of.count(short.doc_S[there_S]) > 0
     return found_D
+
+
+@lru_cache(maxsize=4096)
+def _parts(word: str) -> tuple[str, ...]:
+    """What `Surface.words` makes of a word: every ideograph is one."""
+    spans = words.blank_separated(words.chunk_of([word]))
+    return tuple(word[start:end] for start, end in zip(spans.start_S.tolist(), spans.end_S.tolist(), strict=True))
 
 
 def duplicate_lines(of: Surface) -> np.ndarray:

@@ -21,7 +21,7 @@ PIECE_BYTES = 64 << 10
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})\b|ICY (\d{3})\b")
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\f\r\x1b"))  # what no text has (\x1b begins ISO-2022 escapes)
-_CHUNK_SIZE = re.compile(rb"(?:\r?\n)?[ \t]*([0-9a-fA-F]{1,8})[^\r\n]*\r?\n")
+_CHUNK_SIZE = re.compile(rb"(?:\r?\n)?[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 
 
 class Response(NamedTuple):

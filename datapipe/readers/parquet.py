@@ -32,6 +32,11 @@ SUFFIXES = (".parquet", ".pq")
 BATCH_ROWS = 1000
 BATCH_BYTES = 64 << 20
 SHARED_BYTES = 1 << 30  # of a batch whose rows all share the largest text of a dictionary
+DAMAGE = (
+    pa.ArrowInvalid,
+    pa.ArrowNotImplementedError,
+    OSError,
+)  # what a broken footer or page raises, `_is_damage` said
 BUFFER_BYTES = 1 << 20  # of compressed pages; without it a column of the row group is read whole
 
 
@@ -40,7 +45,9 @@ def cut(file: Input) -> list[Input]:
     try:
         with store.open_input(file.path) as stream:
             metadata = pq.read_metadata(stream)
-    except pa.ArrowInvalid:
+    except DAMAGE as error:
+        if not _is_damage(error):
+            raise
         return [file]
     sizes = [
         sum(metadata.row_group(index).column(column).total_compressed_size for column in range(metadata.num_columns))
@@ -64,9 +71,12 @@ def read(
     with store.open_input(source.path) as stream:
         try:
             file = pq.ParquetFile(stream, buffer_size=BUFFER_BYTES)
-        except pa.ArrowInvalid as error:
+        except DAMAGE as error:
+            if not _is_damage(error):
+                raise
             yield _damaged(source.name, None, error)
             return
+        keys = _chosen(keys, file.schema_arrow)
         _require(file.schema_arrow, keys, source.name)
         first, count = source.first or 0, source.count if source.count is not None else file.num_row_groups
         first_row = sum(file.metadata.row_group(index).num_rows for index in range(first))
@@ -83,8 +93,11 @@ def read_at(
     with store.open_input(source.path, read_ahead=False) as stream:
         try:
             file = pq.ParquetFile(stream, buffer_size=BUFFER_BYTES)
-        except pa.ArrowInvalid:
+        except DAMAGE as error:
+            if not _is_damage(error):
+                raise
             return
+        keys = _chosen(keys, file.schema_arrow)
         _require(file.schema_arrow, keys, source.name)
         first_row = 0
         for index in range(file.num_row_groups):
@@ -120,10 +133,15 @@ def _row_group(
                 found = reason or document(record, keys, name, str(row)) or {"drop_reason": "parquet.no_text"}
                 yield {**_place(name, row), **found}
                 row += 1
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the operating system's, not the decoder's
+    except DAMAGE as error:
+        if not _is_damage(error):
             raise
         yield _damaged(name, index, error)
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether the decoder says so, and not the operating system."""
+    return not isinstance(error, OSError) or error.errno is None
 
 
 def _as_table(batch: pa.RecordBatch, first_row: int, keys: Keys, name: str, max_bytes: int) -> pa.Table | None:
@@ -145,7 +163,7 @@ def _as_table(batch: pa.RecordBatch, first_row: int, keys: Keys, name: str, max_
     rows = range(first_row, first_row + batch.num_rows)
     named = pc.binary_join_element_wise(f"{name}#", pc.coalesce(id, pa.array(map(str, rows), pa.string())), "")
     origins = pc.coalesce(origin, named)
-    if _holds_nul(origins):
+    if any(map(_holds_nul, (origins, license, lang))):
         return None
     raw = [pa.array([name] * len(rows), pa.string()), pa.array(rows, pa.int64()), pa.nulls(len(rows), pa.int64())]
     columns = {
@@ -227,6 +245,12 @@ def _place(name: str, row: int) -> Row:
 
 def _too_long(text_bytes: int | None) -> Row:
     return {"drop_reason": "parquet.too_long", "meta": json.dumps({"text_bytes": text_bytes})}
+
+
+def _chosen(keys: Keys, schema: pa.Schema) -> Keys:
+    """Of several names of the text the first that is a column."""
+    names = keys.text.split("|")
+    return keys._replace(text=next((name for name in names if name in schema.names), names[0]))
 
 
 def _require(schema: pa.Schema, keys: Keys, name: str) -> None:

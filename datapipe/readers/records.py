@@ -9,7 +9,7 @@ from datapipe.readers.split import Row
 class Keys(NamedTuple):
     """Names of the keys; None where there is none."""
 
-    text: str
+    text: str  # or several, of which the first that is there counts: `question|problem`
     id: str | None
     origin: str | None
     license: str | None
@@ -30,7 +30,7 @@ def document(record: Mapping[str, Any], keys: Keys, file: str, place: str) -> Ro
 
     The origin is the value of `keys.origin`, else `file#id` with the value of `keys.id`, else `file#place`.
     """
-    text = record.get(keys.text)
+    text = next((record[key] for key in keys.text.split("|") if key in record), None)
     if not isinstance(text, str) or not text.strip():
         return None
     origin, id = _label(record, keys.origin), _label(record, keys.id)

@@ -39,7 +39,7 @@ def describe(paths: Iterable[str], read_text: Callable[[str], str]) -> Repositor
 def _from_json(text: str) -> Repository:
     try:
         record = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Repository()
     return _from_mapping(record)
 
@@ -53,7 +53,7 @@ def _from_toml(table: str) -> Callable[[str], Repository]:
     def parse(text: str) -> Repository:
         try:
             return _from_mapping(tomllib.loads(text).get(table))
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):  # beside what is no TOML: a number of 5,000 digits, a thousand brackets
             return Repository()
 
     return parse
@@ -75,7 +75,7 @@ def _from_collector(text: str) -> Repository:
     said = _from_json(text)
     try:
         license = json.loads(text).get("license")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return said
     return said._replace(license=license if isinstance(license, str) and license else None)
 

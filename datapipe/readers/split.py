@@ -128,8 +128,8 @@ def tables(rows: Iterable[Row | pa.Table], defaults: Row, fixed: Row) -> Iterato
             size_bytes += row.nbytes
         else:
             for one in row.to_pylist() if isinstance(row, pa.Table) else [row]:
-                (origin, _), (text, text_bytes) = _sound(one["origin"]), _sound(one.get("text") or "")
-                batch.append({DROP: None, **defaults, **one, **fixed, "origin": origin, "text": text})
+                text, text_bytes = _sound(one.get("text") or "")
+                batch.append({DROP: None, **defaults, **one, **fixed, **_sound_labels(one), "text": text})
                 size_bytes += text_bytes
                 num_rows += 1
         if num_rows >= TABLE_ROWS or size_bytes >= TABLE_BYTES:
@@ -147,6 +147,13 @@ def _completed(table: pa.Table, columns: Row) -> pa.Table:
     for name, value in {**columns, DROP: None}.items():
         table = with_column(table, name, pa.array([value] * table.num_rows, pa.string()))
     return table
+
+
+def _sound_labels(row: Row) -> Row:
+    """The short columns of a row that come from outside: values of keys, names of files."""
+    labels: Row = {name: sound(row[name]) for name in ("origin", "license", "lang") if row.get(name)}
+    raw = row.get("raw")
+    return {**labels, "raw": {**raw, "file": sound(raw["file"])}} if raw else labels
 
 
 def sound(text: str) -> str:

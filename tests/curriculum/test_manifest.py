@@ -105,6 +105,18 @@ def test_a_mistake_is_explained(tmp_path: Path, old: str, new: str, line: int, m
         ),
         ("min_score", "minscore", 5, "minscore: is not a parameter of this step.\n    Did you mean 'min_score'?"),
         ("0.6", "high", 5, "filter.language: min_score for all is 'high', but it is a probability"),
+        (
+            "[en]",
+            "[english]",
+            5,
+            "filter.language: keep has 'english', but lid.176 knows languages by their ISO 639 codes",
+        ),
+        (
+            "min_score: 0.6",
+            "model: /no/such.bin",
+            5,
+            "filter.language: model /no/such.bin: no such file on this machine",
+        ),
         ("warc,", "wacr,", 2, "'wacr' is unknown"),
         ("kind: web", "kind: wbe", 1, "kind: is 'wbe'.\n    Did you mean 'web'?"),
         ("- extract.html", "- no.such.module:step", 4, "cannot be loaded"),

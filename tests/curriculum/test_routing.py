@@ -89,9 +89,9 @@ def write(path: Path, texts: list[str]) -> None:
         )
 
 
-def corpus_file(folder: Path, steps: list[Any], name: str = "web", paths: str = "*.jsonl") -> str:
+def corpus_file(folder: Path, steps: list[Any], name: str = "web", paths: str = "*.jsonl", **more: str) -> str:
     path = folder / f"{name}.yaml"
-    source = {"reader": "jsonl", "paths": [paths], "split_bytes": 4_000, "id_key": "id"}
+    source = {"reader": "jsonl", "paths": [paths], "split_bytes": 4_000, "id_key": "id", **more}
     path.write_text(json.dumps({"kind": "web", "source": source, "steps": steps}))
     return str(path)
 
@@ -135,8 +135,14 @@ def test_what_is_read_for_an_exchange_alone_is_not_written_but_counted_once(fami
     assert not list((families / "out").glob("corpora/web/read-*/*.parquet"))
     assert read["documents_in"] == read["documents_out"] == exact["documents_in"] == 43
     assert len(list((families / "out").glob("corpora/web/dedup.exact-*/part-?????.parquet"))) == len(corpus["parts"])
-    only_read = run(families, corpus_file(families, [], "plain"))
-    assert kept(families, only_read).num_rows == 43
+
+
+def test_a_corpus_that_was_only_counted_is_written_when_its_documents_are_wanted(families: Path) -> None:
+    """One folder, whatever was asked first."""
+    for steps in (["dedup.exact"], [], ["dedup.url"], []):
+        corpus = run(families, corpus_file(families, steps))
+        assert sum(bucket["documents"] for bucket in corpus["buckets"].values()) == kept(families, corpus).num_rows
+    assert kept(families, corpus).num_rows == 43
 
 
 def test_sizes_of_clusters_count_exact_copies_too(families: Path) -> None:
@@ -173,6 +179,58 @@ def test_a_new_crawl_is_deduplicated_against_an_index(
     assert old["key"] != corpus["key"]
 
 
+@pytest.mark.parametrize(
+    ("step", "keys"), [("dedup.exact", {"license_key": "license"}), ("dedup.url", {"origin_key": "url"})]
+)
+def test_what_an_index_has_goes_before_all_that_is_new(tmp_path: Path, step: str, keys: dict[str, str]) -> None:
+    """Of equal rank among the new ones (a licence is known, a date of the year 9999), ids decide; the index must not take part in that."""
+    when = json.dumps({"date": "9999-12-31T23:59:00Z"})
+    pages = [{"text": f"page {n}", "license": "MIT", "url": f"http://a.org/{n}", "meta": when} for n in range(12)]
+    for name, more in (("old", "#old"), ("new", "#new")):
+        rows = [{**page, "id": f"{name}{n}", "url": page["url"] + more} for n, page in enumerate(pages)]
+        rows.append({"text": name, "id": name, "license": "MIT", "url": f"http://a.org/{name}", "meta": when})
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "data" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run(tmp_path, corpus_file(tmp_path, [{step: {"index": True}}], "old", "old.jsonl", **keys), "old")
+    folder = next((tmp_path / "old").rglob("index.json")).parent
+    against = {step: {"against": [str(folder)], "max_dropped": 1}}
+    corpus = run(tmp_path, corpus_file(tmp_path, [against], "new", "new.jsonl", **keys), "new")
+    assert corpus["steps"][-1]["reasons"] == {f"{step}.known": 12}
+    assert kept(tmp_path, corpus, "new")["text"].to_pylist() == ["new"]
+
+
+def test_lines_of_an_index_go(tmp_path: Path) -> None:
+    notice = "this notice stands on each of the pages here"
+    for name in ("old", "new"):
+        write(
+            tmp_path / "data" / f"{name}.jsonl",
+            [
+                f"{name} page {number} has a text of its own, which is far longer than that\n{notice}"
+                for number in range(4)
+            ],
+        )
+    steps: list[Any] = [{"dedup.lines": {"min_words": 8, "index": True}}]
+    run(tmp_path, corpus_file(tmp_path, steps, "old", "old.jsonl"), "old")
+    folder = next((tmp_path / "old").rglob("index.json")).parent
+    steps = [{"dedup.lines": {"min_words": 8, "against": [str(folder)]}}]
+    corpus = run(tmp_path, corpus_file(tmp_path, steps, "new", "new.jsonl"), "new")
+    texts = kept(tmp_path, corpus, "new")["text"].to_pylist()
+    assert texts == [f"new page {number} has a text of its own, which is far longer than that" for number in range(4)]
+
+
+@pytest.mark.parametrize("setting", [{"index": True}, {"against": ["folder"]}])
+def test_what_means_something_in_one_corpus_only_has_no_index(tmp_path: Path, setting: dict[str, Any]) -> None:
+    with pytest.raises(ManifestError, match="is learned from its own corpus"):
+        run(tmp_path, corpus_file(tmp_path, [{"dedup.semantic": setting}]))
+
+
+def test_a_missing_index_is_told_before_anything_is_read(families: Path) -> None:
+    steps = ["dedup.exact", {"dedup.minhash": {"against": ["nowhere"]}}]
+    with pytest.raises(BuildError, match="no index is in"):
+        run(families, corpus_file(families, steps))
+    assert not (families / "out").exists()
+
+
 def test_an_index_that_cannot_be_used_is_refused(families: Path) -> None:
     run(families, corpus_file(families, [{"dedup.minhash": {"index": True, "ngram": 4}}]))
     folder = str(next((families / "out").rglob("index.json")).parent)
@@ -199,10 +257,27 @@ def test_a_step_that_drops_nearly_all_stops_the_build(tmp_path: Path) -> None:
         BuildError, match=r"dropped 29 of 30 documents \(96.67 %\), and max_dropped allows 95 %.*cluster"
     ):
         run(tmp_path, corpus_file(tmp_path, ["dedup.exact"]))
+    rejects = next((tmp_path / "out").rglob("dedup.exact-*/rejects.parquet"))  # the message names it
+    assert pq.read_table(rejects).num_rows == 20
     corpus = run(tmp_path, corpus_file(tmp_path, [{"dedup.exact": {"max_dropped": 1}}]))
     assert corpus["steps"][-1]["documents_out"] == 1
     with pytest.raises(BuildError, match=r"dropped 30 of 30.*length.long 30"):
         run(tmp_path, corpus_file(tmp_path, [{"filter.length": {"max_chars": 9, "max_dropped": 0.99}}]))
+
+
+def test_a_step_may_stand_twice(tmp_path: Path) -> None:
+    """Next to each other, and around an exchange: each is counted on its own, and shows its own rejects."""
+    write(tmp_path / "data" / "a.jsonl", ["x" * size for size in (2, 4, 6, 6, 8, 10)])
+    lengths = [{"filter.length": {"min_chars": 3}}, {"filter.length": {"max_chars": 9}}]
+    corpus = run(tmp_path, corpus_file(tmp_path, [*lengths, "dedup.exact", "dedup.exact", *lengths]))
+    counts = [(step["documents_in"], step["documents_out"], step["reasons"]) for step in corpus["steps"]]
+    assert counts[:4] == [
+        (6, 6, {}), (6, 5, {"length.short": 1}), (5, 4, {"length.long": 1}), (4, 3, {"dedup.exact": 1})
+    ]  # fmt: skip
+    assert counts[4:] == [(3, 3, {})] * 3
+    folder = tmp_path / "out" / "corpora" / "web"
+    samples = [folder / f"{step['step']}-{step['key'][:12]}" / "rejects.parquet" for step in corpus["steps"]]
+    assert [pq.read_table(path)["reason"].to_pylist() for path in samples[1:3]] == [["length.short"], ["length.long"]]
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from curation.steps import CorpusStep, Step
-from curriculum import tally
+from curriculum import segment, tally
 from curriculum.segment import Bound, Emit, Judged, run_segment
 from curriculum.verdicts import merge_slices, reduce_slice
 from datapipe import exchange
@@ -74,7 +75,8 @@ def test_steps_run_in_order_and_are_counted(tmp_path: Path, part: str) -> None:
     result = run(tmp_path, part)
     assert [step["step"] for step in result["steps"]] == ["too_short", "shout", "vowels"]
     assert result["steps"][0] == {
-        "step": "too_short", "documents_in": 6, "documents_out": 3, "chars_in": 47, "chars_out": 43, "reasons": {"too_short": 3},
+        "step": "too_short", "documents_in": 6, "documents_out": 3, "chars_in": 47, "chars_out": 43,
+        "reasons": {"too_short": 3}, "about": {},
     }  # fmt: skip
     kept = pq.read_table(tmp_path / "out.parquet")
     assert kept["text"].to_pylist() == ["A LONGER TEXT", "A LONGER TEXT", "ANOTHER LONG TEXT"]
@@ -122,3 +124,16 @@ def test_an_empty_partition_has_the_columns_of_a_full_one(tmp_path: Path, part: 
     empty = run(tmp_path, part)
     assert empty["steps"][0]["documents_in"] == 0
     assert pq.read_schema(tmp_path / "out.parquet").equals(schema)
+
+
+def test_long_documents_come_in_tables_of_bounded_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment, "BYTES_PER_CALL", 40_000)
+    rng = np.random.default_rng(0)
+    texts = [rng.bytes(size // 2).hex() for size in [10] * 30 + [10_000] * 12]
+    rows = [{"text": text, "origin": f"o{n}", "corpus": "c", "kind": "web"} for n, text in enumerate(texts)]
+    with pq.ParquetWriter(tmp_path / "in.parquet", documents(rows).schema) as writer:
+        writer.write_table(documents(rows[:30]))
+        writer.write_table(documents(rows[30:]))
+    tables = list(segment._tables(str(tmp_path / "in.parquet"), "c"))
+    assert max(table.num_rows for table in tables) == 3
+    assert pa.concat_tables(tables)["text"].to_pylist() == texts

@@ -67,6 +67,17 @@ def test_a_sample_comes_from_every_file(corpora: tuple[str, str]) -> None:
     assert texts_of(corpora[1], 7) == BAD[:7]
 
 
+def test_a_folder_of_a_step_that_wrote_no_documents_is_not_its_rejects(corpora: tuple[str, str]) -> None:
+    step = Path(corpora[0])
+    for part in [*step.glob("part-*")]:
+        part.unlink()
+    with pytest.raises(
+        ValueError, match=r"no documents in it\. Steps between two .* name the nearest folder of a later step"
+    ):
+        texts_of(step, 0)
+    assert texts_of(step / "rejects.parquet", 0) == BAD
+
+
 def test_what_cannot_be_read_says_so(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="0 files, none of them Parquet or JSON Lines; name a file"):
         texts_of(tmp_path / "absent", 0)

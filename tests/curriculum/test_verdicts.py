@@ -174,3 +174,25 @@ def test_a_teacher_is_asked_once_about_a_sample(tmp_path: Path, monkeypatch: pyt
     teacher["modle"] = "typo"
     with pytest.raises(ManifestError, match="teacher has no 'modle': type model"):
         run(tmp_path, corpus_file(tmp_path, "web", [step]))
+
+
+def test_two_filters_of_one_name_have_rejects_of_their_own(tmp_path: Path) -> None:
+    write(tmp_path / "web.jsonl", [{"id": str(size), "text": prose(size, size)} for size in (2, 5, 9)])
+    path = corpus_file(tmp_path, "web", [{"filter.length": {"min_chars": 20}}, {"filter.length": {"min_chars": 40}}])
+    curated = curate_files([path], str(tmp_path / "out"), str(tmp_path), InProcess(), lambda *_: None)
+    steps = curated["corpora"]["web"]["steps"][1:]
+    assert [step["documents_out"] for step in steps] == [2, 1]
+    sizes = []
+    for step in steps:
+        rejects = tmp_path / "out" / "corpora" / "web" / f"filter.length-{step['key'][:12]}" / "rejects.parquet"
+        sizes.append([len(text.split()) for text in pq.read_table(rejects)["text"].to_pylist()])
+    assert sizes == [[2], [5]]
+
+
+def test_what_a_map_counts_is_added_up(tmp_path: Path) -> None:
+    rows = [{"text": f"{prose(n)} a{n}@mail-{n}.org and b{n}@mail.net", "id": str(n)} for n in range(30)]
+    write(tmp_path / "data" / "web1.jsonl", rows[:11])
+    write(tmp_path / "data" / "web2.jsonl", rows[11:])
+    corpus = run(tmp_path, corpus_file(tmp_path, "web", ["pii.replace", "filter.length"]))["web"]
+    assert [step["about"] for step in corpus["steps"]] == [{}, {"email": 60}, {}]
+    assert kept(tmp_path, corpus).schema.metadata in (None, {})

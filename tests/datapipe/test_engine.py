@@ -74,3 +74,11 @@ def test_ray_is_not_started_for_nothing(tmp_path: Path) -> None:
     InProcess().run(tasks(tmp_path, range(2)), lambda index: None)
     assert len(engine.run(tasks(tmp_path, range(2)), lambda index: None)) == 2
     assert not engine._started
+
+
+def test_the_name_of_a_folder_is_no_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "out [1]*"
+    folder.mkdir()
+    for _ in range(2):
+        InProcess().run(tasks(folder, range(2)), lambda index: None)
+    assert (folder / "log.txt").read_text().split() == ["0", "1"]

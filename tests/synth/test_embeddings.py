@@ -26,6 +26,10 @@ class Server:
         self.keys: list[str | None] = []
         self.width = 4
         self.status: Callable[[list[str]], int] = lambda texts: 200
+        self.cut: Callable[[], bool] = lambda: (
+            False
+        )  # whether an answer ends too early: every other time within what was announced
+        self.answer: dict[str, Any] | None = None  # instead of vectors
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -38,8 +42,13 @@ class Server:
                     {"index": index, "embedding": [float(len(text)), 1.0, *[0.0] * (server.width - 2)]}
                     for index, text in enumerate(body["input"])
                 ]
-                answer = json.dumps({"data": data[::-1]} if status == 200 else {"error": "too long"}).encode()
+                good = server.answer or {"data": data[::-1]}
+                answer = json.dumps(good if status == 200 else {"error": "too long"}).encode()
                 self.send_response(status)
+                if server.cut():
+                    if len(server.asked) % 2:
+                        self.send_header("Content-Length", str(len(answer)))
+                    answer = answer[:20]
                 self.end_headers()
                 self.wfile.write(answer)
 
@@ -100,6 +109,21 @@ def test_a_busy_server_is_asked_again(server: Server, status: int) -> None:
     result = endpoint(texts("a"), base_url=server.url, model="m", dim=4)
     assert result[COLUMN].null_count == 0
     assert len(server.asked) == 3
+
+
+def test_an_answer_that_was_cut_is_asked_for_again(server: Server) -> None:
+    server.cut = lambda: len(server.asked) < 4
+    result = endpoint(texts("a"), base_url=server.url, model="m", dim=4)
+    assert result[COLUMN].null_count == 0
+    assert len(server.asked) == 4
+
+
+def test_an_answer_of_another_form_is_shown(server: Server) -> None:
+    server.answer = {"error": "no such model"}
+    with pytest.raises(
+        ValueError, match=r'"no such model"\}, which is no list of embeddings: check base_url and model'
+    ):
+        endpoint(texts("a"), base_url=server.url, model="m", dim=4)
 
 
 @pytest.mark.parametrize(("status", "times"), [(401, 1), (404, 1), (503, 3)])

@@ -36,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ("Score: 7", "out_of_range"),
         ("The score: 3 of 5, I think", "no_score"),
         ("Score: 3.5", "no_score"),
+        ("Score: " + "1" * 5_000, "no_score"),
         ("", "no_score"),
     ],
 )
@@ -188,4 +189,7 @@ def test_labels_made_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r'labels.jsonl, line 2: .*a label is a line like \{"text": "\.\.\.", "label": 3\}'
     ):
+        read_labels(str(plain))
+    plain.write_text('{"text": "a", "label": 1}\n{"text": "b", "label": NaN}\n')
+    with pytest.raises(ValueError, match=r"labels.jsonl, line 2: .*label nan"):
         read_labels(str(plain))

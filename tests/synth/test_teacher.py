@@ -62,18 +62,20 @@ def test_what_may_pass_is_tried_again(tmp_path: Path) -> None:
         Reply(status=429, headers={"Retry-After": "0"}),
         Reply(body=b"<html>busy</html>"),
         Reply(body=b'{"choices": []}'),
+        Reply(body=b"[" * 100_000),
+        Reply(body=b'{"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": 1e999}}'),
         Reply(cut=True),
         Reply(delay=2.0),
         Reply("at last"),
     ]
     with serving(lambda prompt, times: script[times]) as server:
-        (answer,), counts = ask(settings(server, max_attempts=7, timeout_seconds=1.5), tmp_path, request())
+        (answer,), counts = ask(settings(server, max_attempts=9, timeout_seconds=1.5), tmp_path, request())
         lost = {
             name.removeprefix("tries_lost."): count for name, count in counts.items() if name.startswith("tries_lost.")
         }
         assert answer.text == "at last"
-        assert lost == {"http_5xx": 1, "http_429": 1, "bad_json": 2, "connection": 1, "timeout": 1}
-        assert counts["requests"] == 7
+        assert lost == {"http_5xx": 1, "http_429": 1, "bad_json": 4, "connection": 1, "timeout": 1}
+        assert counts["requests"] == 9
 
 
 def test_waits_grow_and_are_the_same_each_time(tmp_path: Path) -> None:
@@ -247,6 +249,17 @@ def test_a_cut_line_costs_one_answer(tmp_path: Path) -> None:
         assert len(server.requests) == 4
         ask(settings(server), tmp_path, *requests)
         assert len(server.requests) == 4
+
+
+def test_answers_of_a_model_with_a_longer_name_are_not_its_own(tmp_path: Path) -> None:
+    for name in ("m-mini", "m", "m[1]"):
+        with Answers(str(tmp_path), name) as answers:
+            answers.add(name, Answer("a", "stop", 1, 2))
+    assert [list(Answers(str(tmp_path), name).found) for name in ("m", "m-mini", "m[1]")] == [
+        ["m"],
+        ["m-mini"],
+        ["m[1]"],
+    ]
 
 
 def test_answers_in_an_object_store(s3: str) -> None:

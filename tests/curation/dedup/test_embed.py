@@ -133,7 +133,7 @@ def test_embeddings_do_not_depend_on_partitions_receivers_or_order(drive: Drive,
 def test_learning_gives_the_same_bytes_in_another_process() -> None:
     code = (
         "import hashlib, numpy as np, pyarrow as pa\n"
-        "from curation import embed\n"
+        "from curation.dedup import embed\n"
         "rng = np.random.default_rng(0)\n"
         "texts = [' '.join(f'w{n}' for n in rng.integers(0, 300, 60)) for _ in range(200)]\n"
         "rows = pa.table([range(200), range(200), [str(n) for n in range(200)], texts], schema=embed.SAMPLE)\n"

@@ -79,11 +79,17 @@ def test_two_captures_of_a_page_with_one_text_leave_one(drive: Callable[..., pa.
         ("https://WWW.Example.org:443/a/?b=2&a=1#top", "example.org/a?a=1&b=2"),
         ("http://example.org/a?a=1&utm_source=x&fbclid=y&b=2", "example.org/a?a=1&b=2"),
         ("http://example.org", "example.org"),
-        ("http://example.org:8080/%7Euser/x%20y", "example.org:8080/%7Euser/x%20y"),
+        ("http://example.org:8080/%7Euser/x%20y", "example.org:8080/~user/x%20y"),
         ("http://example.org/ä b", "example.org/%C3%A4%20b"),
         ("http://bücher.example/", "xn--bcher-kva.example"),
         ("http://example.org/a;jsessionid=1F?x=", "example.org/a?x="),
         ("http://example.org/inside?inside=1", "example.org/inside?inside=1"),
+        ("http://example.org/%c3%a4%2fb%zz", "example.org/%C3%A4%2Fb%zz"),
+        ("http://example.org/?sid=1f9a0c3d5e7b2468&PHPSESSID=&b=1", "example.org?b=1"),
+        (
+            "http://example.org/story?sid=12&session=3",
+            "example.org/story?session=3&sid=12",
+        ),  # its number, and its place in a programme
         ("http://[::1", "http://[::1"),
         ("http://example.org:99999/", "http://example.org:99999/"),
         ("repo@1:src/a.py", "repo@1:src/a.py"),

@@ -1,5 +1,6 @@
 """Thresholds from the scores of a whole corpus, against the statistics module."""
 
+import json
 import statistics
 from collections.abc import Callable
 
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from curation.languages.language_threshold import LANGUAGE_THRESHOLD, VERDICT, check, merge
+from curation.steps import COUNTS
 from datapipe.schema import documents, with_column
 
 Drive = Callable[..., pa.Table]
@@ -35,6 +37,8 @@ def test_thresholds_are_median_less_sigma_within_bounds(drive: Drive) -> None:
     assert rows["en"]["threshold"] == pytest.approx(statistics.median(values) - statistics.pstdev(values))
     assert rows["sw"]["median"] == pytest.approx(statistics.median(scores["sw"]))
     assert [rows[lang]["threshold"] for lang in ("sw", "ja", "is")] == [0.3, 0.9, 0.5]
+    told = json.loads(verdicts[0].schema.metadata[COUNTS])["thresholds"]
+    assert told == {lang: round(row["threshold"], 3) for lang, row in rows.items()}
     reasons = dict(zip(found["origin"].to_pylist(), found["drop_reason"].to_pylist(), strict=True))
     assert [reasons[str(index)] for index in range(6)] == [None, None, None, None, "language.below_en", None]
     assert [reasons[str(index)] for index in range(6, 10)] == ["language.below_sw"] * 2 + [None] * 2

@@ -156,3 +156,9 @@ def test_equals_the_plain_rendition(texts: list[str]) -> None:
     result = c4(docs(*texts)).to_pylist()
     expected = [plain(text) for text in texts]
     assert [f"<{row[DROP]}>" if row[DROP] else row["text"] for row in result] == expected
+
+
+def test_phrases_of_ones_own_match_in_whatever_case_and_an_empty_one_nothing() -> None:
+    text = f"{FIVE}\nSubscribe to our newsletter today."
+    assert judged(text, policy_phrases=["Our Newsletter"]) == FIVE
+    assert judged(text, policy_phrases=["", " "]) == text

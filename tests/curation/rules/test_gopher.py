@@ -217,3 +217,10 @@ def test_neighbours_do_not_change_a_verdict() -> None:
         together = rule(docs(*texts)).to_pylist()
         assert together == [rule(docs(text)).to_pylist()[0] for text in texts]
         assert together[::-1] == rule(docs(*texts[::-1])).to_pylist()
+
+
+def test_a_stop_word_of_several_ideographs_is_these_in_a_row() -> None:
+    of_two = {"min_mean_word_length": 1, "stop_words": ["我们", "他们"]}
+    text = "我们今天去公园散步" * 10
+    found = gopher_quality(docs(text, text + "他们", text + "他和们"), **of_two).to_pylist()
+    assert found == ["gopher_quality.few_stop_words", None, "gopher_quality.few_stop_words"]

@@ -62,7 +62,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"languages": ["fr"]}, "languages is"),
     ({"languages": {"fr": 3}}, "languages.fr is 3; type parameters"),
     ({"languages": {"fr": {"min_alpha": 0.7}}}, "languages.fr.min_alpha is not a parameter of this step; type min_alpha_ratio"),
-    ({"languages": {"fr": {"min_alpha_ratio": float("nan")}}}, "languages.fr.min_alpha_ratio is nan; type a number"),
+    ({"languages": {"fr": {"min_alpha_ratio": float("nan")}}}, "languages.fr.min_alpha_ratio is nan; type a share"),
     ({"languages": {"fr": {"max_words": 20}}}, "languages.fr.min_words is 50 and max_words 20"),
 ]  # fmt: skip
 

@@ -142,3 +142,10 @@ def test_headers_without_an_end() -> None:
 def test_any_body_is_parsed_or_refused(body: bytes, header: str) -> None:
     with contextlib.suppress(BodyError):
         assert parse(f"HTTP/1.1 200 OK\r\n{header}\r\n\r\n".encode() + body, LIMIT)
+
+
+def test_a_line_of_text_is_no_size_of_a_chunk() -> None:
+    body = b"Dear reader, welcome.<br>\nA second line."  # stored decoded; D is a hexadecimal digit
+    response = parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body, 1000)
+    assert response is not None
+    assert response.body == body

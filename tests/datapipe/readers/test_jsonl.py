@@ -213,3 +213,9 @@ def test_one_endless_line_costs_each_range_its_own_bytes(tmp_path: Path, monkeyp
     with open(tmp_path / "x.jsonl", "rb") as stream:
         jsonl._bounds(stream, parts[3])
         assert stream.tell() < 402_000
+
+
+def test_the_first_of_several_text_keys_counts(tmp_path: Path, read_rows: ReadRows) -> None:
+    (tmp_path / "a.jsonl").write_text('{"problem": "p"}\n{"question": "q", "problem": "p"}\n{"other": "x"}\n')
+    rows = read_rows(tmp_path, reader="jsonl", paths=["a.jsonl"], text_key="question|problem")
+    assert [row["text"] for row in rows] == ["p", "q", ""]

@@ -117,6 +117,18 @@ def test_damage_is_counted_and_costs_a_row_group(tmp_path: Path, read_rows: Read
     assert damaged == ["a.parquet#row-group-1", "b.parquet", "c.parquet"]
 
 
+def test_a_damaged_footer_costs_its_file(tmp_path: Path, read_rows: ReadRows) -> None:
+    write(tmp_path / "a.parquet", 10, 10)
+    write(tmp_path / "b.parquet", 10, 10)
+    data = bytearray((tmp_path / "a.parquet").read_bytes())
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    data[footer : footer + 20] = b"\xff" * 20  # the decoder raises an OSError for this
+    (tmp_path / "a.parquet").write_bytes(data)
+    rows = read_rows(tmp_path, **SOURCE)
+    assert [row["origin"] for row in rows if row["drop_reason"] == "parquet.damaged"] == ["a.parquet"]
+    assert len(rows) == 11
+
+
 def test_a_table_without_rows(tmp_path: Path, read_rows: ReadRows) -> None:
     write(tmp_path / "a.parquet", 0, 10)
     assert read_rows(tmp_path, **SOURCE) == []
@@ -177,3 +189,10 @@ def test_a_column_with_a_dot_and_a_struct(tmp_path: Path, read_rows: ReadRows) -
     pq.write_table(pa.table({"a.b": ["words"], "deep": [{"text": "x"}]}), tmp_path / "a.parquet")
     assert [row["text"] for row in read_rows(tmp_path, **SOURCE, text_key="a.b")] == ["words"]
     assert [row["drop_reason"] for row in read_rows(tmp_path, **SOURCE, text_key="deep")] == ["parquet.no_text"]
+
+
+def test_the_first_of_several_text_columns_counts(tmp_path: Path, read_rows: ReadRows) -> None:
+    pq.write_table(pa.table({"problem": ["p"], "other": ["o"]}), tmp_path / "a.parquet")
+    assert [row["text"] for row in read_rows(tmp_path, **SOURCE, text_key="question|problem")] == ["p"]
+    with pytest.raises(ValueError, match="no column 'question'"):
+        read_rows(tmp_path, **SOURCE, text_key="question|answer")

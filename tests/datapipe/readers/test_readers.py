@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -160,6 +161,23 @@ def test_columns(files: Path, read_rows: ReadRows) -> None:
         "drop_reason": None,
     }
     assert read_rows(files, reader="jsonl", paths=["a/1.jsonl"], kind="book")[0]["kind"] == "book"
+
+
+@pytest.mark.parametrize("reader", ["jsonl", "html", "tree"])
+def test_a_file_name_that_is_no_unicode(tmp_path: Path, read_rows: ReadRows, reader: str) -> None:
+    suffix = {"jsonl": b".jsonl", "html": b".html", "tree": b".py"}[reader]
+    (tmp_path / "x").mkdir()
+    with open(os.fsencode(tmp_path / "x") + b"/caf\xe9" + suffix, "wb") as file:
+        file.write(b'{"text": "a page"}')
+    [row] = read_rows(tmp_path, reader=reader, paths=["x"])
+    assert "caf\ufffd" in row["raw"]["file"]
+    assert row["drop_reason"] is None
+
+
+def test_labels_with_lone_surrogates_and_nul(tmp_path: Path, read_rows: ReadRows) -> None:
+    (tmp_path / "x.jsonl").write_text('{"text": "a", "license": "M\\ud800IT", "lang": "e\\u0000n"}\n')
+    [row] = read_rows(tmp_path, reader="jsonl", paths=["x.jsonl"], license_key="license", lang_key="lang")
+    assert (row["license"], row["lang"]) == ("M\ufffd\ufffd\ufffdIT", "en")
 
 
 def test_import_is_cheap() -> None:

@@ -112,6 +112,22 @@ def test_an_unstated_version_follows_the_content(tmp_path: Path, read_rows: Read
     assert before != after
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("repo.json", "[" * 100_000),
+        ("package.json", "[" * 100_000),
+        ("Cargo.toml", "a = " + "[" * 10_000),
+        ("pyproject.toml", "a = " + "1" * 5_000),
+    ],
+)
+def test_metadata_made_to_break_a_parser_says_nothing(
+    tmp_path: Path, read_rows: ReadRows, file: str, content: str
+) -> None:
+    write(str(tmp_path), {"repos/x/a.py": "1", f"repos/x/{file}": content})
+    assert read_rows(tmp_path, **SOURCE)[0]["origin"].startswith("x@")
+
+
 def test_links_are_not_followed(tmp_path: Path, read_rows: ReadRows) -> None:
     write(str(tmp_path), {"repos/x/a.py": "1", "secret.py": "2", "folder/b.py": "3"})
     os.symlink(tmp_path / "secret.py", tmp_path / "repos/x/link.py")

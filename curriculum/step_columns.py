@@ -1,0 +1,69 @@
+"""Columns that a step reads must have been written by an earlier one, and no score by two: checked before any data is touched."""
+
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from curation.steps import load
+from curriculum.document import Document
+
+if TYPE_CHECKING:
+    from curriculum.corpus import StepSpec
+
+EMBEDDING, CELL = "embedding", "centroid"
+_NEEDS = {"cluster.kmeans": (EMBEDDING,), "dedup.semantic": (EMBEDDING, CELL)}
+_MAKERS = {EMBEDDING: "embed.words", CELL: "cluster.kmeans"}
+_MAKES = {"filter.language": ("lang_score",)}
+
+
+def check_columns(document: Document, specs: "Sequence[StepSpec | None]") -> None:
+    """Adds a problem for every step that needs a column nobody before it writes, or that writes a score again."""
+    written: set[str] = set()
+    for index, spec in enumerate(specs):
+        if spec is None or ":" in spec.name:
+            return  # a step of somebody else's may write anything
+        wanted = _NEEDS.get(spec.name, ())
+        if spec.name == "bucket.rank":
+            wanted = tuple(_value(spec, "columns"))
+        if _value(spec, "features") == EMBEDDING:
+            wanted = (EMBEDDING,)
+        for column in wanted:
+            if column not in written:
+                maker = _MAKERS.get(column, f"a step that scores, with `column: {column}` or of that name")
+                known = ", ".join(sorted(written - {EMBEDDING, CELL})) or "none"
+                document.problem(
+                    ("steps", index, spec.name),
+                    f"needs the column {column!r}, which no step before it writes (scores so far: {known}).",
+                    f"Put {maker} before it.",
+                )
+        made = _made(spec)
+        if spec.name.startswith("score.") and made in written:
+            document.problem(
+                ("steps", index, spec.name), f"writes {made!r} again.", "Give it another name: `column: NAME`."
+            )
+        written |= {made, *_MAKES.get(spec.name, ())} - {""}
+        if spec.name == "dedup.semantic" and not _value(spec, "keep_embedding"):
+            written -= {EMBEDDING, CELL}
+
+
+def _made(spec: "StepSpec") -> str:
+    if spec.name.startswith("embed."):
+        return EMBEDDING
+    if spec.name == "cluster.kmeans":
+        return CELL
+    if spec.step.kind == "score":
+        return spec.name.rpartition(".")[2]
+    return str(_value(spec, "column") or "") if spec.name.startswith("score.") else ""
+
+
+def _value(spec: "StepSpec", name: str) -> Any:
+    """A parameter as the manifest or the step's functions have it; None where there is none."""
+    if name in spec.params:
+        return spec.params[name]
+    loaded = load(spec.step)
+    functions = filter(callable, loaded) if isinstance(loaded, tuple) else (loaded,)
+    for function in functions:
+        parameter = inspect.signature(function).parameters.get(name)
+        if parameter is not None and parameter.default is not inspect.Parameter.empty:
+            return parameter.default
+    return None
