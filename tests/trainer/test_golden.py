@@ -58,7 +58,8 @@ def test_the_losses_are_those_of_golden_json(
         return
     for step, (ours, expected) in enumerate(zip(found["steps"], golden["steps"], strict=True)):
         for key in KEYS:
-            tolerance = 1e-4 if step < 10 else 0.02 if "loss" in key else 0.2
+            # which experts are chosen jumps, and with it the rest: on another processor from the third step on
+            tolerance = 1e-4 if step < 2 else (0.005 if step < 10 else 0.02) * (1 if "loss" in key else 10)
             assert float.fromhex(ours[key]) == pytest.approx(float.fromhex(expected[key]), rel=tolerance), (step, key)
 
 
