@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +26,7 @@ from synth.teacher_http import FIRST_PAUSE_SECONDS, Endpoint
 
 LABELS = pa.schema([("id", pa.string()), ("text", pa.large_string()), ("label", pa.float64())])
 LEAST, GREATEST = 0, 5
+ASKED_FIRST, LEAST_SCORED = 200, 0.05  # of so many answers so many must hold a score, or no more are asked for
 _SCORE = re.compile(r"^[*_# ]*score[*_ ]*:[*_ ]*(\d{1,9})(?: ?/ ?5)?[*_. ]*$", re.IGNORECASE | re.MULTILINE)
 _THOUGHTS = re.compile(r"^.*</think>", re.DOTALL)
 
@@ -114,11 +115,25 @@ async def _work(
     for text in waiting:
         try:
             found[text] = await teacher.ask(settings.request(text))
+            if len(found) == ASKED_FIRST:
+                _stop_if_useless(found.values())
         except TeacherError as error:
             for _ in waiting:
                 pass
             return error
     return None
+
+
+def _stop_if_useless(answers: Iterable[Answer]) -> None:
+    """TeacherError when hardly any of the first answers is a score: the others would cost as much and be worth as little."""
+    labels = [label_of(answer) for answer in answers]
+    reasons = Counter(label for label in labels if isinstance(label, str))
+    if len(labels) - reasons.total() < LEAST_SCORED * len(labels):
+        told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(3))
+        raise TeacherError(
+            f"of the first {len(labels)} answers {len(labels) - reasons.total()} hold a line `Score: N` ({told}): look at them in the "
+            "folder `answers` of the build, and at prompt and max_tokens."
+        )
 
 
 def _row(path: str, number: int, line: bytes) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from curriculum.curating import curate_files
 from curriculum.document import ManifestError
 from curriculum.segment import Bound
 from curriculum.waves import run_jobs
-from datapipe import exchange
+from datapipe import exchange, store
 from datapipe.engine import InProcess
 
 
@@ -304,3 +304,19 @@ def test_what_is_found_reaches_its_rows(tmp_path: Path) -> None:
     routing._write_found(str(tmp_path / "f"), found, 3)
     assert exchange.read_slice([str(tmp_path / "f")], 2)["line"].to_pylist() == [1, 3]
     assert exchange.read_slice([str(tmp_path / "f")], 1).num_rows == 0
+
+
+def test_an_object_store_holds_the_same_parts_and_serves_an_index(
+    families: Path, s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curating, "RECEIVER_BYTES", 3_000)
+    file = corpus_file(families, ["dedup.exact", {"dedup.minhash": {"index": True}}], paths="[ab].jsonl")
+    local = run(families, file)
+    there = curate_files([file], f"{s3}/out", str(families / "data"), InProcess(), lambda *_: None)["corpora"]["web"]
+    assert there == local
+    for part in local["parts"]:
+        assert store.read_bytes(f"{s3}/out/{part}") == (families / "out" / part).read_bytes()
+    index = f"{s3}/out/{local['parts'][0].rpartition('/')[0]}/index"
+    write(families / "data" / "new.jsonl", [family(3, 4)[1], *family(50, 1)])
+    fresh = run(families, corpus_file(families, [{"dedup.minhash": {"against": [index]}}], "fresh", "new.jsonl"))
+    assert fresh["steps"][-1]["reasons"] == {"dedup.minhash.known": 1}

@@ -193,3 +193,18 @@ def test_labels_made_elsewhere(tmp_path: Path) -> None:
     plain.write_text('{"text": "a", "label": 1}\n{"text": "b", "label": NaN}\n')
     with pytest.raises(ValueError, match=r"labels.jsonl, line 2: .*label nan"):
         read_labels(str(plain))
+
+
+def test_a_teacher_that_says_no_score_is_not_asked_about_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synth.labels.ASKED_FIRST", 20)
+    path = sample(tmp_path / "sample.arrow", [f"bee {n}" for n in range(60)])
+    with serving(lambda prompt, times: Reply("A fine text about bees.")) as server:
+        said = r"of the first 20 answers 0 hold a line `Score: N` \(no_score 20\).*of 60 texts have an answer"
+        with pytest.raises(TeacherError, match=said):
+            label_documents(
+                output=str(tmp_path / "labels.arrow"),
+                sample=[path],
+                teacher=teacher(server, concurrency=2),
+                cache=str(tmp_path),
+            )
+        assert len(server.requests) < 25
