@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import zstandard
 
-from curation.quality import draw
+from curation import draw
 from datapipe import store
 from datapipe.schema import document_id
 from synth.teacher import Answer, Settings, Teacher, TeacherError
@@ -42,7 +42,7 @@ def label_documents(
 ) -> dict[str, Any]:
     """Asks the teacher about the `max_examples` documents with the smallest draws and writes `output`, an Arrow file of `LABELS`.
 
-    `sample`: paths of Arrow files with draw, id and text (`quality.draw`). `cache`: the folder of answers, which may serve many samples.
+    `sample`: paths of Arrow files with draw, id and text (`curation.draw`). `cache`: the folder of answers, which may serve many samples.
     Returns counts: documents, labels, reasons of those without one, requests, tokens, and the cost of all answers in the cache.
     Raises TeacherError when the teacher cannot go on or would cost more than `max_cost`; then the answers so far are kept.
     """

@@ -32,9 +32,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
-from curation import words
+from curation import draw, words
 from curation.steps import CorpusStep
 from datapipe.schema import with_column
 
@@ -69,7 +68,7 @@ def emit(docs: pa.Table, *, sample: float = 1.0, max_chars: int = 4_000, seed: i
 
 def reduce(rows: pa.Table, *, max_examples: int = 20_000) -> pa.Table:
     """The `max_examples` rows with the smallest draws."""
-    return smallest(rows, max_examples)
+    return draw.smallest(rows, max_examples)
 
 
 def merge(
@@ -90,7 +89,7 @@ def merge(
     `dim`: numbers per vector. `trained`: the share of the learned part in a word's vector, 0 to do without it. `common`: how many shared
     directions are taken out. The `max_words` words that most documents of the sample have get a vector, each from `min_docs` documents on.
     """
-    rows = smallest(pa.concat_tables([SAMPLE.empty_table(), *tables]), max_examples)
+    rows = draw.smallest(pa.concat_tables([SAMPLE.empty_table(), *tables]), max_examples)
     texts = pc.utf8_slice_codeunits(rows["text"], 0, max_chars)
     bags = bags_of(texts)
     known_V, counts_V = vocabulary(bags.hashes_B, min_docs, max_words)
@@ -269,16 +268,8 @@ def train(
 
 def drawn(docs: pa.Table, payload: pa.ChunkedArray | pa.Array, schema: pa.Schema, sample: float, seed: int) -> pa.Table:
     """The share `sample` of the documents as rows of `schema`: key, draw, id, payload. Draws are keyed by the seed and the id."""
-    draws_D = _draws(docs["id"], seed)
-    chosen = pa.array(np.flatnonzero(draws_D <= np.uint64(min(math.ldexp(sample, 64), 2**64 - 2048))))
-    ids = docs["id"].take(chosen)
-    keys = _draws(ids, seed + 1)  # the draw itself would send all of the smallest to one receiver
-    return pa.table([keys, draws_D[chosen.to_numpy()], ids, payload.take(chosen)], schema=schema)
-
-
-def smallest(rows: pa.Table, count: int) -> pa.Table:
-    """The rows with the smallest draws, in their order."""
-    return rows.take(pc.sort_indices(rows, [("draw", "ascending"), ("id", "ascending")])[:count])
+    chosen, keys, draws = draw.candidates(docs["id"], sample, seed)
+    return pa.table([keys, draws, docs["id"].take(chosen), payload.take(chosen)], schema=schema)
 
 
 def check_sample(sample: float, seed: int) -> None:
@@ -314,11 +305,6 @@ def _places(hashes_S: np.ndarray, known_V: np.ndarray) -> tuple[np.ndarray, np.n
 def _unit(vectors_VN: np.ndarray) -> np.ndarray:
     lengths_V = np.sqrt((vectors_VN**2).sum(axis=1, keepdims=True))
     return vectors_VN / np.where(lengths_V > 0, lengths_V, 1)
-
-
-def _draws(ids: pa.ChunkedArray, seed: int) -> np.ndarray:
-    """uint64 per id, keyed by the seed."""
-    return np.fromiter((xxhash.xxh3_64_intdigest(i.as_py().encode(), seed) for i in ids), np.uint64, len(ids))
 
 
 def _starting_vectors(num_words: int, dim: int, seed: int) -> str:

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from curation.dedup.embed import COLUMN, GRID, check_sample, column_of, drawn, matrix_of, rounded, smallest
+from curation import draw
+from curation.dedup.embed import COLUMN, GRID, check_sample, column_of, drawn, matrix_of, rounded
 from curation.steps import CorpusStep
 from datapipe.schema import with_column
 
@@ -39,7 +40,7 @@ def emit(docs: pa.Table, *, sample: float = 1.0, seed: int = 0) -> pa.Table:
 
 def reduce(rows: pa.Table, *, max_examples: int = 200_000) -> pa.Table:
     """The `max_examples` rows with the smallest draws, and in the metadata how many there were."""
-    return smallest(rows, max_examples).replace_schema_metadata({CANDIDATES: str(rows.num_rows)})
+    return draw.smallest(rows, max_examples).replace_schema_metadata({CANDIDATES: str(rows.num_rows)})
 
 
 def merge(
@@ -56,7 +57,7 @@ def merge(
     rows = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
     wanted = centroids or automatic(round(seen / sample))
     wanted = max(1, min(wanted, rows.num_rows, max_examples // POINTS_PER_CENTROID))
-    points_PN, _ = matrix_of(smallest(rows, min(max_examples, max(wanted * POINTS_PER_CENTROID, 1))), NAME)
+    points_PN, _ = matrix_of(draw.smallest(rows, min(max_examples, max(wanted * POINTS_PER_CENTROID, 1))), NAME)
     return pa.table({COLUMN: column_of(_train(points_PN, min(wanted, len(points_PN)), iterations, seed))})
 
 

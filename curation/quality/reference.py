@@ -28,9 +28,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import words
-from curation.quality import draw
-from curation.quality.draw import SAMPLE
+from curation import draw, words
+from curation.draw import SAMPLE
 from curation.steps import COUNTS, CorpusStep
 from datapipe.schema import with_column
 

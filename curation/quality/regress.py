@@ -22,8 +22,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import words
-from curation.quality import draw, style
+from curation import draw, words
+from curation.quality import style
 from curation.quality.agreement import Agreement, agreement
 from curation.quality.ridge import Examples, Weights, fit, held_out, predict
 from curation.rules.surface import Surface
@@ -56,7 +56,7 @@ def emit(
     max_chars: int = 4_000,
     seed: int = 0,
 ) -> pa.Table:
-    """Candidates for labelling (`curation.quality.draw`): key, draw, id, text, and the embedding if that is learned from.
+    """Candidates for labelling (`curation.draw`): key, draw, id, text, and the embedding if that is learned from.
 
     None when the labels come from a file, which has its own texts. `sample` is the share of the documents that become candidates.
     """

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curation.quality import draw
+from curation import draw
 from datapipe.schema import documents
 from synth.labels import label_documents, label_of, read_labels
 from synth.teacher import Answer, TeacherError

@@ -20,15 +20,21 @@ def drawn(docs: pa.Table, *, sample: float, max_chars: int, seed: int, also: Seq
 
     `sample` is the share of the documents that become candidates, above 0 and at most 1.
     """
-    draws = draws_of(docs["id"], seed)
-    chosen = pa.array(np.flatnonzero(draws <= np.uint64(min(math.ldexp(sample, 64), 2**64 - 2048))))
+    chosen, keys, draws = candidates(docs["id"], sample, seed)
     rows = docs.select(["id", "text", *also]).take(chosen)
-    keys = draws_of(rows["id"], seed + 1)  # the draw itself would send all of the smallest to one receiver
     texts = pc.utf8_slice_codeunits(rows["text"], 0, max_chars)
-    table = pa.table([keys, draws[chosen.to_numpy()], rows["id"], texts], schema=SAMPLE)
+    table = pa.table([keys, draws, rows["id"], texts], schema=SAMPLE)
     for name in also:
         table = table.append_column(name, rows[name])
     return table
+
+
+def candidates(ids: pa.ChunkedArray, sample: float, seed: int) -> tuple[pa.Array, np.ndarray, np.ndarray]:
+    """(which rows are candidates, uint64 key of each, uint64 draw of each)."""
+    draws = draws_of(ids, seed)
+    chosen = pa.array(np.flatnonzero(draws <= np.uint64(min(math.ldexp(sample, 64), 2**64 - 2048))))
+    keys = draws_of(ids.take(chosen), seed + 1)  # the draw itself would send all of the smallest to one receiver
+    return chosen, keys, draws[chosen.to_numpy()]
 
 
 def smallest(rows: pa.Table, count: int) -> pa.Table:
