@@ -143,11 +143,12 @@ def facts_of(tree: Tree) -> dict[str, str]:
 
 def _facts(title: str | None, language: str | None, metas: Iterable[Any]) -> dict[str, str]:
     """`metas`: attributes of the <meta> elements, by their `get`."""
-    named = (
-        (meta.get("property") or meta.get("name") or meta.get("itemprop") or "", meta.get("content") or "")
+    days = (
+        day[0]
         for meta in metas
+        if (day := _DATE.match(meta.get("content") or ""))
+        and (meta.get("property") or meta.get("name") or meta.get("itemprop") or "").lower() in _DATE_NAMES
     )
-    days = (day[0] for name, content in named if name.lower() in _DATE_NAMES and (day := _DATE.match(content)))
     facts = {
         "title": " ".join((title or "").split())[:_MAX_TITLE],
         "html_lang": language if language and _LANGUAGE.fullmatch(language) else "",

@@ -120,6 +120,7 @@ def test_a_mistake_is_explained(tmp_path: Path, old: str, new: str, line: int, m
         ("warc,", "wacr,", 2, "'wacr' is unknown"),
         ("kind: web", "kind: wbe", 1, "kind: is 'wbe'.\n    Did you mean 'web'?"),
         ("- extract.html", "- no.such.module:step", 4, "cannot be loaded"),
+        ("- extract.html", "- extract.html: {engine: quick}", 4, "engine is 'quick': type trafilatura or fast."),
     ],
 )
 def test_a_mistake_in_a_corpus_is_explained(tmp_path: Path, old: str, new: str, line: int, message: str) -> None:
