@@ -158,12 +158,6 @@ def runs(chunk: Chunk, inside_C: np.ndarray) -> Spans:
     return _spans(chunk, edges[padded[edges + 1]], edges[padded[edges]])
 
 
-def count_in(spans: Spans, flags_C: np.ndarray) -> np.ndarray:
-    """int32 (S,): how many characters of each span are flagged."""
-    total_C1 = _prefix(flags_C)
-    return total_C1[spans.end_S] - total_C1[spans.start_S]
-
-
 def classes_in(chunk: Chunk, spans: Spans) -> np.ndarray:
     """uint8 (S,): all flags that occur in a span, or in the white space behind it."""
     return np.bitwise_or.reduceat(chunk.classes_C, spans.start_S)

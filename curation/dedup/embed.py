@@ -34,6 +34,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import draw, words
+from curation.draw import SAMPLE
 from curation.steps import CorpusStep
 from datapipe.schema import with_column
 
@@ -43,7 +44,6 @@ MAX_DIM = 8_192
 WEIGHT = 0.25  # the power of a word's number of documents that it counts with
 _ROWS = 8_192
 END_OF_LINE = "</s>"  # a word that fastText adds to every line
-SAMPLE = pa.schema([("key", pa.uint64()), ("draw", pa.uint64()), ("id", pa.string()), ("text", pa.large_string())])
 VERDICT = pa.schema(
     [
         ("words", pa.list_(pa.uint64())),  # hashes (`curation.words`), ascending
@@ -63,7 +63,7 @@ class Bags(NamedTuple):
 
 def emit(docs: pa.Table, *, sample: float = 1.0, max_chars: int = 4_000, seed: int = 0) -> pa.Table:
     """A keyed draw of the documents: key, draw, id, the first `max_chars` of the text. `sample` is the share drawn."""
-    return drawn(docs, pc.utf8_slice_codeunits(docs["text"], 0, max_chars), SAMPLE, sample, seed)
+    return draw.drawn(docs, sample=sample, max_chars=max_chars, seed=seed)
 
 
 def reduce(rows: pa.Table, *, max_examples: int = 20_000) -> pa.Table:
@@ -264,12 +264,6 @@ def train(
     rows = [row for row, word in enumerate(found) if word != END_OF_LINE]
     learned_VN[[int(found[row]) for row in rows]] = matrix[rows]
     return learned_VN
-
-
-def drawn(docs: pa.Table, payload: pa.ChunkedArray | pa.Array, schema: pa.Schema, sample: float, seed: int) -> pa.Table:
-    """The share `sample` of the documents as rows of `schema`: key, draw, id, payload. Draws are keyed by the seed and the id."""
-    chosen, keys, draws = draw.candidates(docs["id"], sample, seed)
-    return pa.table([keys, draws, docs["id"].take(chosen), payload.take(chosen)], schema=schema)
 
 
 def check_sample(sample: float, seed: int) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation import draw
-from curation.dedup.embed import COLUMN, GRID, check_sample, column_of, drawn, matrix_of, rounded
+from curation.dedup.embed import COLUMN, GRID, check_sample, column_of, matrix_of, rounded
 from curation.steps import CorpusStep
 from datapipe.schema import with_column
 
@@ -35,7 +35,9 @@ def emit(docs: pa.Table, *, sample: float = 1.0, seed: int = 0) -> pa.Table:
     """A keyed draw of the documents that have an embedding: key, draw, id, embedding."""
     _, some_D = matrix_of(docs, NAME)
     some = docs.filter(pa.array(some_D))
-    return drawn(some, some[COLUMN], _sample_schema(docs), sample, seed)
+    chosen, keys, draws = draw.candidates(some["id"], sample, seed)
+    rows = some.select(["id", COLUMN]).take(chosen)
+    return pa.table([keys, draws, rows["id"], rows[COLUMN]], schema=_sample_schema(docs))
 
 
 def reduce(rows: pa.Table, *, max_examples: int = 200_000) -> pa.Table:
