@@ -20,6 +20,11 @@ import pyarrow as pa
 Kind = Literal["filter", "map", "score", "corpus"]
 
 
+class StepError(Exception):
+    """A step cannot go on for something that is not in its documents: a file, a model, labels, an endpoint. Says what, and what to do;
+    corpus and step are named by the engine. A bad document is no such error: it gets a drop reason."""
+
+
 class Step(NamedTuple):
     """Where a step lives. Raise `version` whenever its output changes for the same input: built data is keyed by it."""
 
