@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from curriculum import sharding
-from curriculum.curate import BuildError, Curated, curate, folder, key_of
+from curriculum.curate import Curated, curate, folder, key_of
 from curriculum.imported import import_part
 from curriculum.lock import make_lock, write_lock
 from curriculum.manifest import Manifest
 from curriculum.plan import Plan, shard_path
 from curriculum.planner import make_plan
 from curriculum.publish import Publisher
+from curriculum.segment import BuildError
 from curriculum.stages import Packing
 from curriculum.waves import After, Job, Observer, Phase, run_jobs
 from datapipe import store

@@ -412,11 +412,11 @@ def main() -> None:
 
 def _foreseen() -> tuple[type[Exception], ...]:
     """Errors with a message for the user; evaluated, and so imported, only when there is an error."""
-    from curriculum.curate import BuildError
     from curriculum.export import ExportError
     from curriculum.launch import LaunchError
     from curriculum.plan import PlanError
     from curriculum.report import ReportError
+    from curriculum.segment import BuildError
     from curriculum.training import TrainingError
     from datapipe.megatron_file import MegatronFileError
     from datapipe.sample import SampleError

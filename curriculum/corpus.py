@@ -32,6 +32,7 @@ TOKEN_FORMATS = ("megatron",)  # of corpora that come as tokens
 class StepSpec:
     """One line under `steps`: the step, its parameters, and its version."""
 
+    corpus: str
     name: str
     step: Step
     params: dict[str, Any]
@@ -41,7 +42,7 @@ class StepSpec:
 
     @property
     def bound(self) -> Bound:
-        return Bound(self.name, self.step, self.params)
+        return Bound(self.name, self.step, self.params, self.corpus)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Corpus:
     source: dict[str, Any]  # {reader, paths, ...}, {generator, from, ...} or {tokens, paths}
     steps: tuple[StepSpec, ...]
     declared_tokens: int | None  # stands in for measured tokens in a plan made without data
+    max_dropped: float = 1.0  # share of the documents read from which on the build stops for what is wrong with them
 
     @property
     def generated_from(self) -> tuple[str, ...]:
@@ -135,6 +137,7 @@ def _load_corpus(name: str, fields: Fields, corpora: set[str]) -> Corpus:
     document = fields.document
     fields.keys((), ("kind", "source", "steps", "declared_tokens"), required=("kind", "source"))
     kind = fields.choice(("kind",), KINDS)
+    max_dropped = 1.0
     source = fields.get(("source",), {})
     if not isinstance(source, dict):
         document.problem(
@@ -146,15 +149,16 @@ def _load_corpus(name: str, fields: Fields, corpora: set[str]) -> Corpus:
     elif "tokens" in source:
         _check_imported(fields, source)
     else:
+        max_dropped = _max_dropped(document, ("source",), source, max_dropped)
         _check_reader(fields, source)
     steps = fields.get(("steps",)) or []
     if not isinstance(steps, list):
         document.problem(("steps",), "is not a list.", "Write one step per line, each after `- `.")
         steps = []
-    specs = [_load_step(fields, index, corpora) for index in range(len(steps))]
+    specs = [_load_step(name, fields, index, corpora) for index in range(len(steps))]
     check_columns(document, specs)
     declared = fields.count(("declared_tokens",), 0) or None
-    return Corpus(name, kind, source, tuple(spec for spec in specs if spec), declared)
+    return Corpus(name, kind, source, tuple(spec for spec in specs if spec), declared, max_dropped)
 
 
 def _check_reader(fields: Fields, source: dict[str, Any]) -> None:
@@ -201,7 +205,7 @@ def _check_generator(fields: Fields, source: dict[str, Any], corpora: set[str]) 
     return {**source, "split_bytes": fields.count(("source", "split_bytes"), 256 * 2**20)}
 
 
-def _load_step(fields: Fields, index: int, corpora: set[str]) -> StepSpec | None:
+def _load_step(corpus: str, fields: Fields, index: int, corpora: set[str]) -> StepSpec | None:
     document, entry = fields.document, fields.get(("steps", index))
     where: Where = ("steps", index)
     params: dict[str, Any] = {}
@@ -235,21 +239,22 @@ def _load_step(fields: Fields, index: int, corpora: set[str]) -> StepSpec | None
             f"{params['reference']!r} is not a corpus of this manifest.",
             did_you_mean(str(params["reference"]), corpora),
         )
-    return StepSpec(name, step, params, **settings)
+    return StepSpec(corpus, name, step, params, **settings)
+
+
+def _max_dropped(document: Document, where: Where, params: dict[str, Any], default: float) -> float:
+    """The limit that `params` sets, taken out of them."""
+    share = params.pop("max_dropped", default)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        document.problem((*where, "max_dropped"), f"{share!r} is no share.", f"Write 0 to 1, such as {MAX_DROPPED}.")
+        return default
+    return float(share)
 
 
 def _engine_settings(fields: Fields, where: Where, params: dict[str, Any], step: Any) -> dict[str, Any]:
     """What the manifest says to the engine and not to the step, taken out of `params`."""
     document, routed = fields.document, isinstance(step, RoutedStep)
-    settings: dict[str, Any] = {"max_dropped": MAX_DROPPED if routed else 1.0}
-    if "max_dropped" in params:
-        share = params.pop("max_dropped")
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-            document.problem(
-                (*where, "max_dropped"), f"{share!r} is no share.", f"Write 0 to 1, such as {MAX_DROPPED}."
-            )
-        else:
-            settings["max_dropped"] = float(share)
+    settings: dict[str, Any] = {"max_dropped": _max_dropped(document, where, params, MAX_DROPPED if routed else 1.0)}
     if routed and not step.is_indexed:
         for name in sorted({"index", "against"}.intersection(params)):
             del params[name]

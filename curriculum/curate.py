@@ -7,8 +7,7 @@ redoes what the edit touches and nothing else.
 import dataclasses
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -16,24 +15,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.steps import RoutedStep, load
-from curriculum import routing, segment, verdicts
+from curriculum import counting, routing, segment, verdicts
 from curriculum.corpus import Corpus, StepSpec
 from curriculum.identity import identity, resolved
 from curriculum.imported import find_pairs
-from curriculum.segment import Again, Bound, Emit, Generated, Judged
-from curriculum.tally import REJECTS, largest_clusters, smallest_ids
+from curriculum.segment import Again, Bound, BuildError, Emit, Generated, Judged
+from curriculum.tally import REJECTS
 from curriculum.waves import After, Job, Phase
 from datapipe import readers, store
 from datapipe.engine import Task
 from datapipe.readers import Split
 from synth import GENERATORS
 
-FORMAT = 2  # of the parts; raise it when readers or the segment itself write something else for the same input
+FORMAT = 3  # of the parts; raise it when readers or the segment itself write something else for the same input
 RECEIVER_BYTES = 256 * 2**20  # an exchange gets one receiver for so much input
-
-
-class BuildError(Exception):
-    """The build cannot go on: what, why, and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +45,7 @@ class Curated:
     licenses: dict[str, int]
     clusters: list[
         dict[str, Any]
-    ]  # what stands for the largest clusters: id, origin, cluster_size, beginning of the text
+    ]  # the largest: id, origin, cluster_size, beginning of the text; some `members` that went
 
     @property
     def chars(self) -> int:
@@ -81,12 +76,13 @@ def curate(corpus: Corpus, root: str, data: str) -> Job:
 
 
 class _Start(NamedTuple):
-    """Inputs of the first segment, one per partition, and what identifies them."""
+    """Inputs of the first segment, one per partition, what identifies them, and the entry of `paths` of each, where there are such."""
 
     inputs: list[Any]
     key: str
     files: int
     size_bytes: int
+    paths: Sequence[str] = ()
 
 
 def _imported(corpus: Corpus, data: str) -> Curated:
@@ -114,7 +110,8 @@ def _read(corpus: Corpus, data: str) -> Job:
     splits = readers.list_splits({**corpus.source, "kind": corpus.kind}, data)
     files = {entry.name for split in splits for entry in split.inputs}
     size_bytes = sum(entry.size_bytes for split in splits for entry in split.inputs)
-    return _Start(splits, key_of("read", FORMAT, [split.identity() for split in splits]), len(files), size_bytes)
+    key, paths = key_of("read", FORMAT, [split.identity() for split in splits]), [split.path for split in splits]
+    return _Start(splits, key, len(files), size_bytes, paths)
     yield  # a job, though it has nothing to wait for
 
 
@@ -125,7 +122,7 @@ def _generated(corpus: Corpus, root: str) -> Job:
         sources.append((yield After(name)))
     name, split_bytes = corpus.source["generator"], corpus.source["split_bytes"]
     params = {key: value for key, value in corpus.source.items() if key not in ("generator", "from", "split_bytes")}
-    generator = Bound(name, GENERATORS[name], params)
+    generator = Bound(name, GENERATORS[name], params, corpus.name)
     key = _step_key(generator, params, *(source.key for source in sources), FORMAT, split_bytes)
     chars = sum(source.chars for source in sources)
     num_receivers = max(1, -(-chars // split_bytes))
@@ -175,8 +172,10 @@ class _Run:
         self.outputs: list[str] = []  # of the last segment
         self.num_receivers = max(1, start.size_bytes // RECEIVER_BYTES)
         self.opening: Judged | None = None  # the corpus step that closed the last segment, to be applied in this one
-        self.trail: list[_Trailed] = [_Trailed("generate" if corpus.generated_from else "read", start.key, "map")]
+        first = "generate" if corpus.generated_from else "read"
+        self.trail: list[_Trailed] = [_Trailed(first, start.key, "map", corpus.max_dropped)]
         self.counted: list[dict[str, Any]] = []
+        self.lost: list[dict[str, Any]] = []  # members of large clusters that were dropped
         self.results: list[dict[str, Any]] = []
 
     def segment(self, specs: list[StepSpec], closing: StepSpec | None) -> Job:
@@ -256,23 +255,23 @@ class _Run:
         for offset, trailed in enumerate(self.trail[len(self.counted) :]):
             parts = [result["steps"][offset] for result in self.results]
             step: dict[str, Any] = {"corpus": self.corpus.name, "step": trailed.name, "key": trailed.key}
-            step |= {"kind": trailed.kind, "about": {**trailed.about, **_add(part["about"] for part in parts)}}
-            for field in ("documents_in", "documents_out", "chars_in", "chars_out"):
-                step[field] = sum(part[field] for part in parts)
-            step["reasons"] = _add(part["reasons"] for part in parts)
-            self.counted.append(step)
+            step |= {"kind": trailed.kind, "about": {**trailed.about, **counting.add(part["about"] for part in parts)}}
+            self.counted.append(step | counting.step_counts(parts, self.start.paths))
+        self.lost += [row for result in self.results for row in result["members"]]
         labels = [step["step"] for step in self.results[0]["steps"]]
         new = self.counted[-len(labels) :]
         self._write_counts(dict(zip(labels, new, strict=True)))
         for step, trailed in zip(new, self.trail[-len(labels) :], strict=True):
-            _stop_at_limit(step, trailed.max_dropped, folder(self.root, self.corpus.name, step["step"], step["key"]))
+            counting.stop_at_limit(
+                step, trailed.max_dropped, folder(self.root, self.corpus.name, step["step"], step["key"])
+            )
 
     def _write_counts(self, new: Mapping[str, dict[str, Any]]) -> None:
         """`new`: steps by what their parts call them."""
         places = {label: folder(self.root, self.corpus.name, step["step"], step["key"]) for label, step in new.items()}
         if store.exists(store.join(list(places.values())[-1], "_step.json")):
             return
-        rejects = _rejects(self.outputs)
+        rejects = counting.rejects(self.outputs)
         for label, step in new.items():
             place = places[label]
             rows = [row for row in rejects if row["step"] == label]
@@ -286,9 +285,10 @@ class _Run:
     def curated(self) -> Curated:
         """The finished corpus; BuildError when nothing is left of it."""
         if not self.counted[-1]["documents_out"]:
-            raise BuildError(_nothing_left(self.corpus.name, self.counted))
+            raise BuildError(counting.nothing_left(self.corpus.name, self.counted))
         buckets = {
-            bucket: _add(r["buckets"].get(bucket, {}) for r in self.results) for bucket in self.corpus.bucket_epochs
+            bucket: counting.add(r["buckets"].get(bucket, {}) for r in self.results)
+            for bucket in self.corpus.bucket_epochs
         }
         return Curated(
             corpus=self.corpus,
@@ -297,9 +297,9 @@ class _Run:
             source={"files": self.start.files, "bytes": self.start.size_bytes, "key": self.start.key},
             steps=self.counted,
             buckets={bucket: counts for bucket, counts in buckets.items() if counts},
-            languages=_add(result["languages"] for result in self.results),
-            licenses=_add(result["licenses"] for result in self.results),
-            clusters=largest_clusters(row for result in self.results for row in result["clusters"]),
+            languages=counting.add(result["languages"] for result in self.results),
+            licenses=counting.add(result["licenses"] for result in self.results),
+            clusters=counting.clusters((row for result in self.results for row in result["clusters"]), self.lost),
         )
 
 
@@ -317,46 +317,5 @@ def _of_part(step: Bound | Judged, part: int) -> Bound | Judged:
     return step._replace(part=part) if isinstance(step, Judged) else step
 
 
-def _stop_at_limit(step: dict[str, Any], max_dropped: float, place: str) -> None:
-    """BuildError when a step dropped a larger share of its documents than it may. What an index knows may be all of a later crawl."""
-    known = sum(count for reason, count in step["reasons"].items() if reason.endswith(".known"))
-    dropped = step["documents_in"] - step["documents_out"] - known
-    if dropped <= max_dropped * step["documents_in"]:
-        return
-    told = {f"cluster {name}": size for name, size in step["about"].get("largest", [])} or step["reasons"]
-    most = ", ".join(f"{name} {count:,}" for name, count in sorted(told.items(), key=lambda item: -item[1])[:3])
-    raise BuildError(
-        f"corpus {step['corpus']}: {step['step']} dropped {dropped:,} of {step['documents_in']:,} documents "
-        f"({100 * dropped / step['documents_in']:.2f} %), and max_dropped allows {100 * max_dropped:g} % (most: {most}).\n"
-        f"    Look at {place}/rejects.parquet. If they should go, write `{step['step']}: {{max_dropped: 1}}`."
-    )
-
-
 def _step_key(step: Bound, params: dict[str, Any], *inputs: Any) -> str:
     return key_of(step.name, step.step.version, params, *inputs)
-
-
-def _add(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for each in counts:
-        total.update(each)
-    return dict(sorted(total.items()))
-
-
-def _rejects(parts: list[str]) -> list[dict[str, str]]:
-    """The sample of rejects of all partitions: per step and reason the rows with the smallest ids."""
-    samples: dict[tuple[str, str], list[dict[str, str]]] = {}
-    for path in parts:
-        if store.exists(path + ".rejects.parquet"):
-            with store.open_input(path + ".rejects.parquet") as source:
-                for row in pq.read_table(source).to_pylist():
-                    samples.setdefault((row["step"], row["reason"]), []).append(row)
-    return [row for key in sorted(samples) for row in smallest_ids(samples[key])]
-
-
-def _nothing_left(corpus: str, steps: list[dict[str, Any]]) -> str:
-    trail = " -> ".join(f"{step['step']} {step['documents_out']}" for step in steps)
-    last = next(step for step in steps if not step["documents_out"])
-    reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(last["reasons"].items(), key=lambda item: -item[1])[:3])
-    why = f"`{last['step']}` dropped the rest ({reasons})" if reasons else "the source holds no document"
-    return f"corpus {corpus}: no document is left ({trail}): {why}.\n    Look at its rejects, loosen the step, or give it more input."

@@ -146,7 +146,7 @@ def judge_slice(
             table for index in against for table in _old_rows(index, receiver, sent.num_receivers, keys, rows.schema)
         ]
         rows = pa.concat_tables([rows, *old])
-    judged = bound(routed.judge, step.params)(rows)
+    judged = bound(routed.judge, step)(rows)
     counts = json.loads((judged.schema.metadata or {}).get(COUNTS, b"{}"))
     judged = judged.replace_schema_metadata(None)
     result: dict[str, Any] = {"sent": num_sent, "counts": counts}

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation.steps import CorpusStep, RoutedStep, Step, load
+from curation.steps import CorpusStep, RoutedStep, Step, StepError, load
 from curriculum.tally import PartWriter, Tally, distinct, undropped
 from datapipe import exchange, readers, store
 from datapipe.schema import DOCUMENT, DROP, with_column
@@ -25,12 +26,17 @@ Parameters = Mapping[str, Any]
 Documents = Callable[[pa.Table], pa.Table]
 
 
+class BuildError(Exception):
+    """The build cannot go on: what, why, and what to do."""
+
+
 class Bound(NamedTuple):
     """A step with its name in the manifest and its parameters."""
 
     name: str
     step: Step
     params: Parameters
+    corpus: str = ""  # for messages alone
 
 
 class Judged(NamedTuple):
@@ -82,25 +88,36 @@ def run_segment(
     first = {readers.Split: "read", Generated: "generate"}.get(type(source))
     names = distinct(([first] if first else []) + [name for name, _ in stages])
     tally = Tally(names)
+    ids: list[pa.ChunkedArray] = []  # as they were read
     with contextlib.ExitStack() as files:
         part = files.enter_context(PartWriter(output if write else None))
         send = _sending(emit, files) if emit else None
         for table in _tables(source, corpus):
             kept = tally.split(first, table) if first else table
+            if first == "read":
+                ids.append(kept["id"])
             for name, (_, function) in zip(names[-len(stages) :], stages, strict=bool(stages)):
                 kept = tally.split(name, function(kept))
             if send:
                 send(kept, part.rows)
             part.write(kept)
+    if repeated := _repeated(ids):
+        tally.about["read"]["repeated_ids"] = repeated
     tally.write_rejects(output + ".rejects.parquet")
-    return {"steps": tally.steps(), **part.summary()}
+    return {"steps": tally.steps(), "members": tally.members(), **part.summary()}
+
+
+def _repeated(ids: list[pa.ChunkedArray]) -> int:
+    """Documents with the id of another one: an origin that is not unique, such as a bad `id_key`."""
+    whole = pa.chunked_array([chunk for each in ids for chunk in each.chunks], pa.string())
+    return len(whole) - pc.count_distinct(whole).as_py()
 
 
 def _sending(emit: Emit, files: contextlib.ExitStack) -> Callable[[pa.Table, int], None]:
     """A function that sends what a corpus step wants of some documents, the first of which will be the given row of the partition."""
     step: CorpusStep | RoutedStep = load(emit.step.step)
     assert step.emit is not None  # the others close no segment
-    function = bound(step.emit, emit.step.params)
+    function = bound(step.emit, emit.step)
     sender = files.enter_context(exchange.Sender(emit.path, emit.num_receivers))
 
     def send(docs: pa.Table, first_row: int) -> None:
@@ -121,7 +138,7 @@ def _numbered(rows: pa.Table, part: int, first_row: int) -> pa.Table:
 
 def emit_candidates(*, output: str, part: str, generator: Bound, num_receivers: int) -> dict[str, Any]:
     """What a generator sees in one part of a corpus it reads, written as an exchange."""
-    emit = bound(load(generator.step).emit, generator.params)
+    emit = bound(load(generator.step).emit, generator)
     rows = pa.concat_tables([emit(table) for table in _tables(part, "")])
     receivers = exchange.receiver_of(rows["key"].to_numpy(), num_receivers)
     return {"receivers": exchange.write_slices(output, rows, receivers, num_receivers)}
@@ -132,7 +149,7 @@ def _stage(step: Bound | Judged) -> tuple[str, Documents]:
     if isinstance(step, Bound):
         return step.name, _as_map(step)
     loaded: CorpusStep | RoutedStep = load(step.step.step)
-    apply = bound(loaded.apply, step.step.params)
+    apply = bound(loaded.apply, step.step)
     if isinstance(loaded, RoutedStep):
         return step.step.name, _TellingRows(apply, exchange.read_slice(step.paths, step.part))
     verdict = read_table(step.paths[0])
@@ -161,18 +178,25 @@ class _TellingRows:
 
 def _as_map(step: Bound) -> Documents:
     """A map as it is; a filter or a score as a map that sets its column."""
-    function = bound(load(step.step), step.params)
+    function = bound(load(step.step), step)
     if step.step.kind == "map":
         return function
     column = DROP if step.step.kind == "filter" else re.split(r"[.:]", step.name)[-1]
     return lambda docs: with_column(docs, column, function(docs))
 
 
-def bound(function: Callable[..., Any], params: Parameters) -> Callable[..., Any]:
-    """`function` with those of `params` that it takes."""
+def bound(function: Callable[..., Any], step: Bound, **more: Any) -> Callable[..., Any]:
+    """A function of `step` with those of the step's parameters (and of `more`) that it takes. A `StepError` comes out as a BuildError."""
     taken = inspect.signature(function).parameters
-    chosen = {name: value for name, value in params.items() if name in taken}
-    return lambda *args: function(*args, **chosen)
+    chosen = {name: value for name, value in {**step.params, **more}.items() if name in taken}
+
+    def call(*args: Any) -> Any:
+        try:
+            return function(*args, **chosen)
+        except StepError as error:
+            raise BuildError(f"corpus {step.corpus}: {step.name}: {error}") from error
+
+    return call
 
 
 def _tables(source: readers.Split | Again | str | Generated, corpus: str) -> Iterator[pa.Table]:
@@ -190,7 +214,7 @@ def _tables(source: readers.Split | Again | str | Generated, corpus: str) -> Ite
             yield undropped(table)
     elif isinstance(source, Generated):
         generator, rows = source.generator, exchange.read_slice(source.exchanged, source.receiver)
-        made = bound(load(generator.step).reduce, generator.params)(rows)
+        made = bound(load(generator.step).reduce, generator)(rows)
         yield with_column(made, "corpus", pa.array([corpus] * made.num_rows, pa.string()))
     else:
         table = None

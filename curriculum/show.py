@@ -8,6 +8,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from curation.quality.effective import MANY_EPOCHS, effective_tokens
@@ -19,6 +20,7 @@ from curriculum.units import binary, si, size
 
 ROOMY = 100  # columns of a terminal from which on tables are spread out
 REASONS_TOLD = 3
+CLUSTERS_TOLD = 3
 STEPS_TOLD = 12  # of a piece that is learned more often
 
 
@@ -157,7 +159,8 @@ def show_build(console: Console, lock: dict[str, Any]) -> None:
 
 
 def show_funnels(console: Console, corpora: dict[str, Any]) -> None:
-    """Every step of every corpus: what came in, what went out, and the commonest reasons of what did not."""
+    """Every step of every corpus: what came in, what went out, and the commonest reasons of what did not. Then what is left of each entry
+    of `paths`, and the largest clusters."""
     for name, corpus in corpora.items():
         table = _table(
             console, name, "step", "documents", "kept", "share", "characters", "dropped most", texts=("dropped most",)
@@ -177,6 +180,17 @@ def show_funnels(console: Console, corpora: dict[str, Any]) -> None:
                 ),
             )
         console.print(table, "")
+        if entries := corpus["steps"][0].get("paths"):
+            table = _table(console, f"{name} by path", "path", "documents", "kept", "share")
+            for entry, counts in entries.items():
+                read, left = counts["documents_in"], corpus["steps"][-1]["paths"][entry]["documents_out"]
+                table.add_row(escape(entry), f"{read:,}", f"{left:,}", f"{100 * left / read:.1f} %" if read else "")
+            console.print(table, "")
+        if corpus["clusters"]:
+            table = _table(console, f"{name}: largest clusters", "kept of them", "documents", whole=0)
+            for cluster in corpus["clusters"][:CLUSTERS_TOLD]:
+                table.add_row(escape(cluster["origin"]), f"{cluster['cluster_size']:,}")
+            console.print(table, "")
 
 
 def show_step(console: Console, found: dict[str, Any]) -> None:

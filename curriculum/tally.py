@@ -15,9 +15,10 @@ from curation.steps import COUNTS
 from datapipe import store
 from datapipe.schema import DROP
 
-REJECTS_PER_REASON = 20
-REJECT_CHARS = 2_000
+REJECTS_PER_REASON, REJECTS_IN_ALL = 100, 500  # of a partition, of a corpus
+REJECT_CHARS = 20_000
 LARGEST_CLUSTERS = 10
+CLUSTER_MEMBERS = 3  # that were dropped, shown beside the one that stands for all
 CLUSTER_CHARS = 300
 REJECTS = pa.schema([(name, pa.string()) for name in ("step", "reason", "id", "origin", "text", "meta")])
 
@@ -33,6 +34,7 @@ class Tally:
         self.reasons = {name: Counter[str]() for name in names}
         self.about = {name: Counter[str]() for name in names}  # what maps count besides
         self.rejects: dict[tuple[str, str], list[dict[str, str]]] = {}
+        self.lost: dict[str, list[dict[str, Any]]] = {}  # cluster -> some of those who lost against the one that stays
 
     def split(self, name: str, table: pa.Table) -> pa.Table:
         """The rows that step `name` kept, without the reason column; the others are counted."""
@@ -41,7 +43,9 @@ class Tally:
             table = table.replace_schema_metadata(None)
         chars_in, kept = num_chars(table), undropped(table)
         if kept.num_rows < table.num_rows:
-            self._count_rejects(name, table.filter(pc.is_valid(table[DROP])))
+            dropped = table.filter(pc.is_valid(table[DROP]))
+            self._count_rejects(name, dropped)
+            self._note_lost(dropped)
         self.counts[name].update(
             documents_in=table.num_rows,
             documents_out=kept.num_rows,
@@ -66,10 +70,30 @@ class Tally:
             row = {"step": name, "reason": reason, "id": identity, "origin": origin, "text": text, "meta": meta}
             sample.append(row)
             if len(sample) > 2 * REJECTS_PER_REASON:
-                self.rejects[name, reason] = smallest_ids(sample)
+                self.rejects[name, reason] = smallest_ids(sample, REJECTS_PER_REASON)
+
+    def _note_lost(self, rejects: pa.Table) -> None:
+        """Keep some members of the largest clusters: of those that a later step drops, the id is the cluster's own."""
+        if "cluster" not in rejects.column_names:
+            return
+        sizes = {cluster: max(row["cluster_size"] for row in rows) for cluster, rows in self.lost.items()}
+        floor = min(sizes.values()) if len(sizes) == LARGEST_CLUSTERS else 2
+        rejects = rejects.select(["cluster", "cluster_size", "id", "origin", "text"])
+        rejects = rejects.filter(pc.is_valid(rejects["cluster"])).filter(pc.field("cluster_size") >= floor)
+        texts = pc.utf8_slice_codeunits(rejects["text"], 0, CLUSTER_CHARS)
+        for row in rejects.set_column(4, "text", texts).to_pylist():
+            if not row["id"].startswith(row["cluster"]):
+                self.lost.setdefault(row["cluster"], []).append(row)
+                sizes[row["cluster"]] = max(sizes.get(row["cluster"], 0), row["cluster_size"])
+        largest = sorted(sizes, key=lambda cluster: (-sizes[cluster], cluster))[:LARGEST_CLUSTERS]
+        self.lost = {cluster: smallest_ids(self.lost[cluster], CLUSTER_MEMBERS) for cluster in largest}
+
+    def members(self) -> list[dict[str, Any]]:
+        """Dropped members of the largest clusters, in the order of clusters, then ids."""
+        return [row for cluster in sorted(self.lost) for row in self.lost[cluster]]
 
     def write_rejects(self, path: str) -> None:
-        rows = [row for key in sorted(self.rejects) for row in smallest_ids(self.rejects[key])]
+        rows = [row for key in sorted(self.rejects) for row in smallest_ids(self.rejects[key], REJECTS_PER_REASON)]
         if rows:
             with store.output_file(path) as sink:
                 pq.write_table(pa.Table.from_pylist(rows, schema=REJECTS), sink, compression="zstd")
@@ -100,9 +124,9 @@ def undropped(table: pa.Table) -> pa.Table:
     return table.drop_columns([DROP])
 
 
-def smallest_ids(rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:
-    """The reject sample of one reason: a fixed number of rows, chosen by id alone."""
-    return sorted(rows, key=lambda row: row["id"])[:REJECTS_PER_REASON]
+def smallest_ids(rows: Iterable[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """A sample of a fixed size, chosen by id alone."""
+    return sorted(rows, key=lambda row: row["id"])[:most]
 
 
 def largest_clusters(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -166,8 +190,9 @@ class PartWriter:
         rows = np.flatnonzero(sizes > 1)
         rows = rows[np.argsort(-sizes[rows], kind="stable")]
         floor = sizes[rows[LARGEST_CLUSTERS - 1]] if len(rows) >= LARGEST_CLUSTERS else 2
-        chosen = table.select(["id", "origin", "cluster_size", "text"]).take(pa.array(rows[sizes[rows] >= floor]))
-        chosen = chosen.set_column(3, "text", pc.utf8_slice_codeunits(chosen["text"], 0, CLUSTER_CHARS))
+        chosen = table.select(["id", "origin", "cluster", "cluster_size", "text"])
+        chosen = chosen.take(pa.array(rows[sizes[rows] >= floor]))
+        chosen = chosen.set_column(4, "text", pc.utf8_slice_codeunits(chosen["text"], 0, CLUSTER_CHARS))
         self.clusters = largest_clusters([*self.clusters, *chosen.to_pylist()])
 
     def summary(self) -> dict[str, Any]:

@@ -52,31 +52,31 @@ def settle(step: Bound, sent: Exchange | None, place: str, reference: list[str],
 
 def _labelled(step: Bound, reduced: list[str], place: str, root: str, data: str) -> Job:
     """(the file of labels, what came of asking for them)."""
-    from synth.labels import label_documents
-
     if step.params.get("labels"):
         return resolved(step.params["labels"]["file"], data), {}
     path = store.join(place, "labels.arrow")
-    asked = {"sample": reduced, "teacher": step.params["teacher"], "cache": store.join(root, ANSWERS)}
-    if "max_examples" in step.params:
-        asked["max_examples"] = step.params["max_examples"]
-    results = yield Phase("label", [Task(label_documents, path, asked, (path,))])
+    arguments = {"step": step, "sample": reduced, "cache": store.join(root, ANSWERS)}
+    results = yield Phase("label", [Task(ask_teacher, path, arguments, (path,))])
     return path, {"labelling": results[0]}
+
+
+def ask_teacher(*, output: str, step: Bound, sample: list[str], cache: str) -> dict[str, Any]:
+    """Labels of a sample, from the model that the step names as its teacher."""
+    from synth.labels import label_documents
+
+    labelled: dict[str, Any] = bound(label_documents, step, output=output, sample=sample, cache=cache)()
+    return labelled
 
 
 def reduce_and_merge(*, output: str, step: Bound, exchanged: list[str], reference: list[str]) -> dict[str, Any]:
     """All in one task, for exchanges that one worker can hold."""
-    reduced = bound(load(step.step).reduce, step.params)(exchange.read_slice(exchanged, 0))
+    reduced = bound(load(step.step).reduce, step)(exchange.read_slice(exchanged, 0))
     return _merge(output, step, [reduced], reference, None)
 
 
 def reduce_slice(*, output: str, step: Bound, exchanged: list[str], receiver: int) -> dict[str, Any]:
     """One receiver of an exchange: all rows of its key range, reduced."""
-    return {
-        "rows": write_table(
-            output, bound(load(step.step).reduce, step.params)(exchange.read_slice(exchanged, receiver))
-        )
-    }
+    return {"rows": write_table(output, bound(load(step.step).reduce, step)(exchange.read_slice(exchanged, receiver)))}
 
 
 def merge_slices(
@@ -89,12 +89,12 @@ def merge_slices(
 def _merge(
     output: str, step: Bound, reduced: list[pa.Table], reference: list[str], labels: str | None
 ) -> dict[str, Any]:
-    params = dict(step.params)
+    given: dict[str, Any] = {}
     if reference:
-        params["reference"] = _reference(reference, load(step.step).reference_documents)
+        given["reference"] = _reference(reference, load(step.step).reference_documents)
     if labels:
-        params["labels"] = _labels(labels)
-    verdict = bound(load(step.step).merge, params)(reduced)
+        given["labels"] = bound(_labels, step)(labels)
+    verdict = bound(load(step.step).merge, step, **given)(reduced)
     about = json.loads((verdict.schema.metadata or {}).get(COUNTS, b"{}"))
     return {"rows": write_table(output, verdict), "about": about}
 

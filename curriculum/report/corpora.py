@@ -18,6 +18,7 @@ FACTS = {
     "pairs_alike": "of them alike",
     "buckets": "keys that several documents share",
     "oversized_buckets": "of them too large to compare each with each",
+    "repeated_ids": "documents with the id of another one: is the source's id_key unique?",
 }
 NOT_TOLD = ("largest", "removed")  # told elsewhere
 UNKNOWN = ("", "null", "None", "unknown")
@@ -41,9 +42,21 @@ class Share:
 
 
 @dataclass(frozen=True)
+class PathRow:
+    """One entry of the source's `paths`: documents read and kept, and the step that took the largest share of what came to it."""
+
+    path: str
+    read: int
+    kept: int
+    worst: str
+    worst_share: float  # of the documents that entered that step
+
+
+@dataclass(frozen=True)
 class CorpusView:
     corpus: Corpus
     funnel: tuple[FunnelRow, ...]
+    paths: tuple[PathRow, ...]  # those of which most was dropped first; none where the source has one entry
     languages: tuple[Share, ...]
     licenses: tuple[Share, ...]
     lengths: Histogram | None
@@ -66,6 +79,7 @@ def corpus_view(corpus: Corpus, seq_lens: Sequence[int]) -> CorpusView:
     return CorpusView(
         corpus=corpus,
         funnel=tuple(_funnel_row(step, corpus) for step in corpus.steps),
+        paths=_path_rows(corpus),
         languages=_top(corpus.languages),
         licenses=_top(corpus.licenses),
         lengths=lengths,
@@ -83,6 +97,19 @@ def _facts(about: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
         elif name not in NOT_TOLD and isinstance(value, int | float | str):
             found.append((label, value))
     return tuple(found)
+
+
+def _path_rows(corpus: Corpus) -> tuple[PathRow, ...]:
+    rows = []
+    for path, (read, _) in corpus.steps[0].paths.items() if corpus.steps else ():
+        shares = [
+            (1 - out / entered if entered else 0.0, step.step)
+            for step in corpus.steps
+            for entered, out in [step.paths[path]]
+        ]
+        worst_share, worst = max(shares, key=lambda share: share[0])
+        rows.append(PathRow(path, read, corpus.steps[-1].paths[path][1], worst, worst_share))
+    return tuple(sorted(rows, key=lambda row: (row.kept / row.read if row.read else 1.0, row.path)))
 
 
 def _funnel_row(step: StepCount, corpus: Corpus) -> FunnelRow:

@@ -30,6 +30,7 @@ class StepCount:
     chars_out: int
     reasons: Mapping[str, int]
     about: Mapping[str, Any]  # what a step that needs all documents found out
+    paths: Mapping[str, tuple[int, int]]  # documents in and out by entry of the source's `paths`, where it has several
 
     @property
     def dropped(self) -> int:
@@ -64,6 +65,7 @@ class Cluster:
     origin: str
     size: int
     text: str  # its beginning
+    members: tuple[tuple[str, str], ...]  # origin and beginning of some that were dropped
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,13 @@ def _corpus(name: str, data: dict[str, Any]) -> Corpus:
         edges_tokens=tuple(data["length_histogram"]["edges"]),
         lengths=tuple(data["length_histogram"]["counts"]),
         clusters=tuple(
-            Cluster(row["id"], shown(row["origin"]), row["cluster_size"], shown(row["text"]))
+            Cluster(
+                id=row["id"],
+                origin=shown(row["origin"]),
+                size=row["cluster_size"],
+                text=shown(row["text"]),
+                members=tuple((shown(member["origin"]), shown(member["text"])) for member in row["members"]),
+            )
             for row in data["clusters"]
         ),
     )
@@ -227,7 +235,9 @@ def _corpus(name: str, data: dict[str, Any]) -> Corpus:
 
 def _step(data: dict[str, Any]) -> StepCount:
     names = ("step", "key", "documents_in", "documents_out", "chars_in", "chars_out", "reasons", "about")
-    return StepCount(**{name: data[name] for name in names})
+    counts = data.get("paths", {}).items()
+    paths = {shown(entry): (count["documents_in"], count["documents_out"]) for entry, count in counts}
+    return StepCount(**{name: data[name] for name in names}, paths=paths)
 
 
 def _shard_set(data: dict[str, Any]) -> ShardSet:

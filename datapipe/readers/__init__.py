@@ -8,6 +8,7 @@ bounded size. Bad records come out as rows with a `drop_reason`. `read_raw` give
 
 import difflib
 import inspect
+import posixpath
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,9 @@ from datapipe.store import S3_PREFIX, StoreError, join
 __all__ = ["READERS", "Input", "Split", "check_source", "list_splits", "read", "read_raw", "read_raw_rows"]
 
 SPLIT_BYTES = 256 << 20
+MAX_ENTRIES = (
+    32  # of `paths` that are told apart each, single files included: a split for each of thousands would be small
+)
 _SOURCE_KEYS = ("reader", "paths", "kind", "split_bytes", "base", "first", "every")
 
 
@@ -73,14 +77,18 @@ def check_source(source: Mapping[str, Any]) -> None:
 def list_splits(source: Mapping[str, Any], root: str) -> list[Split]:
     """What the source's paths hold, in the order of names, cut into splits of about `split_bytes` as the files lie there.
 
-    Raises ValueError for a bad source, StoreError for a path that matches nothing.
+    A split is of one entry of `paths`, so that what becomes of each can be counted; of more than 32 entries, those that name a
+    single file or tree go by their folder. Raises ValueError for a bad source, StoreError for a path that matches nothing.
     """
     check_source(source)
     reader = READERS[source["reader"]]
-    inputs = _find(reader, source, root)
     options = {**_options(reader, source), "kind": source.get("kind")}
-    groups = group(inputs, source.get("split_bytes", SPLIT_BYTES))
-    return [Split(source["reader"], part, options, index) for index, part in enumerate(groups)]
+    groups = (
+        (path, part)
+        for path, inputs in _find(reader, source, root).items()
+        for part in group(inputs, source.get("split_bytes", SPLIT_BYTES))
+    )
+    return [Split(source["reader"], part, options, index, path) for index, (path, part) in enumerate(groups)]
 
 
 def read(split: Split, corpus: str) -> Iterator[pa.Table]:
@@ -136,18 +144,27 @@ def _options(reader: Reader, source: Mapping[str, Any]) -> dict[str, Any]:
     return {key: source.get(key, defaults[key].default) for key in _option_types(reader)}
 
 
-def _find(reader: Reader, source: Mapping[str, Any], root: str) -> list[Input]:
-    found: dict[tuple[str, int], Input] = {}
+def _find(reader: Reader, source: Mapping[str, Any], root: str) -> dict[str, list[Input]]:
+    """What each entry of `paths` names and none before it did, in the order of names; the entries in the order of their first."""
+    found: dict[tuple[str, int], tuple[str, Input]] = {}
     for written in source["paths"]:
         inputs = _matching(reader, written, source, root)
+        is_single = len({one.path for one in inputs}) == 1 and not path_lists.is_list(written)
+        by_folder = is_single and len(source["paths"]) > MAX_ENTRIES
+        entry = f"{posixpath.dirname(written) or '.'}/" if by_folder else written
         for one in inputs:
-            known = found.setdefault((one.name, one.first or 0), one)
+            _, known = found.setdefault((one.name, one.first or 0), (entry, one))
             if known.path != one.path:
                 raise ValueError(
                     f"paths: {known.path} and {one.path} would both be named {one.name}; use relative paths"
                 )
-    paths_found = {one.path for one in found.values()}
-    return [found[key] for key in sorted(found) if not _lies_in(found[key].path, paths_found)]
+    paths_found = {one.path for _, one in found.values()}
+    of_entry: dict[str, list[Input]] = {}
+    for key in sorted(found):
+        entry, one = found[key]
+        if not _lies_in(one.path, paths_found):
+            of_entry.setdefault(entry, []).append(one)
+    return of_entry
 
 
 def _matching(reader: Reader, written: str, source: Mapping[str, Any], root: str) -> list[Input]:

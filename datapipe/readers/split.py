@@ -39,12 +39,14 @@ class Input:
 
 @dataclass(frozen=True)
 class Split:
-    """What one task reads. `options` are the reader's, complete with defaults, and `kind` (None: the reader knows)."""
+    """What one task reads. `options` are the reader's, complete with defaults, and `kind` (None: the reader knows). `path` is the entry of
+    `paths` that all of it comes from, for counting."""
 
     reader: str
     inputs: tuple[Input, ...]
     options: dict[str, Any]
     index: int
+    path: str = ""
 
     def identity(self) -> dict[str, Any]:
         """What the documents of this split follow from, as plain JSON values: no paths of this machine."""

@@ -12,13 +12,13 @@ import pytest
 
 from curriculum import sharding
 from curriculum.build import Built, build
-from curriculum.curate import BuildError
 from curriculum.document import ManifestError
 from curriculum.feed import Feed
 from curriculum.follow import BuildStalled
 from curriculum.inspect import inspect_document, inspect_step
 from curriculum.manifest import load_manifest
 from curriculum.plan import Plan, archived
+from curriculum.segment import BuildError
 from curriculum.verify import verify
 from datapipe.engine import InProcess, RayData, Task, finished
 from datapipe.shards import ShardReader

@@ -7,9 +7,10 @@ import pytest
 
 from curriculum import imported
 from curriculum.corpus import Corpus
-from curriculum.curate import BuildError, curate
+from curriculum.curate import curate
 from curriculum.document import Document
 from curriculum.imported import find_pairs, import_part, write_corpus
+from curriculum.segment import BuildError
 from datapipe import exchange
 from datapipe.megatron_file import MegatronFileError, megatron_output
 from datapipe.schema import document_id

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from curriculum.manifest import Manifest, load_manifest
 from curriculum.planner import make_plan
-from curriculum.show import show_document, show_plan, show_step
+from curriculum.show import show_document, show_funnels, show_plan, show_step
 from curriculum.stages import Packing
 from tests.curricula import make_curriculum, make_lock, shard_set, stage_text
 
@@ -32,6 +32,28 @@ def shown(manifest: Manifest, lock: dict[str, Any] | None, num_stages: int | Non
         elif not cells:
             stage = name
     return rows
+
+
+def test_a_funnel_tells_paths_and_clusters_as_they_are_written() -> None:
+    def counts(read: int, kept: int) -> dict[str, Any]:
+        return {
+            "documents_in": read,
+            "documents_out": kept,
+            "chars_out": 9 * kept,
+            "reasons": {"dedup.exact": read - kept},
+        }
+
+    paths = {"a[01]*.gz": counts(4_000, 3_000), "b/*.gz": counts(1_000, 0)}
+    steps = [{"step": "dedup.exact", **counts(5_000, 3_000), "paths": paths}]
+    clusters = [{"origin": f"[red]{n}", "cluster_size": 2_000 - n} for n in range(9)]
+    console = terminal(80)
+    show_funnels(console, {"web": {"steps": steps, "clusters": clusters}})
+    lines = [line.split() for line in console.export_text().splitlines()]
+    assert ["a[01]*.gz", "4,000", "3,000", "75.0", "%"] in lines
+    assert ["b/*.gz", "1,000", "0", "0.0", "%"] in lines
+    assert [line for line in lines if line and "[red]" in line[0]] == [
+        [f"[red]{n}", f"{2_000 - n:,}"] for n in range(3)
+    ]
 
 
 def test_the_quickstart_fits_80_columns() -> None:

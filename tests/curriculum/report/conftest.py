@@ -106,9 +106,12 @@ CLUSTERS = [
         "origin": f"https://shop.example/item?id={n}&colour=<b>red</b>",
         "cluster_size": 812 - 90 * n,
         "text": f"Our <i>best</i> price for item {n}.\nAdd to basket\x07",
+        "members": [{"id": "0", "origin": f"https://mirror.example/{n}?<i>", "text": "Our <b>best</b> price"}]
+        * (n % 3),
     }
     for n in range(4)
 ]
+PATHS = {"cc-2024/*.warc.gz": 0.25, "cc-<2023>/*.warc.gz": 0.75}  # of the web: share of the documents
 
 
 def counts_of(name: str) -> list[dict[str, Any]]:
@@ -133,8 +136,20 @@ def counts_of(name: str) -> list[dict[str, Any]]:
                 "about": ABOUT.get(step, {}),
             }
         )
+        if name == "web":
+            counts[-1]["paths"] = _by_path(documents, left)
         documents, chars = left, chars_left
     return counts
+
+
+def _by_path(documents_in: int, documents_out: int) -> dict[str, dict[str, int]]:
+    """The second path keeps what the first one does not: a tenth more than its share."""
+    first, second = PATHS
+    entered, left = round(PATHS[first] * documents_in), round(PATHS[first] * documents_out * 0.9)
+    return {
+        first: {"documents_in": entered, "documents_out": left},
+        second: {"documents_in": documents_in - entered, "documents_out": documents_out - left},
+    }
 
 
 def corpus_lock(name: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def test_a_generator_adds_documents(full_build: Path) -> None:
     lock = read_lock(str(full_build))
     assert lock is not None
     step = lock.corpora[0].steps[0]
-    made = type(step)("synth.qa", "0", 10, 25, 0, 0, {"unverified": 5}, {})
+    made = type(step)("synth.qa", "0", 10, 25, 0, 0, {"unverified": 5}, {}, {})
     assert (made.dropped, made.added) == (5, 20)
 
 

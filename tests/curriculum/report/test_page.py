@@ -59,7 +59,27 @@ def test_the_largest_clusters_of_a_corpus_are_shown(page: HtmlElement, lock: dic
     assert [row.xpath("string(.//summary)") for row in rows] == [cluster["origin"] for cluster in clusters]
     first = rows[0].xpath("string(.//*[@class='sample'])")
     assert first == clusters[0]["text"].replace("\x07", "\ufffd")
+    members = [[p.text for p in row.xpath(".//p[starts-with(., 'dropped: ')]")] for row in rows]
+    assert members == [[f"dropped: {member['origin']}" for member in cluster["members"]] for cluster in clusters]
     assert not page.xpath("//*[@aria-label='books: largest clusters']")
+
+
+def test_every_path_of_a_source_is_shown_most_dropped_first(page: HtmlElement, lock: dict[str, Any]) -> None:
+    rows = page.xpath("//*[@aria-label='web: by path']//tbody/tr")
+    steps = lock["corpora"]["web"]["steps"]
+    first, last = steps[0]["paths"], steps[-1]["paths"]
+    shares = {path: last[path]["documents_out"] / first[path]["documents_in"] for path in first}
+    assert [row.xpath("string(th)") for row in rows] == sorted(shares, key=lambda path: shares[path])
+    for row in rows:
+        path = row.xpath("string(th)")
+        counted = [first[path]["documents_in"], last[path]["documents_out"]]
+        assert values(row)[:3] == [*counted, pytest.approx(shares[path], abs=1e-4)]
+        step = row.xpath("string(td[last()])").split()[0]
+        lost = {
+            one["step"]: 1 - one["paths"][path]["documents_out"] / one["paths"][path]["documents_in"] for one in steps
+        }
+        assert lost[step] == max(lost.values())
+    assert not page.xpath("//*[@aria-label='books: by path']")
 
 
 def test_what_steps_found_out_is_told(page: HtmlElement) -> None:

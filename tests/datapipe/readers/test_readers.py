@@ -68,9 +68,20 @@ def test_inputs_are_sorted_and_grouped(files: Path) -> None:
         return [[one.name.removesuffix(".jsonl") for one in each.inputs] for each in splits]
 
     everything = ["a/1", "a/2", "a/3", "b/1", "b/2", "b/3", "b/4", "b/5", "b/6"]
-    assert names() == [everything]
+    assert names() == [everything[:3], everything[3:]]
     assert names(split_bytes=250) == [everything[:3], everything[3:6], everything[6:]]
     assert names(split_bytes=1) == [[name] for name in everything]
+
+
+def test_a_split_is_of_one_entry_of_paths(files: Path) -> None:
+    def paths(*entries: str) -> dict[str, int]:
+        splits = readers.list_splits({"reader": "jsonl", "paths": list(entries)}, str(files))
+        return {split.path: len(split.inputs) for split in splits}
+
+    assert paths("b/*", "a/*.jsonl", "a") == {"a/*.jsonl": 3, "b/*": 6}, "what two name counts to the first"
+    assert paths("b/2.jsonl", "a/1.jsonl", "b/1.jsonl") == {"a/1.jsonl": 1, "b/1.jsonl": 1, "b/2.jsonl": 1}
+    again = ["b/1.jsonl"] * readers.MAX_ENTRIES
+    assert paths("b/2.jsonl", "a/1.jsonl", *again) == {"a/": 1, "b/": 2}, "many single files are one split per folder"
 
 
 def test_a_split_travels_as_pickle_and_json(files: Path) -> None:
