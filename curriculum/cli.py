@@ -241,7 +241,7 @@ def train(
 
 @app.command()
 def report(out: OutArgument) -> None:
-    """Write one HTML page about a build and its training: OUT/report/index.html, self-contained.
+    """Write one HTML page about a build and its training, or about curated corpora: OUT/report/index.html, self-contained.
 
     Example: tokenloom report out
     """

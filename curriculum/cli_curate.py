@@ -9,7 +9,10 @@ from curriculum.cli_options import CpusOption, DataOption, InProcessOption, Json
 
 
 def curate(
-    files: Annotated[list[str], typer.Argument(help="Corpus files. What one refers to must be among them.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Corpus files, or a shipped set such as web. What one refers to must be among them."),
+    ],
     out: OutArgument,
     data: DataOption = ".",
     cpus: CpusOption = None,
@@ -19,9 +22,10 @@ def curate(
     """Curate corpora alone: read, extract, filter, deduplicate, score. Needs no manifest of stages; a later build finds the work done.
 
     Finished parts are never redone: change a threshold and run it again. Kept documents lie in the Parquet files that OUT/curated.json
-    names, a sample of the dropped ones in rejects.parquet beside every step.
+    names, a sample of the dropped ones in rejects.parquet beside every step. `tokenloom report OUT` shows both as a page.
 
     Example: tokenloom curate manifests/corpora/quickstart/math.yaml out --data sample
+    Example: tokenloom curate web out --data crawl     (manifests/corpora/web/ says what lies where below crawl)
     """
     from curriculum.curating import curate_files
     from curriculum.progress import BuildProgress

@@ -1,14 +1,15 @@
-"""What a build folder says about itself: lock.json and plan.json as plain dataclasses.
+"""What a build folder says about itself: lock.json and plan.json as plain dataclasses, or curated.json where there are only corpora.
 
 Only the parts the report shows are kept. Costs: two small files. Not covered: files of another format version are refused, not guessed.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from curriculum import lock
+from curriculum import curating, lock
 from curriculum.plan import PLAN, Plan, PlanError
 from curriculum.report.formatting import shown
 from datapipe import store
@@ -53,7 +54,7 @@ class Bucket:
     name: str
     documents: int
     chars: int
-    tokens: int
+    tokens: int  # 0 in a corpus that is not tokenised
     epochs: float | None
 
 
@@ -95,6 +96,11 @@ class Corpus:
     @property
     def tokens(self) -> int:
         return sum(bucket.tokens for bucket in self.buckets)
+
+    @property
+    def is_tokenised(self) -> bool:
+        """False for what `curate` left: documents, and nothing counted in tokens."""
+        return self.tokens > 0
 
     @property
     def documents_read(self) -> int:
@@ -148,6 +154,8 @@ class ShardSet:
 
 @dataclass(frozen=True)
 class Lock:
+    """What was measured; of corpora that were only curated `sha256` is empty, and so is what a manifest of stages says."""
+
     name: str
     version: str
     seed: int
@@ -180,6 +188,19 @@ def read_lock(root: str) -> Lock | None:
     )
 
 
+def read_curated(root: str) -> Lock | None:
+    """What `curate` left at `root`, or None. Raises ReportError for another format."""
+    path = store.join(root, curating.CURATED)
+    if not store.exists(path):
+        return None
+    data = json.loads(store.read_bytes(path))
+    if data.get("format") != curating.FORMAT:
+        raise ReportError(f"{path} has another format: run `tokenloom curate` again with this version")
+    uncounted: dict[str, Any] = {"length_histogram": {"edges": [], "counts": []}}
+    corpora = tuple(_corpus(name, {**uncounted, **corpus}) for name, corpus in data["corpora"].items())
+    return Lock("Curated corpora", "", 0, manifest="", sha256="", tokenizer={}, corpora=corpora, shards=())
+
+
 def read_plan(root: str) -> Plan | None:
     """The plan of the build at `root`, or None while there is none. Raises ReportError for another format."""
     path = store.join(root, PLAN)
@@ -208,7 +229,8 @@ def bucket_order(lock: Lock | None, sources: Iterable[str]) -> list[str]:
 
 def _corpus(name: str, data: dict[str, Any]) -> Corpus:
     names = ("documents", "chars", "tokens", "epochs")
-    buckets = [Bucket(bucket, **{key: counts[key] for key in names}) for bucket, counts in data["buckets"].items()]
+    counted = {bucket: {"tokens": 0, **counts} for bucket, counts in data["buckets"].items()}
+    buckets = [Bucket(bucket, **{key: counts[key] for key in names}) for bucket, counts in counted.items()]
     return Corpus(
         name=name,
         kind=data["kind"],

@@ -22,7 +22,7 @@ from curriculum.report import formatting
 from curriculum.report.areas import mixture_chart
 from curriculum.report.bars import Bar, stacked
 from curriculum.report.corpora import corpus_view
-from curriculum.report.data import Lock, ReportError, ShardSet, read_lock, read_plan
+from curriculum.report.data import Lock, ReportError, ShardSet, read_curated, read_lock, read_plan
 from curriculum.report.metrics import Run, read_run
 from curriculum.report.mixture import SourceMix, StageMix, mixture, repeats
 from curriculum.report.notes import notes
@@ -62,14 +62,17 @@ class Fill:
 
 
 def write_report(root: str, out: str | None = None) -> str:
-    """Write the report on the build at `root` (a folder or s3:// prefix) and return its path, `<root>/report/index.html` or `out`.
+    """Write the report on the build, or on what `curate` left, at `root` (a folder or s3:// prefix).
 
-    What is missing (no plan yet, no training yet) is said in the page. Raises ReportError where there is nothing at all.
+    Returns its path, `<root>/report/index.html` or `out`. What is missing (no plan yet, no training yet) is said in the page.
+    Raises ReportError where there is nothing at all.
     """
     lock, plan, run = read_lock(root), read_plan(root), read_run(root)
+    if plan is None and run is None:
+        lock = lock or read_curated(root)
     if lock is None and plan is None and run is None:
         raise ReportError(
-            f"{root}: no lock.json, plan.json or metrics.jsonl: give the folder of a build, or run `tokenloom build` first"
+            f"{root}: no lock.json, plan.json, metrics.jsonl or curated.json: give the folder of a build, or run `tokenloom build` first"
         )
     path = out or store.join(root, "report", "index.html")
     store.write_bytes(path, render(lock, plan, run, read_rejects(root, lock) if lock else []).encode())

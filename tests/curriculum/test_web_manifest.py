@@ -2,9 +2,21 @@
 
 from pathlib import Path
 
+import pytest
+
 from curriculum.corpus import load_corpus_files
+from curriculum.curating import find
+from curriculum.document import ManifestError
 
 WEB = Path(__file__).resolve().parents[2] / "manifests" / "corpora" / "web"
+
+
+def test_a_shipped_set_is_found_by_name(tmp_path: Path) -> None:
+    assert find("web") == sorted(WEB.glob("*.yaml"))
+    assert find(str(WEB / "evals.yaml")) == [WEB / "evals.yaml"]
+    for name in ("wbe", str(tmp_path), ".."):
+        with pytest.raises(ManifestError, match=r"no such file. Give .* or a shipped set of them: quickstart, web"):
+            find(name)
 
 
 def test_the_shipped_web_corpora_load() -> None:

@@ -10,10 +10,12 @@ import pytest
 from lxml import html
 from lxml.html import HtmlElement
 
+from curriculum.curating import curate_files
 from curriculum.plan import Plan
 from curriculum.report import ReportError, write_report
 from curriculum.report.data import read_plan
 from curriculum.report.formatting import compact
+from datapipe.engine import InProcess
 
 
 def values(element: HtmlElement) -> list[float]:
@@ -230,8 +232,29 @@ def test_a_running_build_is_reported_as_far_as_it_is_known(live_plan: Plan, tmp_
     assert set(table(page, "repo_code: buckets")) == {source.name for source in live_plan.stages[2].sources}
 
 
+def test_corpora_that_were_only_curated_have_a_report_too(tmp_path: Path) -> None:
+    rows = [{"text": text} for text in ["one page"] * 8 + [f"another page, number {n}" for n in range(12)]]
+    (tmp_path / "pages.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = {"reader": "jsonl", "paths": ["pages.jsonl"]}
+    (tmp_path / "web.yaml").write_text(json.dumps({"kind": "web", "source": source, "steps": ["dedup.exact"]}))
+    out = str(tmp_path / "out")
+    curated = curate_files([str(tmp_path / "web.yaml")], out, str(tmp_path), InProcess(), lambda *_: None)
+    assert curated["corpora"]["web"]["buckets"]["all"] == {"documents": 13, "chars": 274, "epochs": 1.0}
+    page = html.document_fromstring(Path(write_report(out)).read_text())
+    assert page.xpath("string(//h1)").split() == ["Curated", "corpora"]
+    tiles = {tile.xpath("string(p[1])"): values(tile) for tile in page.xpath("//*[@class='tile']")}
+    assert tiles["Documents kept"] == [13, 20]
+    assert tiles["Characters kept"] == [274]
+    assert list(table(page, "web: after every step")) == ["read", "dedup.exact", "kept"]
+    assert values(table(page, "web: largest clusters").popitem()[1]) == [8]
+    assert len(page.xpath("//*[@id='rejects']//pre[contains(text(), 'one page')]")) == 7
+    (tmp_path / "out" / "curated.json").write_text('{"format": 0}')
+    with pytest.raises(ReportError, match="another format: run `tokenloom curate` again"):
+        write_report(out)
+
+
 def test_nothing_at_all_is_an_error_that_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(
-        ReportError, match=r"no lock\.json, plan\.json or metrics\.jsonl: .* run `tokenloom build` first"
+        ReportError, match=r"no lock\.json, plan\.json, metrics\.jsonl or curated\.json: .* run `tokenloom build` first"
     ):
         write_report(str(tmp_path))
