@@ -73,6 +73,19 @@ def test_inputs_are_sorted_and_grouped(files: Path) -> None:
     assert names(split_bytes=1) == [[name] for name in everything]
 
 
+@pytest.mark.parametrize(
+    ("least", "most", "sizes"), [(1 << 20, 1 << 20, [3, 6]), (100, 1 << 20, [2, 1, 2, 2, 2]), (1, 100, [1] * 9)]
+)
+def test_splits_are_smaller_where_there_is_little(
+    files: Path, monkeypatch: pytest.MonkeyPatch, least: int, most: int, sizes: list[int]
+) -> None:
+    """900 bytes, for 5 splits: 180 each, within limits."""
+    for name, value in {"NUM_SPLITS": 5, "LEAST_SPLIT_BYTES": least, "SPLIT_BYTES": most}.items():
+        monkeypatch.setattr(readers, name, value)
+    splits = readers.list_splits({"reader": "jsonl", "paths": ["a", "b"]}, str(files))
+    assert [len(split.inputs) for split in splits] == sizes
+
+
 def test_a_split_is_of_one_entry_of_paths(files: Path) -> None:
     def paths(*entries: str) -> dict[str, int]:
         splits = readers.list_splits({"reader": "jsonl", "paths": list(entries)}, str(files))
