@@ -240,14 +240,17 @@ class _Run:
 
     def _verdict(self, spec: StepSpec, sent: routing.Exchange | None) -> Job:
         """What a step learns from its exchange, or from a reference alone."""
-        step, reference = spec.bound, []
+        step, reference, about = spec.bound, [], {}
         self.key = self._key_of(step)
         if "reference" in step.params:
             other: Curated = yield After(step.params["reference"])
             self.key, reference = key_of(self.key, other.key), other.parts
+            unread = other.steps[0]["documents_in"] - other.steps[0]["documents_out"]
+            kept = other.steps[-1]["documents_out"]
+            about = {"reference": {"corpus": other.corpus.name, "documents": kept, "unreadable": unread}}
         place = folder(self.root, self.corpus.name, step.name, self.key)
         verdict = yield from verdicts.settle(step, sent, place, reference, self.root, self.data)
-        self.trail.append(_Trailed(spec.name, self.key, "corpus", spec.max_dropped, verdict.about))
+        self.trail.append(_Trailed(spec.name, self.key, "corpus", spec.max_dropped, {**about, **verdict.about}))
         return Judged(step, [verdict.path])
 
     def _count(self) -> None:

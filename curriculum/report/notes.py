@@ -42,6 +42,10 @@ def _corpora(lock: Lock) -> Iterator[Note]:
         for step in corpus.steps:
             if step.step == "generate":
                 continue  # a generator proposes far more than its caps let through
+            reference = step.about.get("reference", {})
+            if reference.get("unreadable"):
+                text = f"{step.step} knows nothing of {reference['unreadable']} unreadable documents of {reference['corpus']}."
+                yield Note(corpus.name, text)
             if step.documents_in and step.dropped > MOST_DROPPED * step.documents_in:
                 share, reason = percent(step.dropped / step.documents_in), step.worst_first[0][0]
                 yield Note(corpus.name, f"{step.step} drops {share} of its documents, mostly for {reason}.")

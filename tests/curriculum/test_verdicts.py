@@ -65,6 +65,7 @@ def test_a_reference_is_learned_before_the_corpus_is_read(benchmarks: Path) -> N
     step = corpora["web"]["steps"][-1]
     assert step["reasons"] == {"decontaminate.evals-alpha": 1, "decontaminate.evals-beta": 2}
     assert step["about"]["items"] == 60
+    assert step["about"]["reference"] == {"corpus": "evals", "documents": 60, "unreadable": 0}
     assert sorted(one.rpartition("#")[2] for one in kept(benchmarks, corpora["web"])["origin"].to_pylist()) == sorted(
         f"page{n}" for n in range(12) if n not in (2, 5, 7)
     )

@@ -26,6 +26,16 @@ def test_what_is_odd_about_a_build_is_said(full_build: Path) -> None:
     assert said[1].startswith("math/high is seen 6.78 times over the plan (limit 4)")
 
 
+def test_what_a_reference_lost_is_said(full_build: Path) -> None:
+    lock = lock_of(full_build)
+    step = dataclasses.replace(lock.corpora[0].steps[0], step="filter.decontaminate")
+    for unreadable, said in ((0, []), (3, ["filter.decontaminate knows nothing of 3 unreadable documents of evals."])):
+        about = {"reference": {"corpus": "evals", "documents": 90, "unreadable": unreadable}}
+        corpus = dataclasses.replace(lock.corpora[0], steps=(dataclasses.replace(step, about=about),))
+        found = notes(dataclasses.replace(lock, corpora=(corpus,), shards=()), None, None, [])
+        assert [note.text for note in found] == said
+
+
 def test_a_plan_of_another_lock_is_said(full_build: Path) -> None:
     plan = read_plan(str(full_build))
     assert plan is not None
