@@ -11,9 +11,10 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from curriculum.segment import BuildError
-from curriculum.tally import CLUSTER_MEMBERS, REJECTS_IN_ALL, largest_clusters, smallest_ids
+from curriculum.tally import CLUSTER_MEMBERS, REJECTS_PER_REASON, Smallest, largest_clusters, smallest_ids
 from datapipe import store
 
+LEAST_REJECTS = 5  # of a step and reason in every partition
 MIN_DOCUMENTS = 100  # of an entry of `paths`; of fewer, all may be copies of others by chance
 _FIELDS = ("documents_in", "documents_out", "chars_in", "chars_out")
 
@@ -64,13 +65,18 @@ def stop_at_limit(step: Mapping[str, Any], max_dropped: float, place: str) -> No
 
 def rejects(parts: Iterable[str]) -> list[dict[str, str]]:
     """The sample of rejects of all partitions, per step and reason: of what each kept, the rows with the smallest ids."""
-    samples: dict[tuple[str, str], list[dict[str, str]]] = {}
+    samples: dict[tuple[str, str], Smallest] = {}
     for path in parts:
         if store.exists(path + ".rejects.parquet"):
             with store.open_input(path + ".rejects.parquet") as source:
                 for row in pq.read_table(source).to_pylist():
-                    samples.setdefault((row["step"], row["reason"]), []).append(row)
-    return [row for key in sorted(samples) for row in smallest_ids(samples[key], REJECTS_IN_ALL)]
+                    samples.setdefault((row["step"], row["reason"]), Smallest(REJECTS_PER_REASON)).add(row)
+    return [row for key in sorted(samples) for row in samples[key].rows()]
+
+
+def rejects_per_part(num_parts: int) -> int:
+    """How many rejects of a step and reason a partition keeps: in all, twice what the corpus shows, where there are not thousands."""
+    return min(REJECTS_PER_REASON, max(LEAST_REJECTS, -(-2 * REJECTS_PER_REASON // num_parts)))
 
 
 def clusters(kept: Iterable[dict[str, Any]], lost: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -202,6 +202,7 @@ class _Run:
                     "steps": [_of_part(step, index) for step in steps],
                     "emit": Emit(closing.bound, self.num_receivers, exchanged[index], index) if closing else None,
                     "write": not only_read,
+                    "num_rejects": counting.rejects_per_part(len(self.inputs)),
                 },
                 tuple(exchanged[index : index + 1]),
             )

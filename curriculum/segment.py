@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.steps import CorpusStep, RoutedStep, Step, StepError, load
-from curriculum.tally import PartWriter, Tally, distinct, undropped
+from curriculum.tally import REJECTS_PER_REASON, PartWriter, Tally, distinct, undropped
 from datapipe import exchange, readers, store
 from datapipe.schema import DOCUMENT, DROP, with_column
 
@@ -78,6 +78,7 @@ def run_segment(
     steps: list[Bound | Judged],
     emit: Emit | None,
     write: bool = True,
+    num_rejects: int = REJECTS_PER_REASON,
 ) -> dict[str, Any]:
     """One partition from `source` (a split of the input, a finished part, or a generator) through steps to `output`.
 
@@ -87,7 +88,7 @@ def run_segment(
     stages = [_stage(step) for step in steps]
     first = {readers.Split: "read", Generated: "generate"}.get(type(source))
     names = distinct(([first] if first else []) + [name for name, _ in stages])
-    tally = Tally(names)
+    tally = Tally(names, num_rejects)
     ids: list[pa.ChunkedArray] = []  # as they were read
     with contextlib.ExitStack() as files:
         part = files.enter_context(PartWriter(output if write else None))

@@ -15,7 +15,7 @@ from curation.steps import COUNTS
 from datapipe import store
 from datapipe.schema import DROP
 
-REJECTS_PER_REASON, REJECTS_IN_ALL = 100, 500  # of a partition, of a corpus
+REJECTS_PER_REASON = 500  # of a corpus
 REJECT_CHARS = 20_000
 LARGEST_CLUSTERS = 10
 CLUSTER_MEMBERS = 3  # that were dropped, shown beside the one that stands for all
@@ -26,14 +26,15 @@ REJECTS = pa.schema([(name, pa.string()) for name in ("step", "reason", "id", "o
 class Tally:
     """Counts of a segment: documents and characters into and out of every step, reasons, and a sample of the rejects.
 
-    `names` differ (`distinct`).
+    `names` differ (`distinct`). `num_rejects`: sampled per step and reason.
     """
 
-    def __init__(self, names: list[str]):
+    def __init__(self, names: list[str], num_rejects: int = REJECTS_PER_REASON):
         self.counts = {name: Counter[str]() for name in names}
         self.reasons = {name: Counter[str]() for name in names}
         self.about = {name: Counter[str]() for name in names}  # what maps count besides
-        self.rejects: dict[tuple[str, str], list[dict[str, str]]] = {}
+        self.rejects: dict[tuple[str, str], Smallest] = {}
+        self.num_rejects = num_rejects
         self.lost: dict[str, list[dict[str, Any]]] = {}  # cluster -> some of those who lost against the one that stays
 
     def split(self, name: str, table: pa.Table) -> pa.Table:
@@ -55,22 +56,14 @@ class Tally:
         return kept
 
     def _count_rejects(self, name: str, rejects: pa.Table) -> None:
-        self.reasons[name].update(rejects[DROP].to_pylist())
-        texts = pc.utf8_slice_codeunits(rejects["text"], 0, REJECT_CHARS)
-        columns = zip(
-            rejects[DROP].to_pylist(),
-            rejects["id"].to_pylist(),
-            rejects["origin"].to_pylist(),
-            texts.to_pylist(),
-            rejects["meta"].to_pylist(),
-            strict=True,
-        )
-        for reason, identity, origin, text, meta in columns:
-            sample = self.rejects.setdefault((name, reason), [])
-            row = {"step": name, "reason": reason, "id": identity, "origin": origin, "text": text, "meta": meta}
-            sample.append(row)
-            if len(sample) > 2 * REJECTS_PER_REASON:
-                self.rejects[name, reason] = smallest_ids(sample, REJECTS_PER_REASON)
+        reasons, ids = rejects[DROP].to_pylist(), rejects["id"].to_pylist()
+        self.reasons[name].update(reasons)
+        for index, (reason, identity) in enumerate(zip(reasons, ids, strict=True)):
+            sample = self.rejects.setdefault((name, reason), Smallest(self.num_rejects))
+            if sample.wants(identity):
+                origin, text, meta = (rejects[column][index].as_py() for column in ("origin", "text", "meta"))
+                row = {"step": name, "reason": reason, "id": identity, "origin": origin, "meta": meta}
+                sample.add({**row, "text": text and text[:REJECT_CHARS]})
 
     def _note_lost(self, rejects: pa.Table) -> None:
         """Keep some members of the largest clusters: of those that a later step drops, the id is the cluster's own."""
@@ -93,7 +86,7 @@ class Tally:
         return [row for cluster in sorted(self.lost) for row in self.lost[cluster]]
 
     def write_rejects(self, path: str) -> None:
-        rows = [row for key in sorted(self.rejects) for row in smallest_ids(self.rejects[key], REJECTS_PER_REASON)]
+        rows = [row for key in sorted(self.rejects) for row in self.rejects[key].rows()]
         if rows:
             with store.output_file(path) as sink:
                 pq.write_table(pa.Table.from_pylist(rows, schema=REJECTS), sink, compression="zstd")
@@ -108,6 +101,28 @@ class Tally:
             }
             for name, counts in self.counts.items()
         ]
+
+
+class Smallest:
+    """A sample of rows of a fixed size, chosen by `id` alone: the same one in whatever order they come."""
+
+    def __init__(self, most: int):
+        self._most, self._rows = most, list[dict[str, Any]]()
+        self._greatest: str | None = None  # id of the last row of a full sample
+
+    def wants(self, identity: str) -> bool:
+        """Whether a row with this id may be in the sample."""
+        return self._greatest is None or identity <= self._greatest
+
+    def add(self, row: dict[str, Any]) -> None:
+        self._rows.append(row)
+        if len(self._rows) > 2 * self._most:
+            self._rows = self.rows()
+            self._greatest = self._rows[-1]["id"]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """In the order of ids."""
+        return smallest_ids(self._rows, self._most)
 
 
 def distinct(names: list[str]) -> list[str]:

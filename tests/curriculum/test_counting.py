@@ -120,8 +120,19 @@ def test_what_a_step_meets_outside_of_its_documents_is_told_with_corpus_and_step
         run(tmp_path, [{f"{__name__}:unreachable": {"model": "b.bin"}}])
 
 
+def test_partitions_keep_fewer_rejects_where_they_are_many() -> None:
+    assert [counting.rejects_per_part(num_parts) for num_parts in (1, 2, 3, 100, 1_000, 10**5)] == [
+        500,
+        500,
+        334,
+        10,
+        5,
+        5,
+    ]
+
+
 def test_the_sample_of_rejects_is_that_of_the_smallest_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "REJECTS_IN_ALL", 4)
+    monkeypatch.setattr(counting, "REJECTS_PER_REASON", 4)
     paths = [str(tmp_path / f"part-{n}") for n in range(3)]
     columns = {"step": "s", "origin": "o", "text": "t", "meta": "{}"}
     for n, path in enumerate(paths[:2]):

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curation.steps import CorpusStep, Step
-from curriculum import segment, tally
+from curriculum import segment
 from curriculum.segment import Bound, Emit, Judged, run_segment
 from curriculum.verdicts import merge_slices, reduce_slice
 from datapipe import exchange
@@ -85,9 +85,8 @@ def test_steps_run_in_order_and_are_counted(tmp_path: Path, part: str) -> None:
     assert result["buckets"] == {"all": {"documents": 3, "chars": 43}}
 
 
-def test_rejects_are_sampled_by_id_alone(tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tally, "REJECTS_PER_REASON", 2)
-    run(tmp_path, part)
+def test_rejects_are_sampled_by_id_alone(tmp_path: Path, part: str) -> None:
+    run(tmp_path, part, num_rejects=2)
     rejects = pq.read_table(tmp_path / "out.parquet.rejects.parquet").to_pylist()
     expected = sorted(document_id(f"o{index}") for index in (0, 3, 5))[:2]
     assert [row["id"] for row in rejects] == expected
