@@ -100,7 +100,7 @@ STEPS: dict[str, Step] = {
     "filter.lines": Step("filter", "curation.rules.line_rules:lines", 1),
     "filter.words": Step("filter", "curation.rules.blocklist:blocked_words", 1),
     "filter.decontaminate": Step("corpus", "curation.decontamination.decontaminate:DECONTAMINATE", 1),
-    "pii.replace": Step("map", "curation.pii.replace:replace", 1),
+    "pii.replace": Step("map", "curation.pii.replace:replace", 2),
     "filter.code": Step("filter", "curation.code:code", 1),
     "filter.license": Step("filter", "curation.license:license", 1),
     "filter.length": Step("filter", "curation.rules.length:length", 1),

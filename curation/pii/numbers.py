@@ -2,14 +2,16 @@
 
 Phones, in the order of how sure they are: `+` and a country code that exists, with 8 to 15 digits (E.164; in North America ten after
 the 1); after a word such as "Tel", "Fax", "Phone" or their like in some languages, 7 to 15 digits; the grouping of North America,
-(212) 555-0123 with dashes or dots; and of France, five pairs that begin with 0. Other national forms without such a word stay: they look
-like dates, ISBNs, part numbers. Cards must have an issuer's prefix and length, a usual grouping, and the Luhn digit (ISO/IEC 7812); IBANs
-the length of their country and the checksum (ISO 13616).
+(212) 555-0123 with dashes or dots; of France, five pairs that begin with 0; and the shapes of `curation.pii.national`. Other national
+forms without such a word stay: they look like dates, ISBNs, part numbers. Cards must have an issuer's prefix and length, a usual
+grouping, and the Luhn digit (ISO/IEC 7812); IBANs the length of their country and the checksum (ISO 13616).
 """
 
 import itertools
 import re
 from collections.abc import Iterable
+
+from curation.pii import national
 
 Ranges = list[tuple[int, int]]
 
@@ -38,6 +40,7 @@ _SPELLINGS = "|".join([form for word in _WORDS for form in (word, word.capitaliz
 PHONE_TRACE = (
     r"\+[1-9][\d (.\x{a0}/-]*\d|\([2-9]\d\d\)[ \x{a0}-]?\d{3}|\d{3}[-.]\d{3}[-.]\d{4}|0[1-9](?:[ .\x{a0}-]\d\d){4}"
     rf"|(?:^|[^A-Za-z])(?:{_SPELLINGS})[^\d\n+(]{{0,10}}[+(]?\d|(?:{'|'.join(_IDEOGRAPHS)})[^\d\n+(]{{0,10}}[+(]?\d"
+    rf"|{national.TRACE}"
 )
 
 _COUNTRY = (  # ITU-T E.164, assigned codes
@@ -83,7 +86,7 @@ def find_phones(text: str) -> Ranges:
     ]
     found += [_with_trunk_prefix(match) for match in _NORTH_AMERICA.finditer(text)]
     found += [match.span() for match in _FRANCE.finditer(text) if not _is_sequence(match[0])]
-    return disjoint(span for span in found if span)
+    return disjoint(span for span in [*found, *national.find(text)] if span)
 
 
 def find_cards(text: str) -> Ranges:

@@ -10,12 +10,16 @@ extra, one of several a copy of its texts.
 import difflib
 import functools
 import inspect
+import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
+
+from curation.steps import COUNTS
 
 Languages = Mapping[str, Mapping[str, Any]]
 Result = TypeVar("Result", pa.Array, pa.Table)
@@ -50,7 +54,7 @@ def per_language(step: Callable[..., Result]) -> Checked:
             for mine, own in zip(rows, settings, strict=True)
             if len(mine) or not docs.num_rows
         ]
-        joined = pa.concat_tables(found) if isinstance(found[0], pa.Table) else pa.concat_arrays(found)
+        joined = _joined(found) if isinstance(found[0], pa.Table) else pa.concat_arrays(found)
         return joined.take(pa.array(np.argsort(np.concatenate(rows))))
 
     def check(*, languages: Languages = _NONE, **params: Any) -> None:
@@ -77,6 +81,14 @@ def per_language(step: Callable[..., Result]) -> Checked:
     check.__signature__ = signature.replace(parameters=parameters[1:], return_annotation=None)  # type: ignore[attr-defined]
     apart.check = check  # type: ignore[attr-defined]
     return apart  # type: ignore[return-value]
+
+
+def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of all, and the sum of what each counted."""
+    counts = Counter[str]()
+    for table in tables:
+        counts.update(json.loads((table.schema.metadata or {}).get(COUNTS, b"{}")))
+    return pa.concat_tables(tables).replace_schema_metadata({COUNTS: json.dumps(counts)} if counts else None)
 
 
 def _check(params: Mapping[str, Any], signature: inspect.Signature, where: str) -> None:

@@ -4,7 +4,11 @@ A line that is no document is counted under `jsonl.invalid` (no JSON object), `j
 empty or not a string) or `jsonl.too_long`; what is behind a cut or damage in a compressed file under `jsonl.truncated` or
 `jsonl.damaged`, once. A line over `max_line_bytes` is skipped in pieces: a line of any length costs that many bytes and a copy, no
 more. Blank lines are nothing. Offsets count in the decompressed file. An uncompressed file is read by several tasks, each from the first
-line that begins in its range of bytes. Not covered: one JSON array over the whole file; several tasks for a compressed file.
+line that begins in its range of bytes. Not covered: one JSON array over the whole file.
+
+A compressed file is one task whatever its size: nothing in gzip or zstd says where a line begins before all of it is decompressed, and
+zstd frames carry no index. So write shards of about 256 MiB of text each, as published corpora do, or leave large files
+uncompressed: one of 10 GB compressed is hours of one core while the others wait.
 """
 
 import json

@@ -1,16 +1,19 @@
 """Lines that many documents share, through the whole exchange and against plain Python."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from curation import words
 from curation.dedup.lines import LINES, check, line_hashes
+from curation.steps import COUNTS
 from datapipe.schema import documents
 
 Drive = Callable[..., pa.Table]
@@ -43,6 +46,28 @@ def test_a_page_of_which_little_is_left_goes(drive: Drive) -> None:
     result = drive(LINES, docs)
     assert Counter(result["drop_reason"].to_pylist()) == {"dedup.lines": 4, None: 1}
     assert drive(LINES, docs, min_kept=0)["drop_reason"].null_count == 5
+
+
+def test_what_stays_counts_what_it_lost() -> None:
+    other = "One more line that very many pages of this crawl repeat."
+    own = "A line of its own that only this page has, and it is long enough to outweigh the rest. " * 2
+    docs = documents([page(n, f"{n} {own}", FOOTER, other, f"end {n}") for n in range(4)])
+    docs = pa.concat_tables([docs, documents([page(9, FOOTER, "x")])])
+    lost = LINES.judge(numbered(LINES.emit(docs)))
+    found = lost.rename_columns(["row", "line"]).sort_by("row")
+    result = LINES.apply(docs, found)
+    kept = docs.filter(pc.is_null(result["drop_reason"]))
+    removed = (len(FOOTER) + 1) * 3 + (len(other) + 1) * 3
+    assert result["drop_reason"].to_pylist() == [None] * 4 + ["dedup.lines"]
+    assert len("".join(kept["text"].to_pylist())) - len("".join(result["text"].to_pylist()[:4])) == removed
+    counts = json.loads(result.schema.metadata[COUNTS])
+    assert counts == {"lines_removed": 6, "chars_removed": removed, "documents_changed": 3}
+    assert set(json.loads(LINES.apply(docs, found[:0]).schema.metadata[COUNTS]).values()) == {0}
+
+
+def numbered(rows: pa.Table) -> pa.Table:
+    """`row` as the engine names it in a corpus of one partition."""
+    return rows.set_column(rows.schema.get_field_index("row"), "doc", rows["row"].cast(pa.uint64()))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,5 +1,6 @@
 """The C4 rules line by line, each switch, and a plain rendition on drawn texts."""
 
+import json
 import re
 
 import pyarrow as pa
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation import words
-from curation.rules.c4 import POLICY_PHRASES, c4
+from curation.rules.c4 import LINE_RULES, POLICY_PHRASES, c4
+from curation.steps import COUNTS
 from datapipe.schema import DROP, documents
 
 FIVE = "One is here. Two is here. Three is here. Four is here. Five is here."
@@ -105,6 +107,31 @@ def test_lines_behind_two_million_characters_stay() -> None:
     assert kept.startswith(lines[0])
     single = "ab. " * (words.MAX_CHARS // 4 + 50)
     assert judged(single) == single[: words.MAX_CHARS].rstrip() + "\n" + single[words.MAX_CHARS :]
+
+
+def counted(*texts: str, **params: object) -> dict[str, int]:
+    counts: dict[str, int] = json.loads(c4(docs(*texts), **params).schema.metadata[COUNTS])
+    return counts
+
+
+def test_what_goes_is_counted_by_the_first_rule_that_takes_it() -> None:
+    lines = [
+        "Two words.",
+        "JavaScript and no end",
+        "No javascript here.",
+        "It uses cookies.",
+        f"{'x' * 1001} has an end.",
+    ]
+    assert [rule for line, _ in LINES[:6] for rule, count in counted(f"{FIVE}\n{line}").items() if count][::3] == [
+        "lines_without_end", "lines_without_end", "lines_few_words", "lines_long_word", "lines_javascript", "lines_policy",
+    ]  # fmt: skip
+    text = "\n".join([FIVE, *lines, "", " " + FIVE])
+    expected = dict.fromkeys(LINE_RULES, 1) | {"documents_changed": 1, "chars_removed": len(text) - 2 * len(FIVE) - 1}
+    assert counted(text) == expected
+    assert counted(FIVE, text, "short and dropped", "{" + text) == expected
+    assert counted(text, text) == {name: 2 * count for name, count in expected.items()}
+    assert counted(f"{FIVE}[12]") == dict.fromkeys(LINE_RULES, 0) | {"documents_changed": 1, "chars_removed": 4}
+    assert set(counted(FIVE).values()) == set(counted().values()) == {0}
 
 
 def test_loss_spans_are_refused() -> None:

@@ -1,6 +1,7 @@
 """Parameters by language: who is judged with what, the order of rows, and what a check says."""
 
 import inspect
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from curation.rules.c4 import c4
 from curation.rules.fineweb import fineweb
 from curation.rules.gopher import gopher_quality, gopher_repetition
 from curation.rules.per_language import per_language
+from curation.steps import COUNTS
 from datapipe.schema import documents
 
 LISTS = Path(__file__).resolve().parents[3] / "manifests" / "lists"
+KEEP_ALL = {"min_sentences": 0, "min_words_per_line": 1}
 LANGS = ["fr", None, "en", "zh", "fr", "xx"]
 
 
@@ -45,6 +48,12 @@ def test_a_map_keeps_its_rows_too() -> None:
     )
     assert judged["id"].to_pylist() == table["id"].to_pylist()
     assert [reason is None for reason in judged["drop_reason"].to_pylist()] == [lang == "fr" for lang in LANGS]
+
+
+def test_what_the_languages_count_is_added_up() -> None:
+    once, apart = c4(docs(), **KEEP_ALL), c4(docs(), **KEEP_ALL, languages={"fr": {"max_word_chars": 900}, "de": {}})
+    assert json.loads(once.schema.metadata[COUNTS])["lines_without_end"] == len(LANGS)
+    assert apart.schema.metadata == once.schema.metadata
 
 
 def test_the_signature_is_that_of_the_step_and_languages() -> None:

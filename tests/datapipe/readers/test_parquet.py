@@ -1,5 +1,9 @@
+import contextlib
 import json
+import subprocess
+import sys
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ from hypothesis import strategies as st
 from datapipe import readers, store
 
 ReadRows = Callable[..., list[dict[str, Any]]]
+ROOT = Path(__file__).resolve().parents[3]
 SOURCE = {"reader": "parquet", "paths": ["*.parquet"]}
 
 
@@ -90,6 +95,9 @@ def test_keys_and_columns(tmp_path: Path, read_rows: ReadRows) -> None:
     assert [(row["origin"], row["license"]) for row in rows] == [(f"http://x/{number}", "MIT") for number in range(3)]
     with pytest.raises(ValueError, match=r"a.parquet has no column 'txt'; did you mean 'text'\?"):
         read_rows(tmp_path, **SOURCE, text_key="txt")
+    pq.write_table(pa.table([["a"], ["b"]], names=["text", "text"]), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"a.parquet has 2 columns 'text': write it anew"):
+        read_rows(tmp_path, **SOURCE)
 
 
 def test_rows_without_text(tmp_path: Path, read_rows: ReadRows) -> None:
@@ -127,6 +135,51 @@ def test_a_damaged_footer_costs_its_file(tmp_path: Path, read_rows: ReadRows) ->
     rows = read_rows(tmp_path, **SOURCE)
     assert [row["origin"] for row in rows if row["drop_reason"] == "parquet.damaged"] == ["a.parquet"]
     assert len(rows) == 11
+
+
+def flip_bits(folder: Path) -> None:
+    """Reads `folder`/a.parquet with every fifth bit of its footer flipped, one at a time; says what was found."""
+    path = folder / "a.parquet"
+    sound = path.read_bytes()
+    footer = len(sound) - 8 - int.from_bytes(sound[-8:-4], "little")
+    reasons = Counter[str]()
+    for bit in range(0, 8 * (len(sound) - 8 - footer), 5):
+        data = bytearray(sound)
+        data[footer + bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        source = readers.split.Input(str(path), "a", len(data), "")
+        with contextlib.suppress(ValueError):  # a letter of a column's name
+            for one in readers.parquet.cut(source):
+                for found in readers.parquet.read(one):
+                    reasons[found["drop_reason"] if isinstance(found, dict) else "none"] += 1
+    print(json.dumps(reasons))
+
+
+def test_no_flipped_bit_of_a_footer_ends_the_process(tmp_path: Path) -> None:
+    """In a process of its own: a C++ exception that nothing catches would end this one."""
+    pq.write_table(pa.table({"text": ["a", "b"], "deep": [[1], [2, 3]]}), tmp_path / "a.parquet", store_schema=False)
+    code = f"from pathlib import Path; from {__name__} import flip_bits; flip_bits(Path({str(tmp_path)!r}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    reasons = json.loads(done.stdout)
+    assert reasons["parquet.damaged"] > 100
+    assert reasons["none"] > 100
+
+
+def test_a_name_that_is_not_utf8_and_a_wrong_page_checksum(tmp_path: Path, read_rows: ReadRows) -> None:
+    pq.write_table(pa.table({"text": ["words"], "names": [1]}), tmp_path / "a.parquet", store_schema=False)
+    data = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "a.parquet").write_bytes(data.replace(b"names", b"nam\xff\xff"))
+    texts = pa.table({"text": ["some words"]})
+    plain = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+    pq.write_table(texts, tmp_path / "b.parquet", write_page_checksum=True, **plain)
+    data = (tmp_path / "b.parquet").read_bytes()
+    (tmp_path / "b.parquet").write_bytes(data.replace(b"some", b"same", 1))
+    rows = read_rows(tmp_path, **SOURCE)
+    assert [(row["origin"], row["drop_reason"]) for row in rows] == [
+        ("a.parquet", "parquet.damaged"),
+        ("b.parquet#row-group-0", "parquet.damaged"),
+    ]
 
 
 def test_a_table_without_rows(tmp_path: Path, read_rows: ReadRows) -> None:
