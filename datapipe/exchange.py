@@ -28,7 +28,8 @@ def slices(table: pa.Table, receivers: np.ndarray, num_receivers: int) -> Iterat
     """The rows of each receiver, in the order of the table."""
     counts = np.bincount(receivers.astype(np.int64), minlength=num_receivers)
     ends = np.cumsum(counts)
-    sorted_rows = table.take(pa.array(np.argsort(receivers, kind="stable"))).combine_chunks()
+    sorted_rows = table.take(pa.array(np.argsort(receivers, kind="stable"))) if num_receivers > 1 else table
+    sorted_rows = sorted_rows.combine_chunks()
     for end, count in zip(ends.tolist(), counts.tolist(), strict=True):
         yield _one_batch(sorted_rows.slice(end - count, count))
 

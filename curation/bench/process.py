@@ -17,12 +17,13 @@ import psutil
 
 SAMPLE_S = 0.5
 LOG_TAIL = 2_000  # characters of its output that the error of a failed command shows
-# One thread for arithmetic in every library that has a pool of its own, and nothing looked up elsewhere.
+# One thread for arithmetic in every library that has a pool of its own, nothing looked up elsewhere, and bytecode that is kept.
 SINGLE = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"),
     **dict.fromkeys(("RAYON_NUM_THREADS", "POLARS_MAX_THREADS", "ARROW_NUM_THREADS"), "1"),
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONDONTWRITEBYTECODE": "",  # modules of ours are compiled once, like those that were installed
 }
 
 

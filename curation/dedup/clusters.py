@@ -1,10 +1,10 @@
 """Groups of documents from pairs of documents: which pairs to look at, and what their connected components are.
 
 Documents are numbers here (partition and row, see `curation.steps.RoutedStep`), placed in a total order in which the best survives: by
-`rank`, then `tie` (the beginning of the id), then number. A link names a document and a better one. Components come out of stars:
-`stars` gives every document of some links the best one it is connected to. Done at many places on the links of few documents each, and
-again on what comes out, until nothing changes, this finds the components of any number of documents (`curriculum.routing` runs the rounds;
-each halves the longest way to a best document, so few are needed, also for chains).
+`rank` (uint64, or narrower until it is in a link), then `tie` (the beginning of the id), then number. A link names a document and a
+better one. Components come out of stars: `stars` gives every document of some links the best one it is connected to. Done at many places
+on the links of few documents each, and again on what comes out, until nothing changes, this finds the components of any number of
+documents (`curriculum.routing` runs the rounds; each halves the longest way to a best document, so few are needed, also for chains).
 
 Arrays all the way; a component costs a few passes over its links.
 """
@@ -26,7 +26,7 @@ OLD_RANK, MIN_RANK = 0, 1  # of the documents of an index, which stand before al
 OLD = np.uint64(1 << 63)  # numbers from here on are documents of an index, not of the corpus
 LARGEST = 10  # clusters that are counted by name
 
-SIDE = (("rank", pa.uint32()), ("tie", pa.uint64()), ("copies", pa.int64()))
+SIDE = (("rank", pa.uint64()), ("tie", pa.uint64()), ("copies", pa.int64()))
 LINK = pa.schema([("doc", pa.uint64()), *SIDE, ("root", pa.uint64()), *((f"root_{name}", kind) for name, kind in SIDE)])
 FOUND = pa.schema(
     [
@@ -175,28 +175,53 @@ def _so_far(docs: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     return np.array(docs["cluster"].to_pylist(), object), docs["cluster_size"].to_numpy().copy()
 
 
-def count_buckets(keys: np.ndarray, max_bucket: int) -> dict[str, int]:
-    """How many keys several rows share, and how many more than `max_bucket` do."""
-    _, sizes = buckets(keys)
-    return {"buckets": int((sizes > 1).sum()), "oversized_buckets": int((sizes > max_bucket).sum())}
+def count_buckets(keys: np.ndarray, is_old: np.ndarray, max_bucket: int) -> dict[str, int]:
+    """How many keys a row of the corpus shares with others, and in how many of these more than `max_bucket` are of the corpus, or old."""
+    starts, sizes = buckets(keys)
+    old = _count_old(is_old, starts, sizes)
+    met = (sizes > 1) & (old < sizes)
+    return {
+        "buckets": int(met.sum()),
+        "oversized_buckets": int((met & (np.maximum(old, sizes - old) > max_bucket)).sum()),
+    }
 
 
-def candidate_pairs(keys: np.ndarray, max_bucket: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of row numbers (left, right) with equal keys, some 65,536 at a time; `keys` must be sorted.
+def candidate_pairs(keys: np.ndarray, is_old: np.ndarray, max_bucket: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of row numbers (left, right) with equal keys, some 65,536 at a time. `keys` must be sorted, the old rows of each in front.
 
-    A bucket of up to `max_bucket` rows yields all its pairs, distance by distance, a larger one each row with its first.
+    Two old rows are no pair. Of a bucket with up to `max_bucket` rows of the corpus each meets all the others, and the first `max_bucket`
+    old ones; of a larger one each meets the first of the corpus and the first old one. So a bucket costs at most 1.5 * max_bucket**2
+    pairs, or two for every row of the corpus, and old rows never keep those of the corpus apart.
     """
     starts, sizes = buckets(keys)
-    position = np.arange(len(keys)) - np.repeat(starts, sizes)
-    size_R = np.repeat(sizes, sizes)
-    chained = np.flatnonzero((size_R > max_bucket) & (position > 0))
-    yield from _portions(chained - position[chained], chained)
-    inside = np.flatnonzero((size_R <= max_bucket) & (position > 0))
-    distance = 1
+    old = _count_old(is_old, starts, sizes)
+    is_large = sizes - old > max_bucket
+    new = np.flatnonzero(~is_old)
+    bucket_N = np.repeat(np.arange(len(starts)), sizes)[new]
+    place_N = new - (starts + old)[bucket_N]  # among those of the corpus
+    meets_new = np.where(is_large[bucket_N], 0, place_N)
+    yield from _with_each(new - 1, -1, new, meets_new)
+    chained = np.flatnonzero(is_large[bucket_N] & (place_N > 0))
+    yield from _portions(new[chained] - place_N[chained], new[chained])
+    meets_old = np.minimum(old, np.where(is_large, 1, max_bucket))[bucket_N]
+    yield from _with_each(starts[bucket_N], 1, new, meets_old)
+
+
+def _with_each(
+    first: np.ndarray, step: int, rows: np.ndarray, counts: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of every row with the `counts` rows `first`, `first + step` and so on: those with their first one, then with their second."""
+    inside, number = np.flatnonzero(counts), 0
     while len(inside):
-        yield from _portions(inside - distance, inside)
-        distance += 1
-        inside = inside[position[inside] >= distance]
+        yield from _portions(first[inside] + number * step, rows[inside])
+        number += 1
+        inside = inside[counts[inside] > number]
+
+
+def _count_old(is_old: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """int64: how many rows of each bucket are old."""
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(is_old)])
+    return before[starts + sizes] - before[starts]
 
 
 def shared_keys(keys: np.ndarray) -> np.ndarray:

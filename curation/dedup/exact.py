@@ -27,14 +27,10 @@ _SESSION_KEY = re.compile(r"(php|j|asp)?sess(ion)?(_?id)?|sid|zenid|osCsid", re.
 _SESSION_VALUE = re.compile(r"[\w.!-]{16,}")
 _PERCENT, _UNRESERVED = re.compile(r"%([0-9A-Fa-f]{2})"), re.compile(r"[A-Za-z0-9._~-]")
 _SESSION = re.compile(r";(jsessionid|phpsessid|sid)=[^/?]*", re.IGNORECASE)
-_DATE = r'"date": ?"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)T(?P<hour>\d\d):(?P<minute>\d\d)'
-_MINUTES = {
-    "year": 535_680,
-    "month": 44_640,
-    "day": 1_440,
-    "hour": 60,
-    "minute": 1,
-}  # of the longest year and month: only the order counts
+_DATE = r'"date": ?"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)T(?P<hour>\d\d):(?P<minute>\d\d):?(?P<second>\d{0,2})'
+# Of the longest year and month: only the order counts.
+_SECONDS = {"year": 32_140_800, "month": 2_678_400, "day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
+_FIRST_YEAR = 1990  # of the web; 31 bits of seconds from here on last until 2056
 
 
 def normalised(text: str) -> str:
@@ -59,14 +55,20 @@ def digest(text: str) -> bytes:
 
 
 def normalised_url(url: str) -> str:
-    """The form in which addresses are compared: without scheme, `www.`, default port, fragment, session and tracking parameters and
-    closing slash; host in lower case, parameters sorted, percent signs as RFC 3986 wants them. What is no address stays as it is."""
+    """The form in which addresses are compared: without scheme, `www.`, the dot that closes a host, default port, fragment, session and
+    tracking parameters and closing slash; host in lower case, parameters sorted, percent signs as RFC 3986 wants them. What is no address
+    stays as it is. So does `index.html`: a site may serve another page there, and a page lost to a wrong guess does not come back, while
+    the copies that a guess would find have one text.
+    """
     try:
         parts = urlsplit(_SESSION.sub("", url.strip()))
-        host, port = (parts.hostname or "").removeprefix("www."), parts.port
+        host, port = parts.hostname or "", parts.port
         host = host.encode("idna").decode("ascii") if not host.isascii() else host
     except ValueError:  # also UnicodeError: a host that cannot be
         return url
+    host = host.removesuffix(".")
+    if "." in (bare := host.removeprefix("www.")):  # www.com is a domain of its own
+        host = bare
     if parts.scheme not in _PORTS or not host:
         return url
     if port and port != _PORTS[parts.scheme]:
@@ -96,15 +98,17 @@ def emit(docs: pa.Table) -> pa.Table:
 
 def emit_url(docs: pa.Table) -> pa.Table:
     """One row per document: key and rest (the two halves of its address' hash) and its place in the order: the latest capture first,
-    by the date in its meta, then those without a date, the longest first."""
+    to the second, by the date in its meta; then those without a date; of equal ones the longest."""
     digests = [
         xxhash.xxh3_128_digest(normalised_url(url).encode("utf-8", "surrogatepass"))
         for url in docs["origin"].to_pylist()
     ]
-    minutes = _minutes(docs["meta"])
-    place = clusters.place(docs, minutes == 0)
-    late = np.where(minutes > 0, clusters.MAX_RANK - minutes, place["rank"].to_numpy()).astype(np.uint32)
-    return _emitted(digests, {**place, "rank": pa.array(late)})
+    place = clusters.place(docs)
+    # From the top: one bit for no date, 31 for how early, 32 for how short.
+    early = (clusters.MAX_RANK - _seconds(docs["meta"])).astype(np.uint64)
+    undated = early == clusters.MAX_RANK
+    rank = np.where(undated, np.uint64(1 << 63), early << np.uint64(32)) | place["rank"].to_numpy().astype(np.uint64)
+    return _emitted(digests, {**place, "rank": pa.array(rank)})
 
 
 def _emitted(digests: list[bytes], place: dict[str, pa.Array]) -> pa.Table:
@@ -112,13 +116,14 @@ def _emitted(digests: list[bytes], place: dict[str, pa.Array]) -> pa.Table:
     return pa.table({"key": pa.array(halves[:, 0]), "rest": pa.array(halves[:, 1]), **place})
 
 
-def _minutes(metas: pa.ChunkedArray) -> np.ndarray:
-    """int64 per document: a number that grows with the `date` in its meta, less than 2**31; 0 for one without."""
+def _seconds(metas: pa.ChunkedArray) -> np.ndarray:
+    """int64 per document: a number that grows with the `date` in its meta, above 0 and below 2**31 - 1; 0 for one without."""
     found = pc.extract_regex(pc.fill_null(metas, ""), _DATE)
-    minutes = np.zeros(len(metas), np.int64)
-    for name, factor in _MINUTES.items():
-        minutes += pc.fill_null(pc.struct_field(found, name).cast(pa.int64()), 0).to_numpy() * factor
-    return np.minimum(minutes, clusters.MAX_RANK - clusters.MIN_RANK)
+    seconds = np.full(len(metas), -_FIRST_YEAR * _SECONDS["year"], np.int64)
+    for name, factor in _SECONDS.items():
+        digits = pc.fill_null(pc.struct_field(found, name), "")
+        seconds += pc.utf8_lpad(digits, 2, "0").cast(pa.int64()).to_numpy() * factor  # a date may end with its minutes
+    return np.where(pc.is_valid(found).to_numpy(), np.clip(seconds, 1, clusters.MAX_RANK - 1), 0)
 
 
 def judge(rows: pa.Table) -> pa.Table:

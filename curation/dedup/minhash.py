@@ -19,7 +19,7 @@ without a single word are compared with nothing.
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -30,9 +30,10 @@ from curation.steps import COUNTS, RoutedStep
 
 REASON = "dedup.minhash"
 
-CHUNK_CHARS = (
-    1 << 18
-)  # twice what other steps take at once: each of the permutations is a pass over little else than shingles
+# What stays in a core's cache. The characters of a chunk come with 16 bytes of powers each, so half of what other steps take is best; of
+# the shingles, two uint32 each, those of some chunks go together, because each of the permutations is three calls of numpy.
+CHUNK_CHARS = 1 << 16
+SHINGLES = 1 << 16
 _MAX_HASH = np.uint32((1 << 32) - 1)
 _LOW_BITS = np.uint64(0x5555555555555555)
 _PER_WORD = 32  # positions of which one uint64 holds the two low bits
@@ -44,8 +45,16 @@ def signatures(texts: pa.ChunkedArray | pa.Array, *, num_perm: int = 112, ngram:
     A shingle is `ngram` consecutive lower-cased words; a text with fewer words is one shingle of all of them; a text without
     words keeps the largest value everywhere, as an empty `datasketch.MinHash` does.
     """
-    parts = [_chunk_signatures(chunk, num_perm, ngram, seed) for chunk in words.chunks(texts, CHUNK_CHARS)]
-    return np.concatenate(parts) if parts else np.empty((0, num_perm), np.uint32)
+    signature_DK = np.full((len(texts), num_perm), _MAX_HASH, np.uint32)
+    a_K, b_K = _permutations(num_perm, seed)
+    first_doc = 0
+    for shingles_G, counts_D in _shingles(texts, ngram):
+        docs = np.flatnonzero(counts_D)
+        if len(docs):
+            starts = (np.cumsum(counts_D) - counts_D)[docs]
+            signature_DK[first_doc + docs] = _minima(shingles_G, starts, a_K, b_K).T
+        first_doc += len(counts_D)
+    return signature_DK
 
 
 def hash_shingle(shingle: Sequence[str]) -> int:
@@ -72,15 +81,17 @@ def judge(sent: pa.Table, *, bands: int = 14, rows: int = 8, threshold: float = 
 
     `threshold`: estimated Jaccard similarity from which two documents join. The default refuses what met by chance and leaves the curve of
     the bands as it is (of the pairs of similarity 0.6 that meet, 98 % pass); 0.8 keeps near copies only. `max_bucket`: documents
-    of equal key that are compared each with each; of more, all are compared with the best one only, and the bucket is counted.
+    of equal key that are compared each with each; of more, all are compared with the best one only, and the bucket is counted. Documents
+    of an index count apart and are not compared among themselves (`clusters.candidate_pairs`).
     """
     shared = clusters.shared_keys(sent["key"].to_numpy())
     kept = clusters.in_order(sent.filter(pa.array(shared, pa.bool_())))
     packed_RW = _packed(kept["signature"])
     keys = kept["key"].to_numpy()
-    counts = {**clusters.count_buckets(keys, max_bucket), "pairs": 0, "pairs_alike": 0}
+    is_old = kept["doc"].to_numpy() >= clusters.OLD
+    counts = {**clusters.count_buckets(keys, is_old, max_bucket), "pairs": 0, "pairs_alike": 0}
     joined = clusters.Joined(kept)
-    for left, right in clusters.candidate_pairs(keys, max_bucket):
+    for left, right in clusters.candidate_pairs(keys, is_old, max_bucket):
         alike = similarity(packed_RW[left], packed_RW[right], bands * rows) >= threshold
         counts["pairs"] += len(left)
         counts["pairs_alike"] += int(alike.sum())
@@ -111,21 +122,35 @@ def check(
 MINHASH = RoutedStep(emit, judge, apply, check, clusters=True)
 
 
-def _chunk_signatures(chunk: words.Chunk, num_perm: int, ngram: int, seed: int) -> np.ndarray:
-    """uint32 (D, num_perm)."""
+def _shingles(texts: pa.ChunkedArray | pa.Array, ngram: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(uint32 mixed hashes (G,), how many of them each document has (D,)) of some documents after the other, about `SHINGLES` at a time."""
+    hashes: list[np.ndarray] = []
+    counts: list[np.ndarray] = []
+    held = 0
+    for chunk in words.chunks(texts, CHUNK_CHARS):
+        hashes_G, counts_D = _chunk_shingles(chunk, ngram)
+        hashes.append(_murmur_mix(hashes_G))
+        counts.append(counts_D)
+        held += len(hashes_G)
+        if held >= SHINGLES:
+            yield np.concatenate(hashes), np.concatenate(counts)
+            hashes, counts, held = [], [], 0
+    if counts:
+        yield np.concatenate(hashes), np.concatenate(counts)
+
+
+def _chunk_shingles(chunk: words.Chunk, ngram: int) -> tuple[np.ndarray, np.ndarray]:
+    """(uint64 hashes of the shingles (G,), how many of them each document has (D,)), in the order of documents."""
     spans = words.word_runs(chunk)
     hashes_S = words.hash_spans(words.char_sums(chunk, lower=True), spans)
-    hashes_G, first_G = words.ngrams(hashes_S, spans.doc_S, ngram)
-    doc_G = spans.doc_S[first_G]
-    short_hashes, short_docs = _short_shingles(hashes_S, spans.doc_S, len(chunk.starts_D), ngram)
-    signature_DK = np.full((len(chunk.starts_D), num_perm), _MAX_HASH, np.uint32)
-    a_K, b_K = _permutations(num_perm, seed)
+    hashes_G, _ = words.ngrams(hashes_S, spans.doc_S, ngram)
+    words_D = np.bincount(spans.doc_S, minlength=len(chunk.starts_D))
+    counts_D = np.maximum(words_D - (ngram - 1), 0)
+    short_hashes, short_docs = _short_shingles(hashes_S, words_D, ngram)
     if len(short_docs):
-        signature_DK[short_docs] = _murmur_mix(short_hashes)[:, None] * a_K + b_K
-    if len(doc_G):
-        starts_G = np.flatnonzero(np.diff(doc_G, prepend=-1))
-        signature_DK[doc_G[starts_G]] = _minima(_murmur_mix(hashes_G), starts_G, a_K, b_K).T
-    return signature_DK
+        hashes_G = np.insert(hashes_G, np.cumsum(counts_D)[short_docs], short_hashes)
+        counts_D[short_docs] = 1
+    return hashes_G, counts_D
 
 
 def _minima(shingles_G: np.ndarray, starts_G: np.ndarray, a_K: np.ndarray, b_K: np.ndarray) -> np.ndarray:
@@ -139,23 +164,16 @@ def _minima(shingles_G: np.ndarray, starts_G: np.ndarray, a_K: np.ndarray, b_K: 
     return minima
 
 
-def _short_shingles(
-    hashes_S: np.ndarray, doc_S: np.ndarray, num_docs: int, ngram: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """(hash, document) of the one shingle of every document that has words, but fewer than `ngram`."""
-    counts_D = np.bincount(doc_S, minlength=num_docs)
-    if (counts_D >= ngram).all():
-        return np.empty(0, np.uint64), np.empty(0, np.int64)
-    first_D = np.concatenate([[0], np.cumsum(counts_D)[:-1]])
-    found = []
-    for size in range(1, ngram):
-        docs = np.flatnonzero(counts_D == size)
-        window = hashes_S[first_D[docs][:, None] + np.arange(size)]
-        hashes, _ = words.ngrams(window.ravel(), np.repeat(np.arange(len(docs)), size), size)
-        found.append((hashes, docs))
-    if not found:
-        return np.empty(0, np.uint64), np.empty(0, np.int64)
-    return np.concatenate([hashes for hashes, _ in found]), np.concatenate([docs for _, docs in found])
+def _short_shingles(hashes_S: np.ndarray, words_D: np.ndarray, ngram: int) -> tuple[np.ndarray, np.ndarray]:
+    """(hash, document) of the one shingle of every document that has words, but fewer than `ngram`; in the order of documents."""
+    docs = np.flatnonzero((words_D > 0) & (words_D < ngram))
+    first_D = np.cumsum(words_D) - words_D
+    hashes = np.empty(len(docs), np.uint64)
+    for size in np.unique(words_D[docs]).tolist():
+        alike = words_D[docs] == size
+        window = hashes_S[first_D[docs[alike]][:, None] + np.arange(size)]
+        hashes[alike], _ = words.ngrams(window.ravel(), np.repeat(np.arange(len(window)), size), size)
+    return hashes, docs
 
 
 @functools.lru_cache(maxsize=4)

@@ -93,6 +93,13 @@ def test_marks_that_end_sentences_and_plain_characters() -> None:
     assert "".join(char for char, flag in zip(text, flags, strict=True) if flag & words.PLAIN) == "\0a1\u0300"
 
 
+def test_every_character_is_put_in_lower_case_as_python_does() -> None:
+    text = "".join(map(chr, range(0x110000)))
+    for part in (text, text[:0x80], text[:0x400] + "x" * 0x2000):  # few of ASCII, nothing else, most
+        sums = words.char_sums(words.chunk_of([part]), lower=True)
+        assert np.array_equal(sums, words.char_sums(words.chunk_of([lowered(part)])))
+
+
 def test_hashes_do_not_depend_on_the_place_in_a_chunk() -> None:
     long, short = "x" * words.CHUNK_CHARS + " tail", "one two"
     alone = words.chunk_of([short])

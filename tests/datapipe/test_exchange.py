@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from datapipe import exchange
@@ -12,6 +12,8 @@ from datapipe import exchange
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 2**64 - 1), max_size=30), min_size=1, max_size=4), st.integers(1, 7))
+@example([[2**63, 1, 2**64 - 1, 0]], 1)
+@example([[2**63, 1, 2**64 - 1, 0]], 2)
 def test_nothing_is_lost_and_order_is_kept(tmp_path_factory, senders: list[list[int]], num_receivers: int) -> None:
     folder: Path = tmp_path_factory.mktemp("exchange")
     paths, sent = [], []

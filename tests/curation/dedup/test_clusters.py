@@ -12,26 +12,28 @@ from curation.dedup import clusters
 from datapipe.schema import documents
 
 
-@given(st.lists(st.integers(0, 6), max_size=40), st.integers(2, 6))
-def test_pairs_of_a_bucket_all_or_chained_to_its_first(values: list[int], max_bucket: int) -> None:
-    keys = np.sort(np.array(values, np.uint64))
-    rows: dict[int, list[int]] = {}
-    for row, key in enumerate(keys.tolist()):
-        rows.setdefault(key, []).append(row)
-    expected = set()
-    for bucket in rows.values():
-        pairs = itertools.combinations(bucket, 2)
-        expected |= {pair for pair in pairs if len(bucket) <= max_bucket or pair[0] == bucket[0]}
+@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=60), st.integers(2, 6))
+def test_pairs_of_a_bucket_all_or_chained_to_its_first(values: list[tuple[int, bool]], max_bucket: int) -> None:
+    ordered = sorted(values, key=lambda row: (row[0], not row[1]))
+    keys, is_old = np.array([key for key, _ in ordered], np.uint64), np.array([old for _, old in ordered], bool)
+    buckets: dict[int, tuple[list[int], list[int]]] = {}
+    for row, (key, old) in enumerate(ordered):
+        buckets.setdefault(key, ([], []))[not old].append(row)
+    expected: set[tuple[int, int]] = set()
+    for old_rows, new_rows in buckets.values():
+        is_large = len(new_rows) > max_bucket
+        expected |= set(itertools.product(old_rows[: 1 if is_large else max_bucket], new_rows))
+        expected |= {pair for pair in itertools.combinations(new_rows, 2) if not is_large or pair[0] == new_rows[0]}
     found = [
         pair
-        for left, right in clusters.candidate_pairs(keys, max_bucket)
+        for left, right in clusters.candidate_pairs(keys, is_old, max_bucket)
         for pair in zip(left.tolist(), right.tolist(), strict=True)
     ]
     assert set(found) == expected
     assert len(found) == len(expected)
-    counts = clusters.count_buckets(keys, max_bucket)
-    assert counts["oversized_buckets"] == sum(len(bucket) > max_bucket for bucket in rows.values())
-    assert counts["buckets"] == sum(len(bucket) > 1 for bucket in rows.values())
+    counts = clusters.count_buckets(keys, is_old, max_bucket)
+    met = [(len(old), len(new)) for old, new in buckets.values() if new and len(old) + len(new) > 1]
+    assert counts == {"buckets": len(met), "oversized_buckets": sum(max(sizes) > max_bucket for sizes in met)}
 
 
 def links(edges: list[tuple[int, int]], ranks: list[int]) -> pa.Table:

@@ -1,5 +1,6 @@
 """Exact deduplication through the whole exchange."""
 
+import json
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -79,6 +80,13 @@ def test_two_captures_of_a_page_with_one_text_leave_one(drive: Callable[..., pa.
         ("https://WWW.Example.org:443/a/?b=2&a=1#top", "example.org/a?a=1&b=2"),
         ("http://example.org/a?a=1&utm_source=x&fbclid=y&b=2", "example.org/a?a=1&b=2"),
         ("http://example.org", "example.org"),
+        ("http://www.example.org.:80/a", "example.org/a"),
+        ("http://bücher。example。/", "xn--bcher-kva.example"),
+        ("http://www.com/", "www.com"),
+        ("http://www.www.com./", "www.com"),
+        ("http://www./", "www"),
+        ("http://./a", "http://./a"),
+        ("http://example.org/a/index.html", "example.org/a/index.html"),
         ("http://example.org:8080/%7Euser/x%20y", "example.org:8080/~user/x%20y"),
         ("http://example.org/ä b", "example.org/%C3%A4%20b"),
         ("http://bücher.example/", "xn--bcher-kva.example"),
@@ -112,16 +120,40 @@ def test_the_latest_capture_of_an_address_stays(drive: Callable[..., pa.Table], 
     rows = [
         {
             "text": "x" * (3 - n),
-            "origin": f"http://a/{'?utm_id=1' * (n % 2)}",
+            "origin": f"http://a.org/{'?utm_id=1' * (n % 2)}",
             "meta": f'{{"charset": "utf-8", "date": "{date}"}}',
         }
         for n, date in enumerate(dates)
     ]
-    rows += [{"text": "undated and long", "origin": "http://www.a/"}, {"text": "y", "origin": "http://b/"}]
+    rows += [{"text": "undated and long", "origin": "http://www.a.org/"}, {"text": "y", "origin": "http://b/"}]
     result = drive(URL, documents(rows), shuffle=seed, partitions=seed + 1)
     kept = result.filter(pc.is_null(result["drop_reason"]))
     assert sorted(kept["text"].to_pylist()) == ["xx", "y"]
     assert set(result["drop_reason"].to_pylist()) == {None, "dedup.url"}
+
+
+@pytest.mark.parametrize(
+    ("captures", "kept"),
+    [
+        ([("2024-01-01T10:10:10Z", "longer"), ("2024-01-01T10:10:11Z", "late")], "late"),
+        ([("2024-01-01T10:10:10Z", "brief"), ("2024-01-01T10:10:10Z", "longer")], "longer"),
+        ([("2024-01-01T10:10:10Z", "aaa"), ("2024-01-01T10:10:10Z", "bbb")], "aaa"),  # the smaller id
+        ([("2024-01-01T10:10Z", "longer"), ("2024-01-01T10:10:01Z", "late")], "late"),
+        ([("2024-01-01T10:10:59Z", "longer"), ("2024-01-01T10:11Z", "late")], "late"),
+        ([("2024-01-31T23:59:59Z", "longer"), ("2024-02-01T00:00:00Z", "late")], "late"),
+        ([("1970-01-01T00:00:00Z", "old"), ("", "undated")], "old"),
+        ([("1970-01-01T00:00:00Z", "longer"), ("1980-12-31T23:59:59Z", "late")], "longer"),  # both before the web
+        ([("2055-12-31T23:59:58Z", "longer"), ("2055-12-31T23:59:59Z", "late")], "late"),
+        ([("9999-12-31T23:59:59Z", "far"), ("2055-12-31T23:59:59Z", "longer")], "far"),
+    ],
+)
+def test_the_order_of_captures(drive: Callable[..., pa.Table], captures: list[tuple[str, str]], kept: str) -> None:
+    rows = [
+        {"text": text, "origin": f"http://a.org/#{text}", "meta": json.dumps({"date": date})} for date, text in captures
+    ]
+    for receivers in (1, 3):
+        result = drive(URL, documents(rows), receivers=receivers, partitions=2)
+        assert result.filter(pc.is_null(result["drop_reason"]))["text"].to_pylist() == [kept]
 
 
 def test_of_undated_captures_the_longest_stays(drive: Callable[..., pa.Table]) -> None:

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.bench.minhash import shingles_of
-from curation.dedup.clusters import total
-from curation.dedup.minhash import MINHASH, check, hash_shingle, pack, signatures, similarity
+from curation.dedup import minhash
+from curation.dedup.clusters import OLD, total
+from curation.dedup.minhash import MINHASH, check, hash_shingle, judge, pack, signatures, similarity
 from curation.steps import COUNTS
 from datapipe.schema import documents
 
@@ -43,6 +44,22 @@ def test_signatures_equal_those_of_datasketch_bit_for_bit(texts: list[str], seed
     ours = signatures(pa.array(texts, pa.large_string()), seed=seed)
     for text, signature in zip(texts, ours, strict=True):
         assert np.array_equal(signature, sketch(text, seed=seed).hashvalues)
+
+
+@given(st.lists(st.integers(0, 9), max_size=12), st.integers(1, 7))
+def test_signatures_do_not_depend_on_what_is_taken_at_once(sizes: list[int], ngram: int) -> None:
+    texts = pa.array([text_of(*range(number, number + size)) for number, size in enumerate(sizes)], pa.large_string())
+    expected = signatures(texts, ngram=ngram)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(minhash, "CHUNK_CHARS", 40)
+        patch.setattr(minhash, "SHINGLES", 5)
+        assert np.array_equal(signatures(texts, ngram=ngram), expected)
+    for text, signature in zip(texts.to_pylist(), expected, strict=True):
+        words = text.split()
+        alone = {hash_shingle(words[at : at + ngram]) for at in range(max(1, len(words) - ngram + 1)) if words}
+        made = MinHash(112, seed=1, scheme="affine32", hashfunc=int)
+        made.update_batch(sorted(alone))
+        assert np.array_equal(signature, made.hashvalues)
 
 
 def test_short_texts_have_one_shingle_and_wordless_ones_none() -> None:
@@ -165,6 +182,46 @@ def test_large_buckets_are_compared_with_their_first_only_and_counted(drive: Dri
     assert counts["oversized_buckets"] == 14
     assert counts["pairs"] < 14 * 40
     assert counts["pairs_alike"] == counts["pairs"]
+
+
+def bucket_of(old: list[int], new: list[int]) -> pa.Table:
+    """What a receiver has of one key: documents of an index and of a corpus by the kind of their text; kinds are unlike one another."""
+    packed = pack(signatures(pa.array([text_of(*range(100 * kind, 100 * kind + 90)) for kind in old + new])))
+    docs = [int(OLD) + number for number in range(len(old))] + list(range(len(new)))
+    columns = {
+        "key": pa.array([7] * len(docs), pa.uint64()),
+        "row": pa.array(docs, pa.uint64()),
+        "rank": pa.array([0] * len(old) + [9] * len(new), pa.uint32()),
+        "tie": pa.array(range(len(docs)), pa.uint64()),
+        "copies": pa.array([1] * len(docs), pa.int64()),
+        "signature": pa.array([row.tobytes() for row in packed], pa.binary(packed[0].nbytes)),
+    }
+    return pa.table(columns).rename_columns({"row": "doc"})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "pairs", "oversized", "links"),
+    [
+        ([0] * 300, [1] * 10, 45 + 10 * 256, 1, dict.fromkeys(range(1, 10), 0)),
+        ([0] * 299 + [1], [1] * 10, 45 + 10 * 256, 1, dict.fromkeys(range(1, 10), 0)),  # beyond the first 256
+        ([0] * 20 + [1], [1] * 10, 45 + 10 * 21, 0, {number: int(OLD) + 20 for number in range(10)}),
+        ([0] * 300, [0], 256, 1, {0: int(OLD)}),
+        ([0] * 300, [], 0, 0, {}),
+        ([0], [1] * 257, 256 + 257, 1, dict.fromkeys(range(1, 257), 0)),
+    ],
+)
+def test_documents_of_an_index_never_keep_those_of_a_corpus_apart(
+    old: list[int], new: list[int], pairs: int, oversized: int, links: dict[int, int]
+) -> None:
+    judged = judge(bucket_of(old, new))
+    found = {
+        doc: root
+        for doc, root in zip(judged["doc"].to_pylist(), judged["root"].to_pylist(), strict=True)
+        if doc < int(OLD)
+    }
+    assert found == links
+    counts = json.loads(judged.schema.metadata[COUNTS])
+    assert (counts["pairs"], counts["oversized_buckets"], counts["buckets"]) == (pairs, oversized, int(bool(new)))
 
 
 def test_every_planted_near_duplicate_is_found(drive: Drive, shared_data: Path) -> None:
