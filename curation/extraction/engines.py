@@ -8,7 +8,7 @@ import functools
 import logging
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from lxml.etree import XPath, tostring
 
@@ -16,8 +16,6 @@ from curation.extraction import page_tree
 from curation.extraction.kept import Kept
 
 Tree = Any  # lxml.html.HtmlElement
-
-ENGINES = ("trafilatura", "fast")
 
 _TAG = re.compile(r"<[A-Za-z]+[\s>]")
 _COUNT = XPath("count(//*)")
@@ -50,22 +48,14 @@ MainText = Callable[[str, int], Found | None]  # (page, most elements) -> None f
 
 
 def load(engine: str, *, favor_precision: bool, include_tables: bool) -> MainText:
-    """The function behind an engine's name."""
+    """The function behind an engine's name (`exchange.ENGINES`). ImportError when its library is not installed."""
     from trafilatura.settings import Extractor
 
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # it logs every page it discards; here that is counted
     options = Extractor(fast=True, comments=False, formatting=False, precision=favor_precision, tables=include_tables)
-    if engine == "trafilatura":
-        return functools.partial(_by_trafilatura, options)
     if engine == "fast":
-        try:
-            import resiliparse.extract.html2text  # noqa: F401
-        except ModuleNotFoundError as missing:
-            raise ModuleNotFoundError(
-                "engine: fast needs resiliparse: pip install resiliparse, or use trafilatura"
-            ) from missing
-        return functools.partial(_by_resiliparse, options)
-    raise ValueError(f"engine: {engine!r} is not one of {', '.join(ENGINES)}. Use trafilatura")
+        import resiliparse.extract.html2text  # noqa: F401
+    return functools.partial({"trafilatura": _by_trafilatura, "fast": _by_resiliparse}[engine], options)
 
 
 def parse(page: str) -> Tree | None:
@@ -82,22 +72,10 @@ def parse(page: str) -> Tree | None:
         return None
 
 
-def _is_larger(tree: Tree, page: str, max_elements: int) -> bool:
-    """Whether a page has more elements than that; one has three characters of source at least, so that most need no counting."""
-    return len(page) > 3 * max_elements and _COUNT(tree) > max_elements
-
-
 def _by_trafilatura(options: Any, page: str, max_elements: int) -> Found | None:
     import trafilatura
 
-    tree = parse(page)
-    if tree is None:
-        return Found("", Kept(), {})
-    if _is_larger(tree, page, max_elements):
-        return None
-    facts = facts_of(tree)
-    kept = page_tree.mend(tree, tables="nested" if options.tables else "none")
-    return Found(trafilatura.extract(tree, options=options) or "", kept, facts)
+    return _rewritten(options, page, max_elements, "nested", functools.partial(trafilatura.extract, options=options))
 
 
 def _by_resiliparse(options: Any, page: str, max_elements: int) -> Found | None:
@@ -108,7 +86,19 @@ def _by_resiliparse(options: Any, page: str, max_elements: int) -> Found | None:
     head, root = document.head, document.document
     deep = page.count("<") > _MAX_DEEP_TAGS
     if deep or head is None or root is None or root.query_selector(_WORTH_REWRITING) is not None:
-        found = _rewritten(options, page, max_elements)
+        skipped = None if options.tables else ["table"]
+        found = _rewritten(
+            options,
+            page,
+            max_elements,
+            "all",
+            lambda tree: extract_plain_text(
+                tostring(tree, method="html", encoding="unicode"),
+                main_content=True,
+                alt_texts=False,
+                skip_elements=skipped,
+            ),
+        )
     else:
         language = root.query_selector("html").getattr("lang")  # type: ignore[union-attr]
         metas = ({name: meta.getattr(name) for name in _META_ATTRIBUTES} for meta in root.query_selector_all(_DATES))
@@ -120,19 +110,23 @@ def _by_resiliparse(options: Any, page: str, max_elements: int) -> Found | None:
     return found
 
 
-def _rewritten(options: Any, page: str, max_elements: int) -> Found | None:
-    from resiliparse.extract.html2text import extract_plain_text
-
+def _rewritten(
+    options: Any,
+    page: str,
+    max_elements: int,
+    tables: Literal["nested", "all"],
+    main_text: Callable[[Tree], str | None],
+) -> Found | None:
+    """A page through what both engines share: it is parsed, asked for its facts and mended; `main_text` looks into what comes of it."""
     tree = parse(page)
     if tree is None:
         return Found("", Kept(), {})
-    if _is_larger(tree, page, max_elements):
+    # An element has three characters of source at least, so that most pages need no counting.
+    if len(page) > 3 * max_elements and _COUNT(tree) > max_elements:
         return None
     facts = facts_of(tree)
-    kept = page_tree.mend(tree, tables="all" if options.tables else "none")
-    skipped = None if options.tables else ["table"]
-    rewritten = tostring(tree, method="html", encoding="unicode")
-    return Found(extract_plain_text(rewritten, main_content=True, alt_texts=False, skip_elements=skipped), kept, facts)
+    kept = page_tree.mend(tree, tables=tables if options.tables else "none")
+    return Found(main_text(tree) or "", kept, facts)
 
 
 def facts_of(tree: Tree) -> dict[str, str]:
