@@ -1,6 +1,7 @@
 """The verb `tokenloom statistics`: thresholds chosen by looking at two corpora."""
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,9 +34,9 @@ def statistics(
     Example: tokenloom statistics out/corpora/web/dedup.minhash-1f2e3d4c5b6a out/corpora/web/filter.fineweb-9c0d1e2f3a4b/rejects.parquet
     """
     from curriculum.statistics import as_json as report
-    from curriculum.statistics import compare, measured
+    from curriculum.statistics import caveats, compare, cut_at, measured
 
-    values = []
+    values, max_chars = [], cut_at(good, bad)
     with _progress(stderr) as progress:
         for path in (good, bad):
             task = progress.add_task(path, total=sample or None)
@@ -44,7 +45,7 @@ def statistics(
                 progress.update(task, completed=done)  # type: ignore[arg-type]
 
             try:
-                values.append(measured(path, sample, text_key, observe))
+                values.append(measured(path, sample, text_key, observe, max_chars))
             except ValueError as error:
                 raise typer.BadParameter(str(error)) from error
     found = compare(values[0], values[1])
@@ -52,11 +53,15 @@ def statistics(
     if as_json:
         print(json.dumps(report(good, bad, counts, found)))
     else:
-        show_statistics(stdout, counts, found)
+        show_statistics(stdout, counts, found, caveats((good, bad), counts))
 
 
-def show_statistics(console: Console, documents: tuple[int, int], found: "list[Comparison]") -> None:
-    """Per statistic a line for the good corpus and one for the bad one."""
+def show_statistics(
+    console: Console, documents: tuple[int, int], found: "list[Comparison]", caveats: Sequence[str] = ()
+) -> None:
+    """Per statistic a line for the good corpus and one for the bad one, after what limits the comparison."""
+    for caveat in caveats:
+        console.print(caveat, highlight=False, markup=False, soft_wrap=True)
     console.print(
         f"{documents[0]:,} good and {documents[1]:,} bad documents. The limits that tell them apart best come first.\n"
         "distance: of the two distributions (Kolmogorov-Smirnov). `drops`: share of that corpus.\n",

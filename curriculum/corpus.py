@@ -11,7 +11,7 @@ from typing import Any
 
 from curation.quality import upsample
 from curation.steps import STEPS as CURATION_STEPS
-from curation.steps import RoutedStep, Step, load
+from curation.steps import Kind, RoutedStep, Step, load
 from curriculum.document import Document, ManifestError, Where, shown
 from curriculum.fields import Fields, did_you_mean
 from curriculum.listed import filled_in
@@ -188,11 +188,10 @@ def _check_imported(fields: Fields, source: dict[str, Any]) -> None:
 def _check_generator(fields: Fields, source: dict[str, Any], corpora: set[str]) -> dict[str, Any]:
     document = fields.document
     generator = fields.choice(("source", "generator"), tuple(GENERATORS))
-    names = source.get("from") or []
+    names = source.get("from")
     if not isinstance(names, list) or not names:
-        document.problem(
-            ("source",), "a generator reads other corpora: the key 'from' is missing.", "Write `from: [web, books]`."
-        )
+        said = f"is {names!r}, no list of corpora." if "from" in source else "the key 'from' is missing."
+        document.problem(("source", "from"), f"a generator reads other corpora: {said}", "Write `from: [web, books]`.")
         names = []
     for index, other in enumerate(names):
         if other not in corpora:
@@ -211,7 +210,9 @@ def _load_step(corpus: str, fields: Fields, index: int, corpora: set[str]) -> St
     params: dict[str, Any] = {}
     if isinstance(entry, str):
         name = entry
-    elif isinstance(entry, dict) and len(entry) == 1 and isinstance(next(iter(entry.values())), dict | None):
+    elif (
+        isinstance(entry, dict) and [*map(type, entry)] == [str] and isinstance(next(iter(entry.values())), dict | None)
+    ):
         name, params = next((key, dict(value or {})) for key, value in entry.items())
         where = (*where, name)
     else:
@@ -219,14 +220,19 @@ def _load_step(corpus: str, fields: Fields, index: int, corpora: set[str]) -> St
             where, f"{entry!r} is not a step.", "Write `- filter.language` or `- filter.language: {keep: [en]}`."
         )
         return None
-    step = STEPS.get(name) or _foreign(name)
-    if step is None:
+    if name not in STEPS and ":" not in name:
         document.problem(where, f"{name!r} is not a step.", did_you_mean(name, set(STEPS)))
         return None
     try:
+        step = STEPS.get(name) or _foreign(name)
         loaded = load(step)
     except (ImportError, AttributeError) as error:
         document.problem(where, f"{name!r} cannot be loaded: {error}.")
+        return None
+    except _ForeignError as error:
+        document.problem(
+            where, f"{name!r} {error}.", "Write `package.module:function` of a function `f(docs, *, ...)`."
+        )
         return None
     params = filled_in(document, where, params)
     settings = _engine_settings(fields, where, params, loaded)
@@ -269,25 +275,52 @@ def _engine_settings(fields: Fields, where: Where, params: dict[str, Any], step:
             document.problem((*where, "index"), f"{settings['index']!r} is not true or false.", "Write `index: true`.")
     if routed and "against" in params:
         paths = params.pop("against")
-        if not isinstance(paths, list) or not all(isinstance(path, str) and path for path in paths):
+        if not isinstance(paths, list) or not paths or not all(isinstance(path, str) and path for path in paths):
             document.problem(
-                (*where, "against"), f"{paths!r} is no list of folders.", "Write `against: [s3://bucket/web/index]`."
+                (*where, "against"),
+                f"{paths!r} is no list of folders.",
+                "Leave it out, or write `against: [s3://bucket/web/index]`.",
             )
         else:
             settings["against"] = tuple(paths)
     return settings
 
 
-def _foreign(name: str) -> Step | None:
-    """A step of somebody else's, `package.module:function`: a filter, unless it is annotated to return a table."""
-    if ":" not in name:
-        return None
+class _ForeignError(Exception):
+    """Why something of somebody else's is no step."""
+
+
+def _foreign(name: str) -> Step:
+    """A step of somebody else's, `package.module:function`: a filter or a map, as its return annotation says.
+
+    Raises _ForeignError for what is no such function, ImportError and AttributeError for what is not there.
+    """
+    module, _, attribute = name.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
+        raise _ForeignError("is no name of a step")
     step = Step("filter", name, 1)
+    function = load(step)
     try:
-        returns = str(inspect.signature(load(step)).return_annotation)
-    except (ImportError, AttributeError):
-        return step
-    return step._replace(kind="map") if "Table" in returns else step
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        raise _ForeignError(f"is {type(function).__name__}, not a function with a signature") from None
+    kinds: dict[str, Kind] = {"Array": "filter", "Table": "map"}
+    returns = signature.return_annotation
+    shown_as = "nothing" if returns is signature.empty else getattr(returns, "__name__", str(returns))
+    kind = kinds.get(shown_as.rpartition(".")[2])
+    if kind is None:
+        raise _ForeignError(
+            f"says that it returns {shown_as}: annotate it `-> pa.Array` (a filter, one drop reason per row) or `-> pa.Table` (a map)"
+        )
+    if not _takes_documents(signature):
+        raise _ForeignError(f"takes {signature}, but a step takes the documents and then parameters by name only")
+    return step._replace(kind=kind)
+
+
+def _takes_documents(signature: inspect.Signature) -> bool:
+    kinds = [parameter.kind for parameter in signature.parameters.values()]
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return bool(kinds) and kinds[0] in places and all(kind is inspect.Parameter.KEYWORD_ONLY for kind in kinds[1:])
 
 
 def _check_params(fields: Fields, where: Where, params: dict[str, Any], functions: tuple[Any, ...]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.steps import RoutedStep, load
+from curation.steps import CorpusStep, RoutedStep, load
 from curriculum import counting, routing, segment, verdicts
 from curriculum.corpus import Corpus, StepSpec
 from curriculum.identity import identity, resolved
@@ -160,7 +160,12 @@ def _open_indexes(corpus: Corpus, spec: StepSpec, data: str) -> list[routing.Ind
 
 
 def _has_exchange(spec: StepSpec) -> bool:
-    return spec.step.kind == "corpus" and load(spec.step).emit is not None
+    """Whether the documents have to be asked. Labels of a file come with their texts."""
+    if spec.step.kind != "corpus":
+        return False
+    loaded: CorpusStep | RoutedStep = load(spec.step)
+    reads_labels = isinstance(loaded, CorpusStep) and loaded.is_labelled and bool(spec.params.get("labels"))
+    return loaded.emit is not None and not reads_labels
 
 
 class _Run:

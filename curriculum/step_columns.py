@@ -19,16 +19,18 @@ _MAKES = {"filter.language": ("lang_score",)}
 def check_columns(document: Document, specs: "Sequence[StepSpec | None]") -> None:
     """Adds a problem for every step that needs a column nobody before it writes, or that writes a score again."""
     written: set[str] = set()
+    lacking: set[str] | None = None  # once a step may have written anything: what was removed since
     for index, spec in enumerate(specs):
-        if spec is None or ":" in spec.name:
-            return  # a step of somebody else's may write anything
+        if spec is None or (":" in spec.name and spec.step.kind != "filter"):
+            lacking = set()  # one that is not known, or a map of somebody else's
+            continue
         wanted = _NEEDS.get(spec.name, ())
         if spec.name == "bucket.rank":
             wanted = tuple(_value(spec, "columns"))
         if _value(spec, "features") == EMBEDDING:
             wanted = (EMBEDDING,)
         for column in wanted:
-            if column not in written:
+            if column not in written and (lacking is None or column in lacking):
                 maker = _MAKERS.get(column, f"a step that scores, with `column: {column}` or of that name")
                 known = ", ".join(sorted(written - {EMBEDDING, CELL})) or "none"
                 document.problem(
@@ -41,9 +43,10 @@ def check_columns(document: Document, specs: "Sequence[StepSpec | None]") -> Non
             document.problem(
                 ("steps", index, spec.name), f"writes {made!r} again.", "Give it another name: `column: NAME`."
             )
-        written |= {made, *_MAKES.get(spec.name, ())} - {""}
-        if spec.name == "dedup.semantic" and not _value(spec, "keep_embedding"):
-            written -= {EMBEDDING, CELL}
+        new = {made, *_MAKES.get(spec.name, ())} - {""}
+        gone = {EMBEDDING, CELL} if spec.name == "dedup.semantic" and not _value(spec, "keep_embedding") else set()
+        written = (written | new) - gone
+        lacking = None if lacking is None else lacking | gone
 
 
 def _made(spec: "StepSpec") -> str:

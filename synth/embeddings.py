@@ -6,7 +6,7 @@ distances: choose `max_cosine_distance` anew (`python -m curation.bench semantic
 An endpoint speaks the protocol of OpenAI's `/v1/embeddings`, which vLLM, TEI, llama.cpp and others serve. Answers of 429 and 5xx, cut
 ones and broken connections are asked again, after 0.5 s, 1 s, 2 s and so on; a batch that the server refuses is halved until the text it
 minds stands alone, which then has no embedding and says why in its `meta`. A wrong key, address or width, and a server that stays away,
-end the run.
+end the run with a StepError.
 
 A local model is run in batches of one shape (rows padded, lengths rounded up to 64 tokens), so that what a text gets hardly depends on the
 texts beside it; the rounding of `curation.dedup.embed` takes most of the rest. Costs: all-MiniLM-L6-v2 at 256 tokens, some 20 texts per CPU
@@ -28,13 +28,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from safetensors import SafetensorError
 
 from curation.dedup.embed import COLUMN, MAX_DIM, column_of
+from curation.steps import StepError
 from datapipe.schema import with_column
 
 REFUSALS = (400, 413, 422)  # something about this text; other answers from 400 to 499 are about the request
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 LENGTH_STEP = 64  # tokens
+
+
+class Refusal(str):
+    """What the server says against the texts of one request."""
 
 
 class Server(NamedTuple):
@@ -64,10 +70,14 @@ def endpoint(
     """Adds `embedding`, `dim` numbers from the model that a server calls `model`; null for an empty text and for a refused one.
 
     `base_url` ends before `/embeddings` (`http://host:8000/v1`); `api_key_env` names the environment variable that holds the key.
-    Raises ValueError for parameters out of range and an answer of another form or width, OSError or HTTPException when the server does
-    not answer.
+    Raises ValueError for parameters out of range, StepError without the key, when the server does not answer, and for an answer of another
+    form or width.
     """
-    check_endpoint(base_url=base_url, dim=dim, batch=batch, concurrency=concurrency, api_key_env=api_key_env)
+    check_endpoint(
+        base_url=base_url, dim=dim, batch=batch, concurrency=concurrency, timeout_s=timeout_s, attempts=attempts
+    )
+    if said := _missing_key(api_key_env):
+        raise StepError(said)
     key = os.environ[api_key_env] if api_key_env else ""
     server = Server(base_url.rstrip("/") + "/embeddings", model, dim, key, timeout_s, attempts)
     texts, rows = _texts(docs, max_chars)
@@ -88,8 +98,10 @@ def model(docs: pa.Table, *, path: str, batch: int = 32, max_tokens: int = 512, 
     """Adds `embedding`: the mean over the tokens of the last layer of the encoder in the folder `path`; null for an empty text.
 
     A folder as sentence-transformers writes it says itself when the first token stands for the text instead (`1_Pooling`).
-    Raises ValueError when there is no model at `path`, ImportError without the package transformers.
+    Raises StepError when there is no model at `path` that can be loaded, and without the package transformers.
     """
+    if said := _missing_model(path):
+        raise StepError(said)
     check_model(path=path, batch=batch, max_tokens=max_tokens)
     encoder = _encoder(path)
     texts, rows = _texts(docs, max_chars)
@@ -100,7 +112,14 @@ def model(docs: pa.Table, *, path: str, batch: int = 32, max_tokens: int = 512, 
 
 
 def check_endpoint(
-    *, base_url: str = "", dim: int = 1, batch: int = 64, concurrency: int = 4, api_key_env: str = ""
+    *,
+    base_url: str = "",
+    dim: int = 1,
+    batch: int = 64,
+    concurrency: int = 4,
+    api_key_env: str = "",
+    timeout_s: float = 60.0,
+    attempts: int = 8,
 ) -> None:
     """Raises ValueError for parameters out of range."""
     if not base_url.startswith(("http://", "https://")):
@@ -109,18 +128,34 @@ def check_endpoint(
         raise ValueError(f"dim is {dim}, but must be the width of the model's vectors, 1 to {MAX_DIM}")
     if min(batch, concurrency) < 1:
         raise ValueError(f"batch {batch} and concurrency {concurrency} must be at least 1: the defaults are 64 and 4")
-    if api_key_env and api_key_env not in os.environ:
-        raise ValueError(f"api_key_env names the variable {api_key_env!r}, which is not set: export it before the run")
+    if timeout_s <= 0 or attempts < 1:
+        raise ValueError(
+            f"timeout_s {timeout_s} must be above 0 and attempts {attempts} at least 1: the defaults are 60 and 8"
+        )
+    if said := _missing_key(api_key_env):
+        raise ValueError(said)
 
 
 def check_model(*, path: str = "", batch: int = 32, max_tokens: int = 512) -> None:
     """Raises ValueError for parameters out of range."""
-    if not (Path(path) / "config.json").is_file():
-        raise ValueError(
-            f"path is {path!r}, but holds no config.json: name the folder of a model in the format of transformers"
-        )
+    if said := _missing_model(path):
+        raise ValueError(said)
     if min(batch, max_tokens) < 1:
         raise ValueError(f"batch {batch} and max_tokens {max_tokens} must be at least 1: the defaults are 32 and 512")
+
+
+def _missing_key(api_key_env: str) -> str | None:
+    """Said while the manifest is checked, and again by a worker, which may be another machine."""
+    if not api_key_env or api_key_env in os.environ:
+        return None
+    return f"api_key_env names the variable {api_key_env!r}, which is not set: export it before the run"
+
+
+def _missing_model(path: str) -> str | None:
+    """As `_missing_key`."""
+    if (Path(path) / "config.json").is_file():
+        return None
+    return f"path is {path!r}, but holds no config.json: name the folder of a model in the format of transformers"
 
 
 def _texts(docs: pa.Table, max_chars: int) -> tuple[list[str], list[int]]:
@@ -131,53 +166,71 @@ def _texts(docs: pa.Table, max_chars: int) -> tuple[list[str], list[int]]:
 
 
 def _ask(server: Server, texts: Sequence[str]) -> list[np.ndarray | str]:
-    """One vector per text, or what the server said against it."""
+    """One vector per text, or what the server said against it. Raises StepError for any other end."""
     if not texts:
         return []
-    try:
-        answer = _post(server, {"model": server.model, "input": list(texts), "encoding_format": "float"})
-    except urllib.error.HTTPError as error:
-        if error.code not in REFUSALS:
-            raise
+    answer = _post(server, {"model": server.model, "input": list(texts), "encoding_format": "float"})
+    if isinstance(answer, Refusal):
         if len(texts) == 1:
-            return [f"{error.code} {error.read(200).decode('utf-8', 'replace')}".strip()]
+            return [str(answer)]
         middle = len(texts) // 2
         return _ask(server, texts[:middle]) + _ask(server, texts[middle:])
     try:
         data = sorted(answer["data"], key=lambda item: item["index"])
         vectors: list[np.ndarray | str] = [np.array(item["embedding"], np.float32) for item in data]
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"embed.endpoint: {server.url} answers {json.dumps(answer)[:200]}, which is no list of embeddings: check base_url and model"
+        raise StepError(
+            f"{server.url} answers {json.dumps(answer)[:200]}, which is no list of embeddings: check base_url and model"
         ) from error
-    widths = {len(vector) for vector in vectors}
+    widths = {vector.size if isinstance(vector, np.ndarray) else 0 for vector in vectors}
     if len(vectors) != len(texts) or widths != {server.dim}:
-        raise ValueError(
-            f"embed.endpoint: {len(texts)} texts sent to {server.url}, {len(vectors)} vectors of {sorted(widths)} numbers returned, "
-            f"but dim is {server.dim}: type the width of {server.model}"
+        raise StepError(
+            f"{len(texts)} texts sent to {server.url}, {len(vectors)} vectors of {sorted(widths)} numbers returned, but dim is "
+            f"{server.dim}: type the width of {server.model}"
         )
     return vectors
 
 
-def _post(server: Server, body: dict[str, Any]) -> dict[str, Any]:
-    """The answer to one request, which is repeated while the server is busy or away."""
+def _post(server: Server, body: dict[str, Any]) -> Any:
+    """The answer to one request, which is repeated while the server is busy or away; a `Refusal` of these texts.
+
+    Raises StepError when the server will not answer at all.
+    """
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {server.key}"} if server.key else {})}
     request = urllib.request.Request(server.url, json.dumps(body).encode(), headers)
     for attempt in range(1, server.attempts + 1):
         try:
             with urllib.request.urlopen(request, timeout=server.timeout_s) as answer:
                 return json.loads(answer.read())
-        except (
-            OSError,
-            http.client.HTTPException,
-            ValueError,
-        ) as error:  # HTTPError and URLError, cut answers, no JSON
-            code = getattr(error, "code", 503)
-            if attempt == server.attempts or (code < 500 and code != 429):
-                error.add_note(f"embed.endpoint: attempt {attempt} of {server.attempts} at {server.url}")
-                raise
+        except urllib.error.HTTPError as error:
+            said = f"{error.code} {_body(error)}".strip()
+            if error.code in REFUSALS:
+                return Refusal(said)
+            if attempt == server.attempts or (error.code < 500 and error.code != 429):
+                raise StepError(_end(server, attempt, f"HTTP {said}", error.code)) from error
+        except (OSError, http.client.HTTPException, ValueError) as error:  # URLError, cut answers, no JSON
+            if attempt == server.attempts:
+                raise StepError(_end(server, attempt, str(error) or type(error).__name__, 0)) from error
         time.sleep(min(FIRST_WAIT_S * 2 ** (attempt - 1), LONGEST_WAIT_S))
     raise AssertionError("attempts is at least 1")
+
+
+def _body(error: urllib.error.HTTPError) -> str:
+    """The beginning of what came with a status, if it can be had."""
+    try:
+        return error.read(200).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
+        return ""
+
+
+def _end(server: Server, attempt: int, said: str, code: int) -> str:
+    """Why no more is asked, and what to do."""
+    key = "check the key that api_key_env names" if server.key else "name the variable that holds the key: api_key_env"
+    away = "look at the server, lower concurrency or raise attempts"
+    remedies = {401: key, 403: "check that the key may use this model", 429: away}
+    wrong = f"check base_url, and that the server has the model {server.model}"
+    remedy = remedies.get(code, wrong if 400 <= code < 500 else away)
+    return f"{server.url}: {' '.join(said.split())} (attempt {attempt} of {server.attempts}): {remedy}"
 
 
 def _with_reasons(docs: pa.Table, refused: dict[int, str]) -> pa.Table:
@@ -192,26 +245,33 @@ def _with_reasons(docs: pa.Table, refused: dict[int, str]) -> pa.Table:
 
 
 class _Encoder:
-    """A model and its tokenizer."""
+    """A model and its tokenizer. Raises StepError when they cannot be had."""
 
     def __init__(self, path: str) -> None:
         try:
             from transformers import AutoModel, AutoTokenizer
         except ModuleNotFoundError as error:
-            raise ImportError(
-                "embed.model needs the package transformers: pip install transformers, or use embed.words"
-            ) from error
-        self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        self.network = AutoModel.from_pretrained(path, local_files_only=True, use_safetensors=True).eval()
-        self.dim = int(self.network.config.hidden_size)
+            raise StepError("needs the package transformers: pip install transformers, or use embed.words") from error
         pooling = Path(path) / "1_Pooling" / "config.json"
-        self.first_token = pooling.is_file() and json.loads(pooling.read_text()).get("pooling_mode_cls_token", False)
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+            self.network = AutoModel.from_pretrained(path, local_files_only=True, use_safetensors=True).eval()
+            self.dim = int(self.network.config.hidden_size)
+            self.limit = min(self.network.config.max_position_embeddings, self.tokenizer.model_max_length)
+            self.first_token = pooling.is_file() and json.loads(pooling.read_text()).get(
+                "pooling_mode_cls_token", False
+            )
+        except (OSError, ValueError, KeyError, AttributeError, ImportError, RuntimeError, SafetensorError) as error:
+            raise StepError(
+                f"the model in {path!r} cannot be loaded ({' '.join(str(error).split())[:300]}): it needs config.json, a tokenizer and "
+                "weights as safetensors, of an encoder that the installed transformers knows"
+            ) from error
 
     def embed(self, texts: Sequence[str], batch: int, max_tokens: int) -> np.ndarray:
         """float32 (D, dim). Texts of about the same length go together, and every batch is filled up to `batch` rows."""
         import torch
 
-        limit = min(max_tokens, self.network.config.max_position_embeddings, self.tokenizer.model_max_length)
+        limit = min(max_tokens, self.limit)
         tokens = self.tokenizer(list(texts), truncation=True, max_length=limit)["input_ids"]
         lengths = [min(limit, -(-len(ids) // LENGTH_STEP) * LENGTH_STEP) for ids in tokens]
         vectors_DN = np.zeros((len(texts), self.dim), np.float32)

@@ -10,6 +10,7 @@ import gzip
 import json
 import math
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ import pyarrow as pa
 import zstandard
 
 from curation import draw
+from curation.steps import StepError
 from datapipe import store
 from datapipe.schema import document_id
 from synth.teacher import Answer, Settings, Teacher, TeacherError
@@ -46,7 +48,7 @@ def label_documents(
     Returns counts: documents, labels, reasons of those without one, requests, tokens, and the cost of all answers in the cache.
     Raises TeacherError when the teacher cannot go on or would cost more than `max_cost`; then the answers so far are kept.
     """
-    settings = Settings.of(teacher)
+    settings = _settings(teacher)
     tables = [_read(path) for path in sample]
     rows = draw.smallest(pa.concat_tables([table.select(["draw", "id", "text"]) for table in tables]), max_examples)
     texts = [text or "" for text in rows["text"].to_pylist()]
@@ -75,12 +77,11 @@ def label_of(answer: Answer) -> int | str:
 
 
 def read_labels(path: str) -> pa.Table:
-    """Labels made elsewhere: JSON lines (also .gz, .zst) with `text` and `label`, and `id` if they have one. Raises ValueError."""
-    data = store.read_bytes(path)
-    if path.endswith(".gz"):
-        data = gzip.decompress(data)
-    elif path.endswith(".zst"):
-        data = zstandard.ZstdDecompressor().stream_reader(data).read()
+    """Labels made elsewhere: JSON lines (also .gz, .zst) with `text` and `label`, and `id` if they have one.
+
+    Raises StepError for a file that is not there or is broken, and for a line that is no label.
+    """
+    data = _unpacked(path)
     rows = []
     for number, line in enumerate(data.splitlines(), start=1):
         if line.strip():
@@ -94,7 +95,7 @@ async def _ask_all(
     """Answers in the order of the texts. Equal texts are asked about once."""
     distinct = list(dict.fromkeys(texts))
     found: dict[str, Answer] = {}
-    with Answers(cache, settings.model.replace("/", "-")) as answers:
+    with Answers(cache, file_name(settings.model)) as answers:
         async with Endpoint(settings, answers, first_pause=first_pause) as teacher:
             waiting = iter(distinct)
             workers = (
@@ -136,6 +137,34 @@ def _stop_if_useless(answers: Iterable[Answer]) -> None:
         )
 
 
+def file_name(model: str) -> str:
+    """The name of a model in that of its file of answers; no two models share one."""
+    return model.replace("%", "%25").replace("/", "%2F")
+
+
+def _settings(teacher: Mapping[str, Any]) -> Settings:
+    """They were checked with the manifest; but a prompt is a file, and may be gone or changed since."""
+    try:
+        return Settings.of(teacher)
+    except ValueError as error:
+        raise TeacherError(f"{error}.") from error
+
+
+def _unpacked(path: str) -> bytes:
+    try:
+        data = store.read_bytes(path)
+    except store.StoreError as error:
+        raise StepError(f"`labels: {{file: ...}}`: {error.path}: {error.answer}: {error.remedy}") from error
+    try:
+        if path.endswith(".gz"):
+            return gzip.decompress(data)
+        if path.endswith(".zst"):
+            return zstandard.ZstdDecompressor().stream_reader(data).read()
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise StepError(f"{path} cannot be unpacked ({error}): copy or pack it again") from error
+    return data
+
+
 def _row(path: str, number: int, line: bytes) -> dict[str, Any]:
     try:
         row = json.loads(line)
@@ -143,8 +172,10 @@ def _row(path: str, number: int, line: bytes) -> dict[str, Any]:
         if not math.isfinite(label):  # one would make every weight NaN
             raise ValueError(f"label {label}")
         return {"id": str(row.get("id") or document_id(row["text"])), "text": str(row["text"]), "label": label}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
+    except UnicodeDecodeError as error:
+        raise StepError(f"{path}, line {number}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise StepError(
             f'{path}, line {number}: {error!r}: a label is a line like {{"text": "...", "label": 3}}'
         ) from error
 

@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from curation.steps import StepError
+
 PROMPTS = Path(__file__).resolve().parent.parent / "manifests" / "prompts"
 PLACEHOLDER = "{text}"
 BYTES_PER_TOKEN = (
@@ -24,7 +26,7 @@ BYTES_PER_TOKEN = (
 )
 
 
-class TeacherError(Exception):
+class TeacherError(StepError):
     """The teacher cannot go on: what happened, and what to do."""
 
 
@@ -154,7 +156,10 @@ def read_prompt(name: str) -> str:
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in PROMPTS.glob("*.txt")))
         raise ValueError(f"prompt {name!r}: no such file: type one of {known}, or the path of a file of your own")
-    prompt = path.read_text(encoding="utf-8")
+    try:
+        prompt = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"prompt {name!r} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
     if prompt.count(PLACEHOLDER) != 1:
         raise ValueError(
             f"prompt {name!r} has {prompt.count(PLACEHOLDER)} places for the text: write {PLACEHOLDER} once"

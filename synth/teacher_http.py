@@ -5,7 +5,7 @@ What happens to what can go wrong:
     429             all requests pause for as long as Retry-After says, else as below; tried again
     5xx, 408, timeout, connection lost, no JSON     tried again after 1, 2, 4, ... s (at most 60), less up to half by the request's key
     400, 413, 422   an answer with the failure `http_400`, kept: the server will not take this request another time either
-    401, 403, 404   TeacherError at once: key, address or model are wrong
+    401 to 405, 410 TeacherError at once: key, address or model are wrong, or the account is empty
     refusals, content_filter, length    an answer, kept; whoever asked decides
     `MOST_FAILURES` requests in a row without an answer after all tries: TeacherError
 
@@ -29,6 +29,7 @@ from synth.teacher_limits import Ledger, Pace
 MOST_FAILURES = 20
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 REJECTED, WRONG = (400, 413, 422), (401, 402, 403, 404, 405, 410)
+MAY_HAVE_WORKED = ("timeout", "bad_json")  # a try that was lost after the server took it: its tokens may count there
 
 
 class Trouble(NamedTuple):
@@ -90,6 +91,8 @@ class Endpoint:
                 self._failures_in_a_row = 0
                 return found
             trouble = found
+            if trouble.kind not in MAY_HAVE_WORKED:
+                self.pace.correct(expected, 0)
             self.ledger.counts[f"tries_lost.{trouble.kind}"] += 1
         self._failures_in_a_row += 1
         if self._failures_in_a_row >= MOST_FAILURES:
@@ -165,13 +168,13 @@ def _authorisation(api_key_env: str) -> dict[str, str]:
 
 
 def _wrong(settings: Settings, status: int, data: bytes) -> str:
-    remedy = {
-        401: f"check the key in {settings.api_key_env}"
+    key = (
+        f"check the key in {settings.api_key_env}"
         if settings.api_key_env
-        else "name the variable with the key: api_key_env",
-        403: "check that the key may use this model",
-        404: f"check base_url and that the server has the model {settings.model}",
-    }[status]
+        else "name the variable with the key: api_key_env"
+    )
+    remedies = {401: key, 402: "the account has to be paid for", 403: "check that the key may use this model"}
+    remedy = remedies.get(status, f"check base_url and that the server has the model {settings.model}")
     said = " ".join(data[:200].decode("utf-8", "replace").split())
     return f"{settings.base_url}: {settings.model}: HTTP {status} ({said}): {remedy}."
 

@@ -27,7 +27,7 @@ from curation.decontamination import ngram_index
 from curation.decontamination.ngram_index import Index, Kind
 from curation.edits import Edit, moved, replaced
 from curation.reasons import mark
-from curation.steps import COUNTS, CorpusStep
+from curation.steps import COUNTS, CorpusStep, StepError
 from datapipe.schema import LOSS_SPANS, LOSS_SPANS_TYPE, with_column
 
 VERDICT = pa.schema(  # one row
@@ -61,12 +61,10 @@ def merge(
 
     `reference`: columns id, text, and origin, whose file is the benchmark. A document holds an item when it has `min_share` of its
     different n-grams, or `enough_matches`. The schema's metadata counts items, those too short, those with nothing of their own, and
-    n-grams. Raises ValueError when nothing can be looked for. The order of the reference does not matter.
+    n-grams. Raises StepError when nothing can be looked for. The order of the reference does not matter.
     """
     if reference is None:
-        raise ValueError(
-            "filter.decontaminate: no reference: name a corpus of benchmark items, e.g. `reference: evals`"
-        )
+        raise ValueError("no reference: name a corpus of benchmark items, e.g. `reference: evals`")
     names, benchmarks, texts = _items(reference)
     long = ngram_index.entries(texts, Kind(ngram, mask_numbers))
     is_long_I = np.bincount(long[1], minlength=len(texts)) > 0
@@ -77,8 +75,8 @@ def merge(
     own_E = _is_own(hash_E, np.unique(benchmarks, return_inverse=True)[1][item_E], max_items)
     hash_E, item_E = hash_E[own_E], item_E[own_E]
     if not len(hash_E):
-        raise ValueError(
-            f"filter.decontaminate: none of the {len(texts)} items of the reference can be looked for ({len(texts) - num_indexed} have "
+        raise StepError(
+            f"none of the {len(texts)} items of the reference can be looked for ({len(texts) - num_indexed} have "
             f"fewer than {short_ngram} words): check that its reader names the right `text_key`, or lower short_ngram"
         )
     count_I = np.bincount(item_E, minlength=len(texts))

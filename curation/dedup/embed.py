@@ -35,7 +35,7 @@ import pyarrow.compute as pc
 
 from curation import draw, words
 from curation.draw import SAMPLE
-from curation.steps import CorpusStep
+from curation.steps import CorpusStep, StepError
 from datapipe.schema import with_column
 
 COLUMN = "embedding"
@@ -158,14 +158,14 @@ def column_of(vectors_DN: np.ndarray) -> pa.Array:
     return pa.FixedSizeBinaryArray.from_buffers(kind, len(halves_DN), [mask, pa.py_buffer(halves_DN)])
 
 
-def matrix_of(docs: pa.Table, step: str) -> tuple[np.ndarray, np.ndarray]:
+def matrix_of(docs: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     """(float32 (D, N), bool (D,)): embeddings in units of 1/GRID, whole numbers, and which documents have one.
 
-    Raises ValueError, naming `step`, when the documents have no such column.
+    Raises StepError when the documents have no such column.
     """
     if COLUMN not in docs.column_names or not pa.types.is_fixed_size_binary(docs.schema.field(COLUMN).type):
-        raise ValueError(
-            f"{step}: the documents have no column {COLUMN!r} of fixed-size binary (columns: {', '.join(docs.column_names)}): put "
+        raise StepError(
+            f"the documents have no column {COLUMN!r} of fixed-size binary (columns: {', '.join(docs.column_names)}): put "
             "embed.words, embed.model or embed.endpoint before it"
         )
     column = docs[COLUMN].combine_chunks()

@@ -24,7 +24,6 @@ from curation.steps import CorpusStep
 from datapipe.schema import with_column
 
 CENTROID = "centroid"
-NAME = "cluster.kmeans"
 CANDIDATES = b"candidates"  # schema metadata of what `reduce` returns: how many rows it saw
 DOCUMENTS_PER_CENTROID = 8_192
 POINTS_PER_CENTROID = 64  # faiss recommends 39 to 256
@@ -33,7 +32,7 @@ BLOCK = 512
 
 def emit(docs: pa.Table, *, sample: float = 1.0, seed: int = 0) -> pa.Table:
     """A keyed draw of the documents that have an embedding: key, draw, id, embedding."""
-    _, some_D = matrix_of(docs, NAME)
+    _, some_D = matrix_of(docs)
     some = docs.filter(pa.array(some_D))
     chosen, keys, draws = draw.candidates(some["id"], sample, seed)
     rows = some.select(["id", COLUMN]).take(chosen)
@@ -59,14 +58,14 @@ def merge(
     rows = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
     wanted = centroids or automatic(round(seen / sample))
     wanted = max(1, min(wanted, rows.num_rows, max_examples // POINTS_PER_CENTROID))
-    points_PN, _ = matrix_of(draw.smallest(rows, min(max_examples, max(wanted * POINTS_PER_CENTROID, 1))), NAME)
+    points_PN, _ = matrix_of(draw.smallest(rows, min(max_examples, max(wanted * POINTS_PER_CENTROID, 1))))
     return pa.table({COLUMN: column_of(_train(points_PN, min(wanted, len(points_PN)), iterations, seed))})
 
 
 def apply(docs: pa.Table, verdict: pa.Table) -> pa.Table:
     """Adds `centroid` (int32): the number of the most similar centroid, of equal ones the smallest; -1 without an embedding."""
-    vectors_DN, some_D = matrix_of(docs, NAME)
-    centroids_KN, _ = matrix_of(verdict, NAME)
+    vectors_DN, some_D = matrix_of(docs)
+    centroids_KN, _ = matrix_of(verdict)
     nearest_D = np.full(docs.num_rows, -1, np.int32)
     for start in range(0, docs.num_rows if len(centroids_KN) else 0, BLOCK):
         nearest_D[start : start + BLOCK] = (vectors_DN[start : start + BLOCK] @ centroids_KN.T).argmax(axis=1)

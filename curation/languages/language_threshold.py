@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from curation.reasons import mark
-from curation.steps import COUNTS, CorpusStep
+from curation.steps import COUNTS, CorpusStep, StepError
 
 STEPS_PER_UNIT = 1_000
 COUNT = pa.schema([("key", pa.uint64()), ("lang", pa.string()), ("step", pa.int32()), ("documents", pa.int64())])
@@ -33,9 +33,7 @@ VERDICT = pa.schema(
 def emit(docs: pa.Table) -> pa.Table:
     """How many documents of each language have each score: `COUNT`, a row per language and thousandth. Needs lang and lang_score."""
     if "lang_score" not in docs.column_names:
-        raise ValueError(
-            "filter.language_threshold: the documents have no column 'lang_score': put `filter.language: {min_score: 0}` before it"
-        )
+        raise StepError("the documents have no column 'lang_score': put `filter.language: {min_score: 0}` before it")
     steps = np.rint(pc.fill_null(docs["lang_score"], 0.0).to_numpy().astype(np.float64) * STEPS_PER_UNIT)
     rows = pa.table([docs["lang"], pa.array(steps.astype(np.int32))], names=["lang", "step"]).drop_null()
     return _counted(rows.append_column("documents", pa.array(np.ones(rows.num_rows, np.int64))))

@@ -10,7 +10,9 @@ Predictions are not cut off at the ends of the scale, which would make ties of t
 number of processes (`curation.quality.ridge`).
 
 How good it is stands in the verdict: predictions of labels it did not learn from, by cross-validation over `folds` parts, against those
-labels. Costs for 20,000 labels of 2,300 characters: 0.7 GB and some 70 s of CPU with five folds; applying 4,400 documents per CPU second.
+labels. Where they agree no better than chance, the step ends with an error (`min_agreement`): a model of random labels would still
+decide what is dropped. Costs for 20,000 labels of 2,300 characters: 0.7 GB and some 70 s of CPU with five folds; applying 4,400 documents
+per CPU second.
 """
 
 import json
@@ -27,11 +29,12 @@ from curation.quality import style
 from curation.quality.agreement import Agreement, agreement
 from curation.quality.ridge import Examples, Weights, fit, held_out, predict
 from curation.rules.surface import Surface
-from curation.steps import COUNTS, CorpusStep
+from curation.steps import COUNTS, CorpusStep, StepError
 from datapipe.schema import with_column
 
 FEATURES = ("ngrams", "embedding")
 LEAST_LABELS = 20
+MIN_AGREEMENT = 0.1  # of ranks: less is a hundredth of their variance; educational scorers have 0.6 to 0.8
 EMBEDDING = "embedding"  # fixed-size binary column of float16
 VERDICT = pa.schema(
     [
@@ -61,8 +64,8 @@ def emit(
     None when the labels come from a file, which has its own texts. `sample` is the share of the documents that become candidates.
     """
     also = [EMBEDDING] if features == "embedding" else []
-    if also and EMBEDDING not in docs.column_names:
-        raise ValueError("features is embedding, but the documents have none: put a step such as embed.words before it")
+    if also:
+        _refuse_without_embedding(docs)
     wanted = docs if teacher else docs.slice(0, 0)
     return draw.drawn(wanted, sample=sample, max_chars=max_chars, seed=seed, also=also)
 
@@ -82,23 +85,21 @@ def merge(
     ridge: float = 3.0,
     threshold: float = 3.0,
     folds: int = 5,
+    min_agreement: float = MIN_AGREEMENT,
     max_chars: int = 4_000,
     seed: int = 0,
 ) -> pa.Table:
     """Learns the labels; one row (`VERDICT`): the weights, and the agreement with labels that were held out, also for the report.
 
     `labels`: columns id, text and label (float), handed over by the engine. `ridge` is the penalty on squared weights, `buckets` the slots
-    for n-grams of each length. `folds` parts are held out in turn, 0 for no measurement. Raises ValueError with too few labels.
+    for n-grams of each length. `folds` parts are held out in turn, 0 for no measurement. `min_agreement`: the least rank correlation of
+    what is held out, or two standard deviations of it by chance where that is more; 0 takes any.
+    Raises StepError for too few labels, for labels that are all the same, and when they agree with nothing.
     """
     if labels is None:
         raise ValueError("no labels: name a `teacher` or a file, e.g. `labels: {file: labels.jsonl}`")
-    labels = labels.filter(pc.is_valid(labels["label"])).sort_by([("id", "ascending"), ("label", "ascending")])
+    labels = _usable(labels)
     given_N = labels["label"].to_numpy().astype(np.float64)
-    if len(given_N) < LEAST_LABELS or given_N.min() == given_N.max():
-        raise ValueError(
-            f"{len(given_N)} labels of {len(set(given_N.tolist()))} different values: at least {LEAST_LABELS} that differ are needed; "
-            "raise max_examples, or look at what the teacher answers"
-        )
     docs = _with_embedding(labels, tables) if features == "embedding" else labels
     examples = features_of(docs, features=features, ngram=ngram, buckets=buckets, max_chars=max_chars)
     num_slots = ngram * buckets if features == "ngrams" else 0
@@ -110,6 +111,7 @@ def merge(
             given_N,
             threshold=threshold,
         )
+        _refuse_chance(found, min_agreement)
     arrays = [[each] for each in (*weights[:4], weights.constant, threshold, *found)]
     told = {name: round(value, 4) for name, value in found._asdict().items() if math.isfinite(value)}
     return pa.table(arrays, schema=VERDICT.with_metadata({COUNTS: json.dumps({"held_out": told}).encode()}))
@@ -143,6 +145,7 @@ def check(
     max_examples: int = 20_000,
     ridge: float = 3.0,
     folds: int = 5,
+    min_agreement: float = MIN_AGREEMENT,
 ) -> None:
     """Raises ValueError for parameters out of range, and unless exactly one of `labels` and `teacher` says where labels come from."""
     if (labels is None) == (teacher is None):
@@ -150,8 +153,16 @@ def check(
             "labels come from one place: name a file, e.g. `labels: {file: labels.jsonl}`, or a model, "
             "e.g. `teacher: {base_url: http://localhost:8000/v1, model: glm-4.5-air, prompt: educational}`"
         )
-    if labels is not None and set(labels) != {"file"}:
-        raise ValueError(f"labels is {dict(labels)}, but names a file: type `labels: {{file: labels.jsonl}}`")
+    if labels is not None and not _names_a_file(labels):
+        raise ValueError(
+            f"labels is {_shown(labels)}, but names a file of JSON lines: type `labels: {{file: labels.jsonl}}`, without `file:` or in a "
+            ".txt it is something else"
+        )
+    if teacher is not None and not isinstance(teacher, Mapping):
+        raise ValueError(
+            f"teacher is {_shown(teacher)}, but says how to ask a model: "
+            "type `teacher: {base_url: http://localhost:8000/v1, model: glm-4.5-air}`"
+        )
     if features not in FEATURES:
         raise ValueError(f"features is {features!r}: type {' or '.join(FEATURES)}")
     if features == "embedding" and teacher is None:
@@ -162,15 +173,67 @@ def check(
         raise ValueError(f"ridge is {ridge}, but must be above 0: type 3")
     if folds < 0 or folds == 1:
         raise ValueError(f"folds is {folds}: type 0 for no measurement, or 2 and more")
+    if not 0 <= min_agreement < 1:
+        raise ValueError(
+            f"min_agreement is {min_agreement}, but it is a rank correlation: type {MIN_AGREEMENT}, or 0 to take any labels"
+        )
     draw.check(sample=sample, max_chars=max_chars, max_examples=max_examples)
 
 
 EDUCATIONAL = CorpusStep(emit, reduce, merge, apply, check, is_labelled=True)
 
 
+def _names_a_file(labels: object) -> bool:
+    return (
+        isinstance(labels, Mapping)
+        and set(labels) == {"file"}
+        and bool(labels["file"] and isinstance(labels["file"], str))
+    )
+
+
+def _shown(value: object) -> str:
+    """A value of the manifest, where one of its lists may have come from a file."""
+    text = repr(dict(value) if isinstance(value, Mapping) else value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _usable(labels: pa.Table) -> pa.Table:
+    """The labels that are there, in an order that depends on nothing else."""
+    if missing := {"id", "text", "label"}.difference(labels.column_names):
+        raise StepError(
+            f"the labels have no column {', '.join(sorted(missing))} (columns: {', '.join(labels.column_names)}): a label has id, text "
+            "and label; write them as JSON lines"
+        )
+    labels = labels.filter(pc.is_valid(labels["label"])).sort_by([("id", "ascending"), ("label", "ascending")])
+    values = pc.count_distinct(labels["label"]).as_py()
+    if labels.num_rows < LEAST_LABELS or values < 2:
+        raise StepError(
+            f"{labels.num_rows} labels of {values} different values: at least {LEAST_LABELS} that differ are needed; raise "
+            "max_examples or add labels to the file, or look at what the teacher answers (folder `answers` of the build)"
+        )
+    return labels
+
+
+def _refuse_chance(found: Agreement, min_agreement: float) -> None:
+    """Under labels at random a rank correlation has a standard deviation of 1 / sqrt(n - 1); NaN is that of equal predictions."""
+    by_chance = 2 / math.sqrt(found.examples - 1)
+    if min_agreement and not found.spearman >= max(min_agreement, by_chance):
+        raise StepError(
+            f"predictions agree with the {found.examples} labels that were held out by a rank correlation of {found.spearman:.3f}, and "
+            f"{max(min_agreement, by_chance):.3f} is the least (by chance it reaches {by_chance:.3f}; min_agreement {min_agreement:g}): "
+            "look at the labels, add more, or write `min_agreement: 0` to score by them all the same"
+        )
+
+
+def _refuse_without_embedding(docs: pa.Table) -> None:
+    if EMBEDDING not in docs.column_names or not pa.types.is_fixed_size_binary(docs.schema.field(EMBEDDING).type):
+        raise StepError("features is embedding, but the documents have none: put a step such as embed.words before it")
+
+
 def features_of(docs: pa.Table, *, features: str, ngram: int, buckets: int, max_chars: int) -> Examples:
     """What is read of documents; `docs` has `text`, or `embedding` when that is read."""
     if features == "embedding":
+        _refuse_without_embedding(docs)
         nothing = np.zeros(0, np.int32)
         return Examples(_embeddings(docs[EMBEDDING]), nothing, nothing, np.zeros(0, np.float32))
     parts = [

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from curation.steps import StepError
 from datapipe.schema import with_column
 
 
@@ -23,7 +24,7 @@ def fasttext(
 ) -> pa.Table:
     """Adds `column` (float32): the model's probability of `label`, null for a text without letters, digits or signs.
 
-    Raises FileNotFoundError without the model, and ValueError when it does not know the label.
+    Raises StepError without the model, and when it does not know the label.
     """
     classifier = _load(model, label)
     scores: list[float | None] = []
@@ -36,19 +37,29 @@ def fasttext(
 
 
 def check(*, model: str) -> None:
-    """Raises FileNotFoundError without the model."""
+    """Raises ValueError without the model."""
     if not Path(model).is_file():
-        raise FileNotFoundError(f"score.fasttext: model {model}: no such file on this machine")
+        raise ValueError(_absent(model))
+
+
+def _absent(path: str) -> str:
+    return f"model {path}: no such file on this machine; name a fastText model that every machine with workers has at that path"
 
 
 @functools.lru_cache(maxsize=2)
 def _load(path: str, label: str) -> Any:
     """The low-level model; its Python wrapper's `predict` does not work with numpy 2."""
-    check(model=path)
+    if not Path(path).is_file():
+        raise StepError(_absent(path))
     import fasttext
 
-    model = fasttext.load_model(path)
+    try:
+        model = fasttext.load_model(path)
+    except ValueError as error:  # no model of fastText's; one that is cut in the middle is loaded as if it were whole
+        raise StepError(
+            f"model {path} cannot be loaded ({' '.join(str(error).split())}): name a fastText model (.bin or .ftz)"
+        ) from error
     if label not in model.get_labels():
         known = ", ".join(sorted(model.get_labels())[:8])
-        raise ValueError(f"score.fasttext: {path} has no label {label!r}: type one of {known}")
+        raise StepError(f"{path} has no label {label!r}: type one of {known}")
     return model.f

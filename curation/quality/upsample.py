@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.reasons import mark
-from curation.steps import CorpusStep
+from curation.steps import CorpusStep, StepError
 from datapipe.schema import with_column
 
 COLUMNS = ("quality",)
@@ -190,13 +190,14 @@ def score_bins(scores: np.ndarray) -> np.ndarray:
 
 
 def _bins(docs: pa.Table, columns: Sequence[str]) -> list[np.ndarray]:
-    """uint32 (D,) of every column."""
+    """uint32 (D,) of every column. Raises StepError for a column that is not there, or holds no numbers."""
     found = []
     for column in columns:
-        if column not in docs.column_names:
+        kind = docs.schema.field(column).type if column in docs.column_names else pa.null()
+        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
             scores = [field.name for field in docs.schema if pa.types.is_floating(field.type)]
-            raise ValueError(
-                f"bucket.rank: the documents have no column {column!r} (scores so far: {', '.join(scores) or 'none'}): put a score "
+            raise StepError(
+                f"the documents have no column {column!r} of numbers (scores so far: {', '.join(scores) or 'none'}): put a score "
                 "step, such as score.quality, before it, or name its column"
             )
         found.append(score_bins(docs[column].cast(pa.float64()).to_numpy()))
@@ -228,8 +229,8 @@ def _factors(cluster_epochs: Mapping[str, float] | None) -> dict[int, float]:
 def _suffixes(docs: pa.Table, cluster_epochs: Mapping[str, float]) -> np.ndarray:
     """`_c<copies>` per document, for the greatest number of copies that its cluster has, or nothing."""
     if "cluster_size" not in docs.column_names:
-        raise ValueError(
-            "bucket.rank: cluster_epochs needs the column cluster_size, which the documents lack: put dedup.minhash before it"
+        raise StepError(
+            "cluster_epochs needs the column cluster_size, which the documents lack: put dedup.minhash before it"
         )
     sizes_D = pc.fill_null(docs["cluster_size"], 1).to_numpy()
     copies = sorted(_factors(cluster_epochs))

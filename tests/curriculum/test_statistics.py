@@ -160,6 +160,61 @@ def test_the_verb_prints_a_table_and_json(corpora: tuple[str, str]) -> None:
     assert bad_call.exit_code == 2
 
 
+def invoked(*arguments: str) -> str:
+    found = CliRunner().invoke(APP, list(arguments))
+    assert found.exit_code == 0, found.output
+    return " ".join(found.output.split())
+
+
+def test_beside_a_sample_of_rejects_texts_are_cut_as_it_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Documents of one kind, of which the rejects hold the beginning: no statistic may tell them apart."""
+    monkeypatch.setattr(statistics, "REJECT_CHARS", 60)
+    texts = [f"Ships of {n} lands come to the harbour.\n" * 9 for n in range(10, 60)]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "good.parquet")
+    pq.write_table(pa.table({"text": [text[:60] for text in texts]}), tmp_path / "rejects.parquet")
+    good, bad = (str(tmp_path / name) for name in ("good.parquet", "rejects.parquet"))
+    report = json.loads(invoked(good, bad, "--json"))
+    assert report["cut_at_chars"] == 60
+    assert max(one["distance"] for one in report["statistics"]) == 0
+    assert "The first 60 characters of every text are compared" in invoked(good, bad)
+    assert "The first 60 characters" in invoked(bad, good)
+    whole = json.loads(invoked(good, good, "--json"))
+    assert whole["cut_at_chars"] is None
+    [words] = [one for one in whole["statistics"] if one["name"] == "words"]
+    assert words["quantiles"][0][3] == 72
+    assert "characters of every text" not in invoked(good, good)
+
+
+def test_few_documents_are_told_with_their_uncertainty(tmp_path: Path) -> None:
+    for count in (100, 399, 400):
+        (tmp_path / f"{count}.jsonl").write_text(
+            "".join(json.dumps({"text": f"word {n}"}) + "\n" for n in range(count))
+        )
+    paths = {count: str(tmp_path / f"{count}.jsonl") for count in (100, 399, 400)}
+    said = "Few documents: with 95 % confidence a share is known to (100 bad documents ±10%), and a distance below 0.15"
+    assert said in invoked(paths[400], paths[100])
+    assert "(399 good documents ±5% and 100 bad documents ±10%)" in invoked(paths[399], paths[100])
+    assert "Few documents" not in invoked(paths[400], paths[400])
+    report = json.loads(invoked(paths[400], paths[100], "--json"))
+    assert report["bad"]["share_error"] == pytest.approx(0.098)
+    assert report["chance_distance"] == pytest.approx(1.358 * (500 / 40_000) ** 0.5, abs=1e-4)
+    assert len(report["caveats"]) == 1
+
+
+def test_two_samples_of_one_corpus_are_mostly_nearer_than_chance_allows() -> None:
+    rng = np.random.default_rng(0)
+    distances = []
+    for _ in range(400):
+        parts = rng.random(120), rng.random(80)
+        _, *below = statistics._shares_below(*parts)
+        distances.append(float(np.abs(below[0] - below[1]).max()))
+    assert 0.92 < np.mean(np.array(distances) < statistics.chance_distance(120, 80)) < 0.98
+    shares = rng.binomial(150, 0.5, 2_000) / 150
+    assert 0.93 < np.mean(np.abs(shares - 0.5) <= statistics.share_error(150)) < 0.97
+
+
 def test_a_histogram_shows_what_is_there() -> None:
     assert cli_statistics.spark([0.0, 0.001, 0.5, 1.0], 1.0) == " ▁▄█"
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from curriculum.corpus import load_corpus_files
@@ -17,6 +18,7 @@ def load(folder: Path, steps: list[Any]) -> None:
     load_corpus_files([folder / "web.yaml", folder / "books.yaml"])
 
 
+SHOUT = "tests.curriculum.test_segment:shout"
 GOOD = {"score.quality": {"reference": "books"}}
 
 
@@ -32,6 +34,17 @@ GOOD = {"score.quality": {"reference": "books"}}
             ["embed.words", "cluster.kmeans", "dedup.semantic", "cluster.kmeans"],
             r"steps\[3\].*needs the column 'embedding'",
         ),
+        # what follows a step that may have written anything
+        (
+            [SHOUT, GOOD, "filter.length", {"score.quality": {"reference": "books", "ngram": 1}}],
+            "writes 'quality' again",
+        ),
+        (["score.qality", GOOD, {"score.quality": {"reference": "books", "ngram": 1}}], "writes 'quality' again"),
+        (
+            [SHOUT, "cluster.kmeans", "dedup.semantic", "cluster.kmeans"],
+            r"steps\[3\].*needs the column 'embedding'",
+        ),
+        (["tests.curriculum.test_step_columns:only_judges", "bucket.rank"], "needs the column 'quality'"),
     ],
 )
 def test_what_is_missing_is_named(tmp_path: Path, steps: list[Any], said: str) -> None:
@@ -45,6 +58,104 @@ def test_what_is_there_is_enough(tmp_path: Path) -> None:
     knowledge = {"score.knowledge": {"reference": "books"}}
     load(tmp_path, ["filter.language", GOOD, again, knowledge, {"bucket.rank": {"columns": columns}}])
     load(tmp_path, ["embed.words", "cluster.kmeans", {"dedup.semantic": {"keep_embedding": True}}, "cluster.kmeans"])
-    load(
-        tmp_path, ["tests.curriculum.test_segment:shout", "bucket.rank"]
-    )  # a step of somebody else's may write anything
+    for anything in (SHOUT, {SHOUT: {}}):  # a map of somebody else's may write it
+        load(tmp_path, [anything, "bucket.rank", "filter.length", "cluster.kmeans"])
+        load(
+            tmp_path, [anything, "cluster.kmeans", "dedup.semantic", "embed.words", "cluster.kmeans", "dedup.semantic"]
+        )
+        load(tmp_path, [anything, "dedup.semantic", anything, "dedup.semantic"])
+
+
+def test_a_step_that_is_not_known_hides_no_other_problem_and_makes_none(tmp_path: Path) -> None:
+    steps = ["embed.wrods", "cluster.kmeans", GOOD, GOOD, {"filter.length": {"min_char": 3}}]
+    with pytest.raises(ManifestError) as caught:
+        load(tmp_path, steps)
+    said = str(caught.value)
+    assert said.count("web.yaml:") == len(caught.value.problems) == 3
+    for part in ("'embed.wrods' is not a step", "writes 'quality' again", "min_char: is not a parameter"):
+        assert part in said
+
+
+def only_judges(docs: pa.Table, *, wanted: int = 3) -> pa.Array:
+    return pa.nulls(docs.num_rows, pa.string())
+
+
+def is_not_annotated(docs, *, wanted=3):  # type: ignore[no-untyped-def]
+    return docs
+
+
+def counts(docs: pa.Table) -> int:
+    return docs.num_rows
+
+
+def takes_a_place(docs: pa.Table, wanted: int) -> pa.Table:
+    return docs.slice(wanted)
+
+
+def takes_nothing(*, wanted: int = 3) -> pa.Table:
+    return pa.table({})
+
+
+def quoted(docs: "pa.Table", *, wanted: int = 3) -> "pa.Table":
+    return docs
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("is_not_annotated", r"says that it returns nothing: annotate it `-> pa\.Array` \(a filter.*`-> pa\.Table`"),
+        ("counts", "says that it returns int: annotate it"),
+        (
+            "takes_a_place",
+            r"takes \(docs: .*wanted: int\) .*, but a step takes the documents and then parameters by name",
+        ),
+        ("takes_nothing", "but a step takes the documents"),
+        ("SHOUT", "is str, not a function"),
+        ("absent", "cannot be loaded: .*absent"),
+        ("", "is no name of a step"),
+        ("a b", "is no name of a step"),
+    ],
+)
+def test_a_step_of_somebody_elses_that_is_none(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(ManifestError, match=said):
+        load(tmp_path, [f"tests.curriculum.test_step_columns:{name}"])
+
+
+def test_a_step_of_somebody_elses_that_cannot_be_imported(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="cannot be loaded: No module named 'no_such_package'"):
+        load(tmp_path, ["no_such_package:step"])
+    with pytest.raises(ManifestError, match=r"':step' is no name of a step\.\n    Write `package\.module:function`"):
+        load(tmp_path, [":step"])
+    load(tmp_path, [{"tests.curriculum.test_step_columns:quoted": {"wanted": 4}}, "bucket.rank"])  # a map
+    with pytest.raises(ManifestError, match="is not a step"):
+        load(tmp_path, [{3: {}}])
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ({"dedup.minhash": {"against": []}}, r"\[\] is no list of folders\.\n    Leave it out, or write `against: \["),
+        (
+            {"score.educational": {"labels": "a.jsonl"}},
+            r"labels is 'a\.jsonl', .*type `labels: \{file: labels\.jsonl\}`",
+        ),
+        ({"score.educational": {"teacher": "glm"}}, r"teacher is 'glm', .*type `teacher: \{base_url"),
+    ],
+)
+def test_what_a_list_or_mapping_has_to_hold(tmp_path: Path, step: Any, said: str) -> None:
+    with pytest.raises(ManifestError, match=said):
+        load(tmp_path, [step])
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ({"reader": "jsonl", "paths": []}, r"paths: \[\] is no list of paths; write for instance"),
+        ({"generator": "qa", "from": []}, r"a generator reads other corpora: is \[\], no list of corpora"),
+        ({"generator": "qa"}, "a generator reads other corpora: the key 'from' is missing"),
+    ],
+)
+def test_a_source_without_anything(tmp_path: Path, source: dict[str, Any], said: str) -> None:
+    (tmp_path / "web.yaml").write_text(json.dumps({"kind": "web", "source": source}))
+    with pytest.raises(ManifestError, match=said):
+        load_corpus_files([tmp_path / "web.yaml"])

@@ -140,6 +140,7 @@ def test_a_score_is_learned_from_a_file_of_labels(tmp_path: Path) -> None:
     wanted = [text.split().count("good") for text in kept(tmp_path, first)["text"].to_pylist()]
     assert np.corrcoef(scores, wanted)[0, 1] > 0.9
     assert first["steps"][-1]["about"]["held_out"]["spearman"] > 0.5
+    assert not [*(tmp_path / "out").rglob("exchange-*")]  # one pass
     labels.write_text(labels.read_text() + json.dumps({"text": "more", "label": 1}) + "\n")
     assert run(tmp_path, file)["web"]["key"] != first["key"]
 

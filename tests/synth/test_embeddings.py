@@ -1,6 +1,8 @@
 """Embeddings of a server and of a local model: values in their rows, refusals, repeats, and clear words when something is missing."""
 
 import json
+import pickle
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -13,9 +15,10 @@ import pyarrow as pa
 import pytest
 
 from curation.dedup.embed import COLUMN, GRID, matrix_of
+from curation.steps import StepError
 from datapipe.schema import documents
 from synth import embeddings
-from synth.embeddings import endpoint, model
+from synth.embeddings import check_endpoint, check_model, endpoint, model
 
 
 class Server:
@@ -76,7 +79,7 @@ def texts(*given: str | None) -> pa.Table:
 def test_every_text_gets_the_vector_of_its_row(server: Server) -> None:
     docs = texts("a", "bbb", None, " \n", "cc", "", "dddddddd")
     result = endpoint(docs, base_url=server.url, model="m", dim=4, batch=2, max_chars=5)
-    vectors, some = matrix_of(result, "test")
+    vectors, some = matrix_of(result)
     assert some.tolist() == [True, True, False, False, True, False, True]
     ratio = vectors[some, 0] / vectors[some, 1]
     assert ratio == pytest.approx([1, 3, 2, 5], rel=0.01)
@@ -90,8 +93,10 @@ def test_the_key_comes_from_the_environment(server: Server, monkeypatch: pytest.
     endpoint(texts("a"), base_url=server.url, model="m", dim=4, api_key_env="EMBEDDING_KEY")
     endpoint(texts("a"), base_url=server.url + "/", model="m", dim=4)
     assert server.keys == ["Bearer s3cret", None]
-    with pytest.raises(ValueError, match=r"'NO_SUCH_KEY', which is not set: export it"):
+    with pytest.raises(StepError, match=r"'NO_SUCH_KEY', which is not set: export it"):
         endpoint(texts("a"), base_url=server.url, model="m", dim=4, api_key_env="NO_SUCH_KEY")
+    with pytest.raises(ValueError, match=r"'NO_SUCH_KEY', which is not set: export it"):
+        check_endpoint(base_url=server.url, api_key_env="NO_SUCH_KEY")
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
@@ -120,29 +125,53 @@ def test_an_answer_that_was_cut_is_asked_for_again(server: Server) -> None:
 
 def test_an_answer_of_another_form_is_shown(server: Server) -> None:
     server.answer = {"error": "no such model"}
-    with pytest.raises(
-        ValueError, match=r'"no such model"\}, which is no list of embeddings: check base_url and model'
-    ):
+    with pytest.raises(StepError, match=r'"no such model"\}, which is no list of embeddings: check base_url and model'):
         endpoint(texts("a"), base_url=server.url, model="m", dim=4)
 
 
-@pytest.mark.parametrize(("status", "times"), [(401, 1), (404, 1), (503, 3)])
-def test_a_server_that_stays_away_ends_the_run(server: Server, status: int, times: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "times", "remedy"),
+    [
+        (401, 1, "name the variable that holds the key: api_key_env"),
+        (403, 1, "check that the key may use this model"),
+        (404, 1, "check base_url, and that the server has the model m"),
+        (429, 3, "lower concurrency or raise attempts"),
+        (503, 3, "lower concurrency or raise attempts"),
+    ],
+)
+def test_a_server_that_stays_away_ends_the_run(server: Server, status: int, times: int, remedy: str) -> None:
     server.status = lambda given: status
-    with pytest.raises(OSError, match=str(status)) as caught:
+    said = rf'^{server.url}/embeddings: HTTP {status} \{{"error": "too long"\}} \(attempt {times} of 3\): .*{remedy}$'
+    with pytest.raises(StepError, match=said) as caught:
         endpoint(texts("a"), base_url=server.url, model="m", dim=4, attempts=3)
-    assert f"attempt {times} of 3 at {server.url}/embeddings" in caught.value.__notes__[0]
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # it comes from a worker
     assert len(server.asked) == times
 
 
 def test_no_server_at_all(server: Server) -> None:
-    with pytest.raises(OSError, match="refused"):
+    with pytest.raises(StepError, match=r"refused.* \(attempt 2 of 2\): look at the server"):
         endpoint(texts("a"), base_url="http://127.0.0.1:9/v1", model="m", dim=4, attempts=2)
 
 
-def test_a_wrong_width_says_what_to_type(server: Server) -> None:
-    with pytest.raises(ValueError, match=r"vectors of \[4\] numbers returned, but dim is 5: type the width of m"):
-        endpoint(texts("a"), base_url=server.url, model="m", dim=5)
+def test_answers_that_are_always_cut_end_the_run(server: Server) -> None:
+    server.cut = lambda: True
+    with pytest.raises(StepError, match=r"\(attempt 2 of 2\): look at the server"):
+        endpoint(texts("a"), base_url=server.url, model="m", dim=4, attempts=2)
+
+
+@pytest.mark.parametrize(
+    ("answer", "dim", "said"),
+    [
+        (None, 5, r"vectors of \[4\] numbers returned, but dim is 5: type the width of m"),
+        ({"data": []}, 4, r"1 texts sent to .*, 0 vectors of \[\] numbers"),
+        ({"data": [{"index": 0, "embedding": [[1.0] * 2] * 4}]}, 4, r"vectors of \[8\] numbers returned"),
+        ({"data": [{"index": 0, "embedding": "AACAPw=="}]}, 4, "which is no list of embeddings"),
+    ],
+)
+def test_a_wrong_width_says_what_to_type(server: Server, answer: Any, dim: int, said: str) -> None:
+    server.answer = answer
+    with pytest.raises(StepError, match=said):
+        endpoint(texts("a"), base_url=server.url, model="m", dim=dim)
 
 
 def test_no_texts_no_request(server: Server) -> None:
@@ -158,6 +187,8 @@ def test_no_texts_no_request(server: Server) -> None:
         ({"base_url": "localhost:8000"}, r"base_url is 'localhost:8000'.*http://localhost:8000/v1"),
         ({"dim": 0}, "dim is 0"),
         ({"batch": 0}, "batch 0"),
+        ({"attempts": 0}, "attempts 0 at least 1"),
+        ({"timeout_s": 0.0}, r"timeout_s 0\.0 must be above 0"),
     ],
 )
 def test_wrong_parameters_are_refused(params: dict[str, Any], said: str) -> None:
@@ -193,7 +224,7 @@ def test_a_local_model_gives_the_mean_of_its_tokens(folder: Path) -> None:
     import transformers
 
     given = ["abc", "the quick brown fox", " ", "z" * 500]
-    vectors, some = matrix_of(model(texts(*given), path=str(folder), batch=3), "test")
+    vectors, some = matrix_of(model(texts(*given), path=str(folder), batch=3))
     assert some.tolist() == [True, True, False, True]
     network = transformers.BertModel.from_pretrained(folder).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
@@ -206,9 +237,9 @@ def test_a_local_model_gives_the_mean_of_its_tokens(folder: Path) -> None:
 
 def test_a_text_gets_the_same_vector_beside_others(folder: Path) -> None:
     given = [chr(97 + number % 26) * (number * 7 % 90 + 1) + " fox" for number in range(40)]
-    together, _ = matrix_of(model(texts(*given), path=str(folder), batch=8), "test")
-    backwards, _ = matrix_of(model(texts(*given[::-1]), path=str(folder), batch=8), "test")
-    alone = [matrix_of(model(texts(text), path=str(folder), batch=8), "test")[0][0] for text in given[:10]]
+    together, _ = matrix_of(model(texts(*given), path=str(folder), batch=8))
+    backwards, _ = matrix_of(model(texts(*given[::-1]), path=str(folder), batch=8))
+    alone = [matrix_of(model(texts(text), path=str(folder), batch=8))[0][0] for text in given[:10]]
     assert np.array_equal(together, backwards[::-1])
     assert np.array_equal(together[:10], np.stack(alone))
 
@@ -220,18 +251,46 @@ def test_the_folder_may_ask_for_the_first_token(folder: Path, tmp_path: Path) ->
         (copy / file.name).write_bytes(file.read_bytes())
     (copy / "1_Pooling").mkdir()
     (copy / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
-    first, _ = matrix_of(model(texts("abc def"), path=str(copy)), "test")
-    mean, _ = matrix_of(model(texts("abc def"), path=str(folder)), "test")
+    first, _ = matrix_of(model(texts("abc def"), path=str(copy)))
+    mean, _ = matrix_of(model(texts("abc def"), path=str(folder)))
     assert np.abs(first - mean).max() > 20
 
 
 def test_no_model_in_the_folder(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"holds no config\.json: name the folder"):
+    with pytest.raises(StepError, match=r"holds no config\.json: name the folder"):
         model(texts("a"), path=str(tmp_path))
+    with pytest.raises(ValueError, match=r"holds no config\.json: name the folder"):
+        check_model(path=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("broken", "content"),
+    [
+        ("config.json", "{}"),
+        (
+            "config.json",
+            '{"model_type": "bert", "hidden_size": 12, "num_attention_heads": 2}',
+        ),  # not the width of the weights
+        ("config.json", '{"model_type": "t5"}'),  # has no limit of positions
+        ("model.safetensors", "{}"),
+        ("tokenizer.json", "{}"),
+        ("1_Pooling/config.json", "{"),
+    ],
+)
+def test_a_model_that_cannot_be_loaded(folder: Path, tmp_path: Path, broken: str, content: str) -> None:
+    copy = tmp_path / "model"
+    shutil.copytree(folder, copy)
+    (copy / "1_Pooling").mkdir()
+    (copy / broken).write_text(content)
+    with pytest.raises(StepError, match=r"cannot be loaded \(.*: it needs config\.json, a tokenizer and weights"):
+        model(texts("a"), path=str(copy))
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(StepError, match="cannot be loaded"):
+        model(texts("a"), path=str(copy))
 
 
 def test_without_transformers_the_remedy_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "config.json").write_text("{}")
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(ImportError, match=r"pip install transformers, or use embed\.words"):
+    with pytest.raises(StepError, match=r"pip install transformers, or use embed\.words"):
         model(texts("a"), path=str(tmp_path))

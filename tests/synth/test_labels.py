@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import zstandard
 
 from curation import draw
+from curation.steps import StepError
 from datapipe.schema import documents
-from synth.labels import label_documents, label_of, read_labels
+from synth.labels import file_name, label_documents, label_of, read_labels
 from synth.teacher import Answer, TeacherError
 from tests.synth.chat_server import ChatServer, Reply, serving
 
@@ -184,15 +186,67 @@ def test_labels_made_elsewhere(tmp_path: Path) -> None:
     found = read_labels(str(path)).to_pylist()
     assert {row["text"]: row["label"] for row in found} == {"a": 1.0, "b": 0.5}
     assert "x" in {row["id"] for row in found}
-    plain = tmp_path / "labels.jsonl"
-    plain.write_text('{"text": "a", "label": 1}\n{"text": "b"}\n')
-    with pytest.raises(
-        ValueError, match=r'labels.jsonl, line 2: .*a label is a line like \{"text": "\.\.\.", "label": 3\}'
-    ):
-        read_labels(str(plain))
-    plain.write_text('{"text": "a", "label": 1}\n{"text": "b", "label": NaN}\n')
-    with pytest.raises(ValueError, match=r"labels.jsonl, line 2: .*label nan"):
-        read_labels(str(plain))
+    packed = tmp_path / "labels.jsonl.zst"
+    packed.write_bytes(zstandard.compress(gzip.decompress(path.read_bytes())))
+    assert read_labels(str(packed)).to_pylist() == found
+
+
+GOOD_LINE = b'{"text": "a", "label": 1}\n'
+LINE = r'\.jsonl, line 2: .*a label is a line like \{"text": "\.\.\.", "label": 3\}'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl", None, r"^`labels: \{file: \.\.\.\}`: .*a\.jsonl: no such file: check the path"),
+        ("a.jsonl", GOOD_LINE + b'{"text": "b"}', LINE),
+        ("a.jsonl", GOOD_LINE + b'{"label": 1}', LINE),
+        ("a.jsonl", GOOD_LINE + b'{"text": "b", "label": "good"}', LINE),
+        ("a.jsonl", GOOD_LINE + b'{"text": "b", "label": NaN}', LINE.replace(".*", ".*label nan.*")),
+        ("a.jsonl", GOOD_LINE + b'{"text": "b", "label": ' + b"1" * 400 + b"}", LINE),
+        ("a.jsonl", GOOD_LINE + b"[" * 100_000, LINE),
+        ("a.jsonl", GOOD_LINE + b"text,label", LINE),
+        ("a.jsonl", GOOD_LINE + b"3", LINE),
+        (
+            "a.jsonl",
+            GOOD_LINE + b'{"text": "\xe9t\xe9", "label": 1}',
+            r"line 2: byte \d+ is not UTF-8: save the file as UTF-8",
+        ),
+        ("a.jsonl.gz", GOOD_LINE, r"a\.jsonl\.gz cannot be unpacked .*: copy or pack it again"),
+        ("a.jsonl.gz", gzip.compress(GOOD_LINE)[:-9], "cannot be unpacked"),
+        ("a.jsonl.gz", gzip.compress(GOOD_LINE)[:10] + b"\xff" * 30, "cannot be unpacked"),
+        ("a.jsonl.zst", GOOD_LINE, "cannot be unpacked"),
+    ],
+)
+def test_a_file_of_labels_that_is_none(tmp_path: Path, name: str, content: bytes | None, said: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(StepError, match=said):
+        read_labels(str(tmp_path / name))
+
+
+def test_a_prompt_that_is_gone_when_it_is_needed(tmp_path: Path) -> None:
+    given = {"base_url": "http://x/v1", "model": "m", "prompt": str(tmp_path / "gone.txt")}
+    for content, said in ((None, "no such file"), (b"Judge \xe9 {text}", "is not UTF-8"), (b"Judge", "has 0 places")):
+        if content is not None:
+            (tmp_path / "gone.txt").write_bytes(content)
+        with pytest.raises(TeacherError, match=said):
+            label_documents(output=str(tmp_path / "o"), sample=[], teacher=given, cache=str(tmp_path))
+
+
+def test_no_two_models_share_a_file_of_answers(tmp_path: Path) -> None:
+    models = ["a/b", "a-b", "a%2Fb", "a%b", "a", "a:b"]
+    assert len({file_name(model) for model in models}) == len(models)
+    assert not any("/" in file_name(model) for model in models)
+    assert file_name("glm-4.5-air") == "glm-4.5-air"  # what is kept already
+    path = sample(tmp_path / "a.arrow", ["bee 1"])
+    with serving() as server:
+        for model in ("org/m", "org-m"):
+            about = {**teacher(server, price_out=1e6), "model": model}
+            counts = label_documents(
+                output=str(tmp_path / "o"), sample=[path], teacher=about, cache=str(tmp_path / "c")
+            )
+            assert counts["cost"] == 10  # not that of the other
 
 
 def test_a_teacher_that_says_no_score_is_not_asked_about_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

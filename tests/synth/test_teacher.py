@@ -1,12 +1,14 @@
 """A teacher on bad days: what is tried again and what not, rates, budget, and that no answer is paid twice."""
 
 import asyncio
+import pickle
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from curation.steps import StepError
 from synth.teacher import PROMPTS, Answer, Request, Settings, TeacherError, read_prompt
 from synth.teacher_answers import SUFFIX, TOGETHER, Answers
 from synth.teacher_http import MOST_FAILURES, Endpoint, pause_seconds
@@ -118,12 +120,21 @@ def test_refusals_and_rejections_are_answers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "remedy"), [(401, "api_key_env"), (403, "may use this model"), (404, "has the model m")]
+    ("status", "remedy"),
+    [
+        (401, "api_key_env"),
+        (402, "has to be paid for"),
+        (403, "may use this model"),
+        (404, "has the model m"),
+        (405, "check base_url"),
+        (410, "check base_url"),
+    ],
 )
 def test_what_cannot_work_ends_at_once(tmp_path: Path, status: int, remedy: str) -> None:
     with serving(lambda prompt, times: Reply(status=status, body=b"no such thing")) as server:
-        with pytest.raises(TeacherError, match=rf"m: HTTP {status} \(no such thing\): .*{remedy}"):
+        with pytest.raises(StepError, match=rf"m: HTTP {status} \(no such thing\): .*{remedy}") as caught:
             ask(settings(server), tmp_path, request())
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # it comes from a worker
         assert len(server.requests) == 1
 
 
@@ -179,6 +190,31 @@ def test_tokens_that_were_not_used_are_given_back(tmp_path: Path) -> None:
 
     with serving() as server:
         assert asyncio.run(run()) < 5  # five seconds each if what was expected had counted
+
+
+@pytest.mark.parametrize(
+    ("lost", "is_given_back"),
+    [
+        (Reply(status=500), True),
+        (Reply(status=429, headers={"Retry-After": "0"}), True),
+        (Reply(cut=True), True),
+        (Reply(body=b"<html>"), False),  # the model may have worked
+    ],
+)
+def test_tokens_of_a_lost_try_are_given_back(tmp_path: Path, lost: Reply, is_given_back: bool) -> None:
+    """Each try sets aside half a second's tokens."""
+
+    async def run() -> float:
+        with Answers(str(tmp_path), "m") as answers:
+            async with Endpoint(settings(server, tokens_per_minute=600_000), answers, first_pause=0.01) as teacher:
+                start = time.monotonic()
+                await teacher.ask(request(max_tokens=5_000))
+                return time.monotonic() - start
+
+    with serving(lambda prompt, times: lost if times < 2 else Reply()) as server:
+        seconds = asyncio.run(run())
+        assert len(server.requests) == 3
+        assert (seconds < 0.9) == is_given_back
 
 
 def test_one_that_is_told_to_wait_makes_all_wait(tmp_path: Path) -> None:
@@ -272,6 +308,9 @@ def test_answers_in_an_object_store(s3: str) -> None:
     assert len(again) == TOGETHER + 3
     assert again["7"].completion_tokens == 2
     assert Answers(folder, "other").found == {}
+    with Answers(folder, "org%2Fm") as answers:
+        answers.add("a", Answer("a", "stop", 1, 2))
+    assert list(Answers(folder, "org%2Fm").found) == ["a"]
 
 
 @pytest.mark.parametrize(

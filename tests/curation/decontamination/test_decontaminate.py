@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from curation import words
 from curation.decontamination import ngram_index
 from curation.decontamination.decontaminate import DECONTAMINATE, apply, benchmark_of, check, merge
+from curation.steps import StepError
 from datapipe.schema import LOSS_SPANS, documents
 
 ITEM = (
@@ -222,8 +223,12 @@ def plain_words(text: str, mask: bool) -> list[str]:
 def test_errors_name_the_value_and_what_to_type() -> None:
     with pytest.raises(ValueError, match="reference: evals"):
         merge([])
-    with pytest.raises(ValueError, match="none of the 2 items"):
-        merge([], reference=reference("too short", ""))
+    for texts, said in (
+        (("too short", ""), "^none of the 2 items .*check that its reader"),
+        ((), "none of the 0 items"),
+    ):
+        with pytest.raises(StepError, match=said):
+            merge([], reference=reference(*texts))
     for params, message in [
         ({}, "name a corpus of benchmark items"),
         ({"reference": "evals", "action": "delete"}, "'delete': type drop, or cut"),

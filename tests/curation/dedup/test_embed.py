@@ -26,6 +26,7 @@ from curation.dedup.embed import (
     rounded,
     vocabulary,
 )
+from curation.steps import StepError
 from datapipe.schema import documents
 
 Drive = Callable[..., pa.Table]
@@ -47,14 +48,14 @@ def corpus(per_subject: int = 30) -> pa.Table:
 
 
 def by_origin(table: pa.Table) -> dict[str, np.ndarray]:
-    vectors, _ = matrix_of(table, "test")
+    vectors, _ = matrix_of(table)
     return dict(zip(table["origin"].to_pylist(), vectors / GRID, strict=True))
 
 
 @given(arrays(np.float32, st.tuples(st.integers(0, 5), st.integers(1, 40)), elements=st.floats(-1e4, 1e4, width=32)))
 def test_a_column_gives_back_unit_vectors_on_the_grid(vectors_DN: np.ndarray) -> None:
     table = pa.table({COLUMN: column_of(vectors_DN)})
-    back_DN, some_D = matrix_of(table, "test")
+    back_DN, some_D = matrix_of(table)
     lengths_D = np.linalg.norm(vectors_DN.astype(np.float64), axis=1)
     assert np.array_equal(some_D, lengths_D > 0)
     assert np.array_equal(back_DN, np.rint(back_DN))
@@ -80,15 +81,17 @@ def test_rows_that_are_no_direction_are_null() -> None:
 
 def test_slices_and_chunks_of_a_column_read_alike() -> None:
     column = column_of(np.random.default_rng(0).standard_normal((9, 8)))
-    whole, _ = matrix_of(pa.table({COLUMN: column}), "test")
+    whole, _ = matrix_of(pa.table({COLUMN: column}))
     parts = pa.table({COLUMN: pa.chunked_array([column[:2], column[2:2], column[2:9]])})
-    assert np.array_equal(matrix_of(parts, "test")[0], whole)
-    assert np.array_equal(matrix_of(pa.table({COLUMN: column}).slice(3, 4), "test")[0], whole[3:7])
+    assert np.array_equal(matrix_of(parts)[0], whole)
+    assert np.array_equal(matrix_of(pa.table({COLUMN: column}).slice(3, 4))[0], whole[3:7])
 
 
 def test_documents_without_embedding_are_told_what_is_missing() -> None:
-    with pytest.raises(ValueError, match=r"dedup\.semantic: .* no column 'embedding' .* put embed\.words"):
-        matrix_of(documents([{"text": "a", "origin": "o"}]), "dedup.semantic")
+    docs = documents([{"text": "a", "origin": "o"}])
+    for none in (docs, docs.append_column(COLUMN, docs["text"])):
+        with pytest.raises(StepError, match=r"^the documents have no column 'embedding' .* put embed\.words"):
+            matrix_of(none)
 
 
 @pytest.mark.parametrize("trained", [0.0, 0.3])

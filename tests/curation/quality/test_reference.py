@@ -4,17 +4,20 @@ import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from curation import words
+from curation.quality import reference as module
 from curation.quality.reference import (
     NEGATIVE,
     POSITIVE,
     QUALITY,
     _bags,
+    _evidence,
     apply,
     check,
     emit,
@@ -23,6 +26,7 @@ from curation.quality.reference import (
     train,
     weights_of,
 )
+from curation.steps import COUNTS, StepError
 from datapipe.schema import documents
 
 Drive = Callable[..., pa.Table]
@@ -101,6 +105,9 @@ def test_scores_equal_those_of_fasttext() -> None:
     for bag, score in zip([*bags, *_bags(words.chunk_of(["words never seen", ""]), 2, 500)], ours, strict=True):
         scores = {label: score for score, label in model.f.predict(" ".join(map(str, bag)) + "\n", 2, -1.0, "strict")}
         assert score == pytest.approx(scores[POSITIVE], abs=2e-5)
+        assert 1 / (1 + np.exp(-_evidence(bag, verdict["weights"][0].values.to_numpy()))) == pytest.approx(
+            score, abs=1e-6
+        )
 
 
 def test_negatives_are_a_keyed_sample_of_a_stated_share() -> None:
@@ -116,13 +123,73 @@ def test_negatives_are_a_keyed_sample_of_a_stated_share() -> None:
 def test_what_cannot_be_trained_on_says_what_to_do() -> None:
     with pytest.raises(ValueError, match="name a corpus of good documents"):
         merge([reduce(emit(mixed()))])
-    with pytest.raises(ValueError, match="0 texts in the reference and 80 in the corpus"):
+    with pytest.raises(StepError, match="0 texts in the reference and 80 in the corpus"):
         merge([reduce(emit(mixed()))], reference=reference()[:0])
+    with pytest.raises(StepError, match="40 texts in the reference and 0 in the corpus"):
+        merge([reduce(emit(mixed()[:0]))], reference=reference())
+    with pytest.raises(StepError, match=r"training failed at lr 500 .*lower lr, for instance to 0\.2"):
+        merge([reduce(emit(mixed()))], reference=reference(), lr=500.0, **SMALL)
     check(reference="books")
+    for least in (-0.1, 1.0):
+        with pytest.raises(ValueError, match=rf"min_auc is {least}, .* type 0\.55, or 0 to take any model"):
+            check(reference="books", min_auc=least)
     with pytest.raises(ValueError, match=r"name one, e\.g\. `reference: books`"):
         check()
     with pytest.raises(ValueError, match=r"sample is 10, .* above 0 and at most 1"):
         check(reference="books", sample=10)
+
+
+def told(verdict: pa.Table) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(verdict.schema.metadata[COUNTS])
+    return found
+
+
+def test_a_reference_that_is_like_the_corpus_is_refused() -> None:
+    """The same vocabulary on both sides: nothing is learned, so nothing may be dropped by it."""
+    corpus, same = [reduce(emit(prose(1, 300, BAD)))], prose(3, 200, BAD)
+    said = (
+        r"of 100 documents .* and 150 of the corpus, .* an area of 0\.\d+, and 0\.575 is the least .*write `min_auc: 0`"
+    )
+    with pytest.raises(StepError, match=said):
+        merge(corpus, reference=same, **SMALL)
+    with pytest.raises(StepError, match=r"and 0\.900 is the least \(0\.5 is chance; min_auc 0\.9\)"):
+        merge(corpus, reference=same, min_auc=0.9, **SMALL)
+    verdict = merge(corpus, reference=same, min_auc=0.0, **SMALL)
+    assert 0.4 < told(verdict)["held_out"]["auc"] < 0.6
+    assert (told(verdict)["held_out"]["positives"], told(verdict)["held_out"]["negatives"]) == (100, 150)
+
+
+def test_a_reference_that_differs_is_told_apart_by_what_was_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = [reduce(emit(prose(1, 300, BAD)))]
+    verdict = merge(corpus, reference=prose(3, 200, GOOD), **SMALL)
+    assert told(verdict)["held_out"]["auc"] > 0.99
+    seen: list[list[str]] = []
+    monkeypatch.setattr(module, "HELD_OUT", 60)
+    monkeypatch.setattr(module, "train", lambda examples, options: seen.append([*examples]) or train(examples, options))
+    found = told(merge(corpus, reference=prose(3, 200, GOOD), **SMALL))
+    assert found["held_out"] == {"positives": 60, "negatives": 60, "auc": 1.0}
+    assert found["examples"] == {"positives": 200, "negatives": 300}
+    assert [len(each) for each in seen] == [120, 500]  # the model that scores learns from all
+
+
+def test_few_examples_are_seen_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With five epochs of few examples nothing would be learned."""
+    epochs: list[int] = []
+    monkeypatch.setattr(
+        module, "train", lambda examples, options: epochs.append(options["epoch"]) or train(examples, options)
+    )
+    corpus = [reduce(emit(prose(1, 300, BAD)))]
+    merge(corpus, reference=prose(3, 200, GOOD), buckets=500)
+    assert epochs == [40, 20]  # 10,000 updates by 250 and by 500 examples
+    merge(corpus, reference=prose(3, 200, GOOD), buckets=500, epochs=21)
+    assert epochs[2:] == [40, 21]
+
+
+def test_of_a_few_documents_no_area_is_asked_for() -> None:
+    corpus = [reduce(emit(prose(1, 300, BAD)))]
+    assert "held_out" not in told(merge(corpus, reference=prose(3, 99, BAD), **SMALL))
+    with pytest.raises(StepError, match="of 50 documents"):
+        merge(corpus, reference=prose(3, 100, BAD), **SMALL)
 
 
 def test_human_labels_are_predicted_better_than_by_length(shared_data: Path) -> None:

@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curation.quality.agreement import agreement, auc_difference
-from curation.quality.regress import EDUCATIONAL, apply, check, emit, features_of, merge, reduce
+from curation.quality.agreement import Agreement, agreement, auc_difference
+from curation.quality.regress import EDUCATIONAL, _refuse_chance, apply, check, emit, features_of, merge, reduce
 from curation.quality.ridge import Examples, fit, held_out, predict
-from curation.steps import COUNTS
+from curation.steps import COUNTS, StepError
 from datapipe.schema import documents, with_column
 
 Drive = Callable[..., pa.Table]
@@ -125,8 +126,11 @@ def test_embeddings_are_learned_from_when_asked(drive: Drive) -> None:
     known = np.array(found["embedding"].is_valid())
     assert np.corrcoef(found["edu"].to_numpy()[known], truth[known])[0, 1] > 0.98
     assert verdicts[0]["slots"].to_pylist() == [[]]
-    with pytest.raises(ValueError, match=r"put a step such as embed\.words before it"):
-        emit(docs.drop_columns(["embedding"]), teacher=TEACHER, features="embedding")
+    for none in (docs.drop_columns(["embedding"]), with_column(docs, "embedding", docs["id"])):
+        with pytest.raises(StepError, match=r"put a step such as embed\.words before it"):
+            emit(none, teacher=TEACHER, features="embedding")
+        with pytest.raises(StepError, match=r"put a step such as embed\.words before it"):
+            apply(none, verdicts[0], features="embedding")
 
 
 def test_the_order_of_labels_does_not_matter_and_missing_ones_are_left_out() -> None:
@@ -136,6 +140,49 @@ def test_the_order_of_labels_does_not_matter_and_missing_ones_are_left_out() -> 
     verdict = merge([], labels=pa.concat_tables([shuffled, nothing.cast(labels.schema)]), **SMALL)
     assert verdict.equals(merge([], labels=labels, **SMALL))
     assert verdict["examples"].to_pylist() == [60]
+
+
+@pytest.mark.parametrize("count", [60, 200])
+def test_labels_that_agree_with_nothing_are_refused(count: int) -> None:
+    _, labels = labelled(count)
+    noise = with_column(labels, "label", pa.array(np.random.default_rng(3).integers(0, 6, count).astype(np.float64)))
+    least = max(0.1, 2 / math.sqrt(count - 1))
+    said = (
+        rf"the {count} labels .* rank correlation of -?0\.\d+, and {least:.3f} is the least .*write `min_agreement: 0`"
+    )
+    with pytest.raises(StepError, match=said):
+        merge([], labels=noise, **SMALL)
+    assert merge([], labels=noise, min_agreement=0.0, **SMALL).num_rows == 1
+    assert merge([], labels=noise, folds=0, **SMALL).num_rows == 1
+    merge([], labels=labels, min_agreement=0.7, **SMALL)
+    with pytest.raises(StepError, match=r"and 0\.990 is the least \(by chance it reaches .*; min_agreement 0\.99\)"):
+        merge([], labels=labels, min_agreement=0.99, **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("examples", "spearman", "least", "is_refused"),
+    [
+        (60, 0.2, 0.1, True),  # two deviations are 0.26
+        (60, 0.27, 0.1, False),
+        (1_000, 0.09, 0.1, True),
+        (1_000, 0.09, 0.01, False),
+        (1_000, 0.05, 0.01, True),
+        (1_000, -0.5, 0.1, True),
+        (1_000, math.nan, 0.1, True),
+        (1_000, math.nan, 0.0, False),
+    ],
+)
+def test_what_cannot_be_told_from_chance(examples: int, spearman: float, least: float, is_refused: bool) -> None:
+    found = Agreement(examples, spearman, 0.0, 0.0, 0.5)
+    with pytest.raises(StepError, match=f"{examples} labels") if is_refused else nullcontext():
+        _refuse_chance(found, least)
+
+
+def test_equal_predictions_agree_with_nothing() -> None:
+    _, labels = labelled(40)
+    empty = with_column(labels, "text", pa.array([""] * 40, pa.large_string()))
+    with pytest.raises(StepError, match="a rank correlation of"):
+        merge([], labels=empty, **SMALL)
 
 
 def test_no_measurement_without_folds() -> None:
@@ -152,17 +199,29 @@ def test_mistakes_say_what_to_type() -> None:
     _, labels = labelled(40)
     with pytest.raises(ValueError, match="name a `teacher` or a file"):
         merge([])
-    with pytest.raises(ValueError, match=r"19 labels of \d different values: at least 20"):
-        merge([], labels=labels[:19])
-    same = labels.set_column(2, "label", pa.array([1.0] * 40))
-    with pytest.raises(ValueError, match="40 labels of 1 different values"):
-        merge([], labels=same)
+    for wrong, told in (
+        (labels[:19], r"19 labels of \d different values: at least 20 that differ are needed; raise max_examples"),
+        (labels[:0], "0 labels of 0 different values"),
+        (with_column(labels, "label", pa.array([1.0] * 40)), "40 labels of 1 different values"),
+        (with_column(labels, "label", pa.nulls(40, pa.float64())), "0 labels of 0 different values"),
+        (labels.drop_columns(["id", "label"]), r"no column id, label \(columns: text\)"),
+    ):
+        with pytest.raises(StepError, match=told):
+            merge([], labels=wrong)
     check(labels={"file": "labels.jsonl"})
     check(teacher=TEACHER, features="embedding")
     for wrong, told in (
         ({}, "labels come from one place"),
         ({"labels": {"file": "a"}, "teacher": TEACHER}, "labels come from one place"),
-        ({"labels": {"path": "a"}}, r"type `labels: \{file: labels\.jsonl\}`"),
+        ({"labels": {"path": "a"}}, r"labels is \{'path': 'a'\}.*type `labels: \{file: labels\.jsonl\}`"),
+        ({"labels": "a.jsonl"}, r"labels is 'a\.jsonl', but names a file.*type `labels: \{file: labels\.jsonl\}`"),
+        ({"labels": {"file": 3}}, r"type `labels: \{file: labels\.jsonl\}`"),
+        ({"labels": {"file": ""}}, r"type `labels: \{file: labels\.jsonl\}`"),
+        ({"labels": {}}, r"labels is \{\}.*type `labels"),
+        ({"labels": ["a line of a .txt"] * 9}, r"labels is \['a line.*\.\.\., but names a file"),
+        ({"teacher": "m"}, r"teacher is 'm'.*type `teacher: \{base_url"),
+        ({"teacher": TEACHER, "min_agreement": 1}, r"min_agreement is 1, .*: type 0\.1, or 0 to take any labels"),
+        ({"teacher": TEACHER, "min_agreement": -1}, "min_agreement is -1"),
         ({"teacher": TEACHER, "features": "words"}, "type ngrams or embedding"),
         ({"labels": {"file": "a"}, "features": "embedding"}, "or name a teacher"),
         ({"teacher": TEACHER, "ridge": 0}, "ridge is 0, but must be above 0"),

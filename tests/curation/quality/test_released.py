@@ -5,7 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from curation.quality.released import fasttext
+from curation.quality.released import check, fasttext
+from curation.steps import StepError
 from datapipe.schema import documents
 
 
@@ -45,7 +46,13 @@ def test_scores_are_the_model_s(model: str) -> None:
 
 
 def test_mistakes_say_what_to_type(model: str, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no such file on this machine"):
+    with pytest.raises(StepError, match="no such file on this machine; name a fastText model"):
         fasttext(docs("a"), model=str(tmp_path / "none.bin"))
-    with pytest.raises(ValueError, match="has no label '__label__good': type one of __label__cc, __label__hq"):
+    with pytest.raises(ValueError, match="no such file on this machine; name a fastText model"):
+        check(model=str(tmp_path / "none.bin"))
+    check(model=model)
+    (tmp_path / "text.bin").write_text("no model")
+    with pytest.raises(StepError, match=r"cannot be loaded \(.* has wrong file format!\): name a fastText model"):
+        fasttext(docs("a"), model=str(tmp_path / "text.bin"))
+    with pytest.raises(StepError, match="has no label '__label__good': type one of __label__cc, __label__hq"):
         fasttext(docs("a"), model=model, label="__label__good")

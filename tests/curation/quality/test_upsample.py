@@ -24,6 +24,7 @@ from curation.quality.upsample import (
     reduce,
     score_bins,
 )
+from curation.steps import StepError
 from datapipe.schema import documents, with_column
 
 Drive = Callable[..., pa.Table]
@@ -159,8 +160,13 @@ def test_a_plan_without_data_expects_what_ranking_gives() -> None:
 
 def test_mistakes_say_what_to_type() -> None:
     docs = scored([10], quality=[0.5])
-    with pytest.raises(ValueError, match="no column 'edu' \\(scores so far: quality\\)"):
-        emit(docs, columns=["edu"])
+    whole = with_column(docs, "votes", pa.array([3] * docs.num_rows, pa.int64()))
+    assert emit(whole, columns=["votes"])["documents"].to_pylist() == [docs.num_rows]
+    for column in ("edu", "text"):
+        with pytest.raises(
+            StepError, match=rf"^the documents .* no column '{column}' of numbers \(scores so far: quality\)"
+        ):
+            emit(docs, columns=[column])
     with pytest.raises(ValueError, match="give every label"):
         check(epochs={"high": 1})
     for labels in ({"high": 0.13, "low": 0}, {"high": 20, "low": 0}, {"low": 0, "high": 3}, {"high": 3, "low": 1}):
@@ -175,7 +181,7 @@ def test_mistakes_say_what_to_type() -> None:
     for wrong in ({1: 2}, {2: 0}, {"two": 1}, {"2": "3"}):
         with pytest.raises(ValueError, match=r"cluster_epochs has .*: type for instance \{2: 1.5, 10: 2\}"):
             check(cluster_epochs=wrong)
-    with pytest.raises(ValueError, match=r"put dedup\.minhash before it"):
+    with pytest.raises(StepError, match=r"put dedup\.minhash before it"):
         apply(docs, merge([reduce(emit(docs))]), cluster_epochs={2: 2})
     check(columns=["quality", "educational", "knowledge"], cluster_epochs={2: 1.5})
     assert set(EPOCHS) == set(LABELS)
