@@ -6,6 +6,7 @@ Steps and generators are checked against the signatures of the functions behind 
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from synth.teacher import Settings
 
 STEPS = {**CURATION_STEPS, **SYNTH_STEPS}
 MAX_DROPPED = 0.95  # of a step that compares documents with each other, where the manifest says nothing
+_ENGINE_SETTINGS = {False: ("max_dropped",), True: ("max_dropped", "index", "against")}  # by whether a step is routed
 TOKEN_FORMATS = ("megatron",)  # of corpora that come as tokens
 
 
@@ -194,14 +196,13 @@ def _check_generator(fields: Fields, source: dict[str, Any], corpora: set[str]) 
         document.problem(("source", "from"), f"a generator reads other corpora: {said}", "Write `from: [web, books]`.")
         names = []
     for index, other in enumerate(names):
-        if other not in corpora:
-            document.problem(
-                ("source", "from", index), f"{other!r} is not a corpus of this manifest.", did_you_mean(other, corpora)
-            )
+        if not _is_among(other, corpora):
+            document.problem(("source", "from", index), *_no_corpus(other, corpora))
     params = {key: value for key, value in source.items() if key not in ("generator", "from", "split_bytes")}
     functions = tuple(load(GENERATORS[generator])) if generator in GENERATORS else ()
     _check_params(fields, ("source",), params, functions)
-    return {**source, "split_bytes": fields.count(("source", "split_bytes"), 256 * 2**20)}
+    names = [name for name in names if _is_among(name, corpora)]
+    return {**source, "from": names, "split_bytes": fields.count(("source", "split_bytes"), 256 * 2**20)}
 
 
 def _load_step(corpus: str, fields: Fields, index: int, corpora: set[str]) -> StepSpec | None:
@@ -237,15 +238,27 @@ def _load_step(corpus: str, fields: Fields, index: int, corpora: set[str]) -> St
     params = filled_in(document, where, params)
     settings = _engine_settings(fields, where, params, loaded)
     functions = tuple(filter(callable, loaded)) if step.kind == "corpus" else (loaded,)
-    _check_params(fields, where, params, functions)
+    _check_params(fields, where, params, functions, _ENGINE_SETTINGS[isinstance(loaded, RoutedStep)])
     _check_values(fields, where, params, loaded)
-    if "reference" in params and params["reference"] not in corpora:
-        document.problem(
-            (*where, "reference"),
-            f"{params['reference']!r} is not a corpus of this manifest.",
-            did_you_mean(str(params["reference"]), corpora),
-        )
+    if "reference" in params and not _is_among(params["reference"], corpora):
+        document.problem((*where, "reference"), *_no_corpus(params.pop("reference"), corpora))
     return StepSpec(corpus, name, step, params, **settings)
+
+
+def _is_among(name: Any, corpora: set[str]) -> bool:
+    return isinstance(name, str) and name in corpora
+
+
+def _no_corpus(name: Any, corpora: set[str]) -> tuple[str, str]:
+    """What is wrong with a name of no corpus, and what to do."""
+    if not isinstance(name, str):
+        return f"{name!r} is not the name of a corpus.", f"Known: {', '.join(sorted(corpora))}."
+    near = get_close_matches(name, sorted(corpora), 1, cutoff=0.6)
+    said = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(corpora))}."
+    return (
+        f"no corpus {name!r} is here.",
+        f"{said} Else name its file too: under `corpora`, or in the call of `curate`.",
+    )
 
 
 def _max_dropped(document: Document, where: Where, params: dict[str, Any], default: float) -> float:
@@ -323,8 +336,10 @@ def _takes_documents(signature: inspect.Signature) -> bool:
     return bool(kinds) and kinds[0] in places and all(kind is inspect.Parameter.KEYWORD_ONLY for kind in kinds[1:])
 
 
-def _check_params(fields: Fields, where: Where, params: dict[str, Any], functions: tuple[Any, ...]) -> None:
-    """Names and plain types of parameters against the signatures of the functions that will take them."""
+def _check_params(
+    fields: Fields, where: Where, params: dict[str, Any], functions: tuple[Any, ...], settings: tuple[str, ...] = ()
+) -> None:
+    """Names and plain types of parameters against the signatures of the functions that will take them; `settings` are also known."""
     accepted = {
         parameter.name: parameter
         for function in functions
@@ -335,7 +350,7 @@ def _check_params(fields: Fields, where: Where, params: dict[str, Any], function
     for name, value in params.items():
         if name not in accepted:
             fields.document.problem(
-                (*where, name), "is not a parameter of this step.", did_you_mean(name, set(accepted))
+                (*where, name), "is not a parameter of this step.", did_you_mean(name, {*accepted, *settings})
             )
             continue
         wanted = accepted[name].annotation

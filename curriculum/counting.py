@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from curriculum.segment import BuildError
-from curriculum.tally import CLUSTER_MEMBERS, REJECTS_PER_REASON, Smallest, largest_clusters, smallest_ids
+from curriculum.tally import CLUSTER_MEMBERS, KNOWN, REJECTS_PER_REASON, Smallest, largest_clusters, smallest_ids
 from datapipe import store
 
 LEAST_REJECTS = 5  # of a step and reason in every partition
@@ -45,19 +45,22 @@ def step_counts(parts: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> dic
 def stop_at_limit(step: Mapping[str, Any], max_dropped: float, place: str) -> None:
     """BuildError when a step dropped a larger share than it may of all documents, or of those of one entry of `paths`.
 
-    What an index knows does not count: that may be all of a later crawl.
+    What an index knows does not count, neither as dropped nor as entered: that may be all of a later crawl, and what is new in it
+    must not be lost behind that. Of few new documents all may be copies of one, as of an entry of few.
     """
     groups = {"": step, **{f" of {entry}": counts for entry, counts in step.get("paths", {}).items()}}
     for where, counts in groups.items():
-        known = sum(count for reason, count in counts["reasons"].items() if reason.endswith(".known"))
-        entered, dropped = counts["documents_in"], counts["documents_in"] - counts["documents_out"] - known
-        if dropped <= max_dropped * entered or (where and entered < MIN_DOCUMENTS):
+        known = sum(count for reason, count in counts["reasons"].items() if reason.endswith(KNOWN))
+        entered, kept = counts["documents_in"] - known, counts["documents_out"]
+        dropped = entered - kept
+        if dropped <= max_dropped * entered or ((where or known) and entered < MIN_DOCUMENTS):
             continue
+        of = f"documents{where}" + (" that no index knows" if known else "")
         largest = {} if where else {f"cluster {name}": size for name, size in step["about"].get("largest", [])}
         told = largest or counts["reasons"]
         most = ", ".join(f"{name} {count:,}" for name, count in sorted(told.items(), key=lambda item: -item[1])[:3])
         raise BuildError(
-            f"corpus {step['corpus']}: {step['step']} dropped {dropped:,} of {entered:,} documents{where} "
+            f"corpus {step['corpus']}: {step['step']} dropped {dropped:,} of {entered:,} {of} "
             f"({100 * dropped / entered:.2f} %), and max_dropped allows {100 * max_dropped:g} % (most: {most}).\n"
             f"    Look at {place}/rejects.parquet. If they should go, write {_remedy(step['step'])}."
         )
@@ -90,13 +93,19 @@ def clusters(kept: Iterable[dict[str, Any]], lost: Iterable[dict[str, Any]]) -> 
     ]
 
 
-def nothing_left(corpus: str, steps: Sequence[Mapping[str, Any]]) -> str:
-    """The message of a corpus of which no document is left."""
+def nothing_left(corpus: str, steps: Sequence[Mapping[str, Any]], places: Sequence[str]) -> str:
+    """The message of a corpus of which no document is left. `places`: the folder of each step."""
     trail = " -> ".join(f"{step['step']} {step['documents_out']}" for step in steps)
-    last = next(step for step in steps if not step["documents_out"])
+    last, place = next((step, place) for step, place in zip(steps, places, strict=True) if not step["documents_out"])
     reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(last["reasons"].items(), key=lambda item: -item[1])[:3])
-    why = f"`{last['step']}` dropped the rest ({reasons})" if reasons else "the source holds no document"
-    return f"corpus {corpus}: no document is left ({trail}): {why}.\n    Look at its rejects, loosen the step, or give it more input."
+    said = f"corpus {corpus}: no document is left ({trail}):"
+    if not reasons:
+        remedy = "The files that its `paths` name are empty" if last["step"] == "read" else "Give it more input"
+        return f"{said} the source holds no document.\n    {remedy}."
+    remedy = (
+        "check its `reader` and their options" if last["step"] == "read" else "loosen the step, or give it more input"
+    )
+    return f"{said} `{last['step']}` dropped the rest ({reasons}).\n    Look at {place}/rejects.parquet; {remedy}."
 
 
 def _added(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -294,7 +294,8 @@ class _Run:
     def curated(self) -> Curated:
         """The finished corpus; BuildError when nothing is left of it."""
         if not self.counted[-1]["documents_out"]:
-            raise BuildError(counting.nothing_left(self.corpus.name, self.counted))
+            places = [folder(self.root, self.corpus.name, step["step"], step["key"]) for step in self.counted]
+            raise BuildError(counting.nothing_left(self.corpus.name, self.counted, places))
         buckets = {
             bucket: counting.add(r["buckets"].get(bucket, {}) for r in self.results)
             for bucket in self.corpus.bucket_epochs

@@ -63,7 +63,8 @@ class Fields:
     def choice(self, where: Where, choices: tuple[str, ...], default: str | None = None) -> str:
         value = self.get(where, default)
         if value not in choices:
-            self.document.problem(where, f"is {value!r}.", did_you_mean(value, choices))
+            if value is not None:  # a key that is missing is `keys`' to tell
+                self.document.problem(where, f"is {value!r}.", did_you_mean(value, choices))
             return choices[0]
         return str(value)
 

@@ -109,7 +109,7 @@ def run_segment(
 
 
 def _repeated(ids: list[pa.ChunkedArray]) -> int:
-    """Documents with the id of another one: an origin that is not unique, such as a bad `id_key`."""
+    """Documents with the id of another one of their partition: an origin that is not unique, such as a bad `id_key`."""
     whole = pa.chunked_array([chunk for each in ids for chunk in each.chunks], pa.string())
     return len(whole) - pc.count_distinct(whole).as_py()
 

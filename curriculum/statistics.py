@@ -13,6 +13,7 @@ such a file, the texts of the other are cut there too. It holds some documents o
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -110,18 +111,28 @@ def documents(path: str, sample: int, text_key: str = "text") -> Iterator[pa.Arr
     """
     pieces = _pieces(path, text_key)
     pieces.sort(key=lambda piece: xxhash.xxh3_64_intdigest(repr(piece.identity()).encode()))
-    share, left = -(-sample // len(pieces)), sample
-    for piece in pieces:
-        wanted = min(share, left) if sample else 0
+    left, damaged, met = sample, Counter[str](), False
+    for number, piece in enumerate(pieces):
+        wanted = -(-left // (len(pieces) - number))  # what one piece lacks is shared by those after it
         for table in readers.read(piece, ""):
+            damaged.update(table[DROP].drop_null().to_pylist())
             texts = table.filter(pc.is_null(table[DROP]))["text"] if DROP in table.column_names else table["text"]
             texts = texts.combine_chunks()[: wanted or None] if sample else texts.combine_chunks()
+            met = met or bool(len(texts))
             yield texts
             wanted, left = wanted - len(texts), left - len(texts)
             if sample and wanted <= 0:
                 break
         if sample and left <= 0:
             return
+    if not met:
+        why = ", ".join(f"{reason} {count:,}" for reason, count in damaged.most_common(3))
+        said = (
+            f" ({why}): name the key of its text with --text-key, which is {text_key!r} now, or a file that is whole"
+            if why
+            else ""
+        )
+        raise ValueError(f"{path}: no document in it{said}")
 
 
 def _pieces(path: str, text_key: str) -> list[readers.Split]:
@@ -130,7 +141,7 @@ def _pieces(path: str, text_key: str) -> list[readers.Split]:
     counts = [file for file in found if file.endswith(COUNTS)]
     for reader, suffixes in READERS.items():
         paths = [file for file in found if file.endswith(suffixes) and file not in counts]
-        if [path] != paths:
+        if not path.endswith(REJECTS):
             paths = [file for file in paths if not file.endswith(REJECTS)]
         if paths:
             source = {"reader": reader, "paths": paths, "split_bytes": SPLIT_BYTES, "text_key": text_key}
@@ -140,6 +151,12 @@ def _pieces(path: str, text_key: str) -> list[readers.Split]:
         raise ValueError(
             f"{path}: no documents in it. Steps between two that compare documents run in one go, and what they keep lies with the last of "
             "them: name the nearest folder of a later step that holds part-*.parquet"
+        )
+    if not found:
+        raise ValueError(f"{path}: no such file or folder, nor a file that the pattern matches; check the path")
+    if any(file.endswith(REJECTS) for file in found):
+        raise ValueError(
+            f"{path}: no documents but samples of rejects in it; name one, or a glob that ends in {REJECTS}"
         )
     raise ValueError(f"{path}: {len(found)} files, none of them Parquet or JSON Lines; name a file, a folder or a glob")
 
@@ -160,8 +177,6 @@ def measured(
             done += len(values_D)
             if observe:
                 observe(done, sample)
-    if not done:
-        raise ValueError(f"{path}: no document in it")
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 

@@ -26,7 +26,8 @@ def check_columns(document: Document, specs: "Sequence[StepSpec | None]") -> Non
             continue
         wanted = _NEEDS.get(spec.name, ())
         if spec.name == "bucket.rank":
-            wanted = tuple(_value(spec, "columns"))
+            columns = _value(spec, "columns")
+            wanted = tuple(columns) if isinstance(columns, list | tuple) else ()  # its check says what else is wrong
         if _value(spec, "features") == EMBEDDING:
             wanted = (EMBEDDING,)
         for column in wanted:

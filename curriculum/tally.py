@@ -15,9 +15,10 @@ from curation.steps import COUNTS
 from datapipe import store
 from datapipe.schema import DROP
 
-REJECTS_PER_REASON = 500  # of a corpus
+REJECTS_PER_REASON = 200  # of a corpus
 REJECT_CHARS = 20_000
 LARGEST_CLUSTERS = 10
+KNOWN = ".known"  # ends the reason of what an index has
 CLUSTER_MEMBERS = 3  # that were dropped, shown beside the one that stands for all
 CLUSTER_CHARS = 300
 REJECTS = pa.schema([(name, pa.string()) for name in ("step", "reason", "id", "origin", "text", "meta")])
@@ -66,9 +67,13 @@ class Tally:
                 sample.add({**row, "text": text and text[:REJECT_CHARS]})
 
     def _note_lost(self, rejects: pa.Table) -> None:
-        """Keep some members of the largest clusters: of those that a later step drops, the id is the cluster's own."""
+        """Keep some members of the largest clusters: of those that a later step drops, the id is the cluster's own.
+
+        Not of those that an index knows: nobody in this corpus stands for them.
+        """
         if "cluster" not in rejects.column_names:
             return
+        rejects = rejects.filter(pc.invert(pc.ends_with(rejects[DROP], KNOWN)))
         sizes = {cluster: max(row["cluster_size"] for row in rows) for cluster, rows in self.lost.items()}
         floor = min(sizes.values()) if len(sizes) == LARGEST_CLUSTERS else 2
         rejects = rejects.select(["cluster", "cluster_size", "id", "origin", "text"])

@@ -34,6 +34,7 @@ REASON = "dedup.minhash"
 # the shingles, two uint32 each, those of some chunks go together, because each of the permutations is three calls of numpy.
 CHUNK_CHARS = 1 << 16
 SHINGLES = 1 << 16
+MAX_PERMUTATIONS = 4_096  # 16 kB of signature for each of the documents at hand
 _MAX_HASH = np.uint32((1 << 32) - 1)
 _LOW_BITS = np.uint64(0x5555555555555555)
 _PER_WORD = 32  # positions of which one uint64 holds the two low bits
@@ -114,6 +115,10 @@ def check(
         raise ValueError(
             f"ngram {ngram}, bands {bands}, rows {rows} and max_bucket {max_bucket} must be at least 1: the published values are 5, 14, 8, "
             "and 256 is ours"
+        )
+    if bands * rows > MAX_PERMUTATIONS:
+        raise ValueError(
+            f"{bands} bands of {rows} rows are {bands * rows} permutations, and {MAX_PERMUTATIONS} is the most: usual are 14 of 8"
         )
     if not 0 <= seed < 1 << 32:
         raise ValueError(f"seed {seed} must lie in 0..{(1 << 32) - 1}")

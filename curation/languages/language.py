@@ -110,6 +110,11 @@ def check(
     """Raises ValueError for parameters that cannot be meant, and for a model that is not there."""
     if isinstance(keep, str):
         raise ValueError(f"filter.language: keep is the text {keep!r}, but it is a list: type [{keep}]")
+    if keep is not None and (not keep or not isinstance(keep, Sequence)):
+        raise ValueError(
+            f"filter.language: keep is {keep!r}, but it is a list of languages: type for instance [en, zh]; thresholds of single languages "
+            "stand under min_score, and without keep all stay"
+        )
     if names := [] if model else [name for name in keep or () if not _LABEL.fullmatch(str(name))]:
         raise ValueError(
             f"filter.language: keep has {names[0]!r}, but lid.176 knows languages by their ISO 639 codes: type for instance en"

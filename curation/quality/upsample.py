@@ -239,6 +239,10 @@ def _suffixes(docs: pa.Table, cluster_epochs: Mapping[str, float]) -> np.ndarray
 
 
 def _check_labels(labels: Mapping[str, int], epochs: Mapping[str, float], ranks: int) -> None:
+    if not isinstance(labels, Mapping):
+        raise ValueError(
+            f"bucket.rank: labels is {labels!r}, but gives every label its least rank: type for instance {LABELS}"
+        )
     least = list(labels.values())
     whole = all(isinstance(rank, int) and not isinstance(rank, bool) and 0 <= rank < ranks for rank in least)
     if not whole or sorted(set(least), reverse=True) != least or 0 not in least:
@@ -246,8 +250,17 @@ def _check_labels(labels: Mapping[str, int], epochs: Mapping[str, float], ranks:
             f"bucket.rank: labels is {dict(labels)}, but gives every label its least rank, best first: falling whole numbers from below "
             f"{ranks} down to 0; the published ones are {LABELS}"
         )
-    if set(epochs) != set(labels) or min(epochs.values()) < 0:
+    if not isinstance(epochs, Mapping):
         raise ValueError(
-            f"bucket.rank: epochs names {', '.join(epochs)} and labels {', '.join(labels)}: give every label, and no other, its epochs "
-            "(0 or more; 0 drops it)"
+            f"bucket.rank: epochs is {epochs!r}, but gives every label its epochs: type for instance {EPOCHS}"
         )
+    if wrong := [f"{label}: {count!r}" for label, count in epochs.items() if not _is_count(count)]:
+        raise ValueError(f"bucket.rank: epochs has {wrong[0]}, but takes numbers of 0 or more: 0 drops a label")
+    if set(epochs) != set(labels):
+        raise ValueError(
+            f"bucket.rank: epochs names {', '.join(epochs)} and labels {', '.join(labels)}: give every label, and no other, its epochs"
+        )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0

@@ -18,7 +18,7 @@ FACTS = {
     "pairs_alike": "of them alike",
     "buckets": "keys that several documents share",
     "oversized_buckets": "of them too large to compare each with each",
-    "repeated_ids": "documents with the id of another one: is the source's id_key unique?",
+    "repeated_ids": "documents with the id of another one in their partition: is the source's id_key unique?",
 }
 NOT_TOLD = ("largest", "removed")  # told elsewhere
 UNKNOWN = ("", "null", "None", "unknown")

@@ -12,6 +12,7 @@ import posixpath
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from glob import has_magic
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ from datapipe.readers import html, jsonl, parquet, path_lists, raw, tree, warc
 from datapipe.readers.places import Place
 from datapipe.readers.split import Input, Row, Split, files, group, pattern, tables
 from datapipe.schema import KINDS
-from datapipe.store import S3_PREFIX, StoreError, join
+from datapipe.store import S3_PREFIX, StoreError, glob, join
 
 __all__ = ["READERS", "Input", "Split", "check_source", "list_splits", "read", "read_raw", "read_raw_rows"]
 
@@ -28,6 +29,7 @@ SPLIT_BYTES, LEAST_SPLIT_BYTES, NUM_SPLITS = 256 << 20, 32 << 20, 16
 MAX_ENTRIES = (
     32  # of `paths` that are told apart each, single files included: a split for each of thousands would be small
 )
+_EXAMPLES = {int: "a whole number such as 1000000", str: "a text, in quotes where it looks like a number"}
 _SOURCE_KEYS = ("reader", "paths", "kind", "split_bytes", "base", "first", "every")
 
 
@@ -57,11 +59,13 @@ def check_source(source: Mapping[str, Any]) -> None:
     if "reader" not in source:
         raise ValueError(f"the source names no reader; add `reader:` with one of {', '.join(READERS)}")
     name = source["reader"]
-    if name not in READERS:
+    if not isinstance(name, str) or name not in READERS:
         raise ValueError(f"reader: {name!r} is unknown; {_nearest(str(name), READERS)}")
     paths = source.get("paths")
     if not isinstance(paths, list) or not paths or not all(isinstance(path, str) and path for path in paths):
         raise ValueError(f"paths: {paths!r} is no list of paths; write for instance `paths: [data/*.gz]`")
+    for path in paths:
+        _check_store("paths", path)
     if (kind := source.get("kind")) is not None and kind not in KINDS:
         raise ValueError(f"kind: {kind!r} is unknown; {_nearest(str(kind), KINDS)}")
     _check_value("split_bytes", source.get("split_bytes", SPLIT_BYTES), int)
@@ -178,9 +182,22 @@ def _matching(reader: Reader, written: str, source: Mapping[str, Any], root: str
     else:
         inputs = tree.find(where)
     if not inputs:
-        answer = f"nothing to read matches (looked for {where.path})"
-        raise StoreError(written, answer, "check the path; relative paths start at --data")
+        raise _nothing(reader, written, where.path)
     return [part for one in inputs for part in reader.cut(one)]
+
+
+def _nothing(reader: Reader, written: str, path: str) -> StoreError:
+    """Why an entry of `paths` names nothing."""
+    there = glob(path)
+    if there and path_lists.is_list(written):
+        return StoreError(written, "no line of it names a file", "a list has one path per line; `#` begins a comment")
+    if there and reader.suffixes:
+        answer = f"{len(there):,} files match, such as {there[0].path}, and none ends in {', '.join(reader.suffixes)}"
+        return StoreError(
+            written, answer, "use the `reader` of that kind of file, or a pattern with its suffix, such as *.txt"
+        )
+    answer = f"nothing to read matches (looked for {path})"
+    return StoreError(written, answer, "check the path; relative paths start at --data")
 
 
 def _lies_in(path: str, folders: set[str]) -> bool:
@@ -204,8 +221,19 @@ def _check_lists(source: Mapping[str, Any]) -> None:
                 f"{key}: is about a list of paths, and `paths` names none; a list ends in .paths, .paths.gz or .paths.zst"
             )
         _check_value(key, source[key], str if key == "base" else int)
-    if "://" in (base := source.get("base", "")) and not base.startswith(S3_PREFIX):
-        raise ValueError(f"base: {base!r} is in a store that is not read; write s3://bucket/ or a folder")
+    if source.get("base"):
+        _check_store("base", source["base"])
+
+
+def _check_store(key: str, path: str) -> None:
+    """Against addresses of stores that are not read, and of no bucket."""
+    if "://" in path and not path.startswith(S3_PREFIX):
+        raise ValueError(f"{key}: {path!r} is in a store that is not read; write s3://bucket/ or a folder")
+    bucket = path.removeprefix(S3_PREFIX).partition("/")[0]
+    if path.startswith(S3_PREFIX) and (not bucket or has_magic(bucket)):
+        raise ValueError(
+            f"{key}: {path!r} names no bucket; write s3://bucket/folder, wildcards in what follows the bucket"
+        )
 
 
 def _option_types(reader: Reader) -> dict[str, Any]:
@@ -223,7 +251,7 @@ def _check_value(key: str, value: object, expected: Any) -> None:
         return
     kinds = expected.__args__ if isinstance(expected, types.UnionType) else (expected,)
     if isinstance(value, bool) or not isinstance(value, kinds):
-        raise ValueError(f"{key}: {value!r} is no {kinds[0].__name__}")
+        raise ValueError(f"{key}: {value!r} is not of type {kinds[0].__name__}; type {_EXAMPLES[kinds[0]]}")
     if isinstance(value, int) and value < 1:
         raise ValueError(f"{key}: {value} is below 1")
 

@@ -88,6 +88,38 @@ def test_what_is_wrong_with_the_source_may_have_a_limit(tmp_path: Path) -> None:
         run(tmp_path, [], max_dropped=75)
 
 
+def test_what_an_index_knows_hides_nothing_from_a_limit() -> None:
+    def step(known: int, lost: int, kept: int) -> dict[str, Any]:
+        reasons = {"dedup.minhash.known": known, "dedup.minhash": lost}
+        entered = known + lost + kept
+        counts = {"documents_in": entered, "documents_out": kept, "reasons": reasons}
+        return {"corpus": "web", "step": "dedup.minhash", "about": {}, **counts}
+
+    with pytest.raises(BuildError, match=r"dropped 999 of 1,000 documents that no index knows \(99.90 %\)"):
+        counting.stop_at_limit(step(9_000, 999, 1), 0.95, "place")
+    counting.stop_at_limit(step(9_000, 900, 100), 0.95, "place")
+    counting.stop_at_limit(step(9_000, 0, 0), 0.95, "place")
+    counting.stop_at_limit(step(9_000, 39, 1), 0.95, "place")  # few: all may be copies of one
+    with pytest.raises(BuildError, match=r"dropped 39 of 40 documents \("):
+        counting.stop_at_limit(step(0, 39, 1), 0.95, "place")
+
+
+def test_a_corpus_without_documents_says_where_to_look(tmp_path: Path) -> None:
+    write(tmp_path, "a.jsonl", [])
+    with pytest.raises(BuildError, match=r"the source holds no document\.\n    The files .* are empty\.$"):
+        run(tmp_path, ["dedup.exact"])
+    write(tmp_path, "a.jsonl", [{"words": "no text"}])
+    with pytest.raises(
+        BuildError, match=r"`read` dropped the rest \(jsonl.no_text 1\)\.\n    Look at (.*); check its"
+    ) as refusal:
+        run(tmp_path, [], id_key=None)
+    assert Path(str(refusal.value).partition("Look at ")[2].partition(";")[0]).is_file()
+    write(tmp_path, "a.jsonl", [{"text": "short"}])
+    with pytest.raises(BuildError, match=r"`filter.length` dropped .*\n    Look at (.*); loosen the step") as refusal:
+        run(tmp_path, [{"filter.length": {"min_chars": 100}}], id_key=None)
+    assert Path(str(refusal.value).partition("Look at ")[2].partition(";")[0]).is_file()
+
+
 def test_large_clusters_are_shown_with_some_of_their_members(crawls: Path) -> None:
     corpus = run(crawls, [{"dedup.exact": {"max_dropped": 1}}, {"filter.length": {"max_chars": 60}}], paths=PATHS)
     assert corpus["clusters"] == [], "the document that stayed was dropped by a later step"
@@ -121,14 +153,8 @@ def test_what_a_step_meets_outside_of_its_documents_is_told_with_corpus_and_step
 
 
 def test_partitions_keep_fewer_rejects_where_they_are_many() -> None:
-    assert [counting.rejects_per_part(num_parts) for num_parts in (1, 2, 3, 100, 1_000, 10**5)] == [
-        500,
-        500,
-        334,
-        10,
-        5,
-        5,
-    ]
+    kept = [counting.rejects_per_part(num_parts) for num_parts in (1, 2, 3, 40, 1_000, 10**5)]
+    assert kept == [200, 200, 134, 10, 5, 5]
 
 
 def test_the_sample_of_rejects_is_that_of_the_smallest_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

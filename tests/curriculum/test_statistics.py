@@ -79,7 +79,7 @@ def test_a_folder_of_a_step_that_wrote_no_documents_is_not_its_rejects(corpora: 
 
 
 def test_what_cannot_be_read_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="0 files, none of them Parquet or JSON Lines; name a file"):
+    with pytest.raises(ValueError, match="absent: no such file or folder"):
         texts_of(tmp_path / "absent", 0)
     (tmp_path / "a.txt").write_text("text")
     with pytest.raises(ValueError, match="1 files, none"):
@@ -87,6 +87,24 @@ def test_what_cannot_be_read_says_so(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text("")
     with pytest.raises(ValueError, match="no document in it"):
         measured(str(tmp_path / "b.jsonl"), 0)
+    (tmp_path / "b.jsonl").write_text('{"body": "text"}\n')
+    with pytest.raises(ValueError, match=r"no document in it \(jsonl.no_text 1\): name the key .* --text-key"):
+        measured(str(tmp_path / "b.jsonl"), 0)
+
+
+def test_a_pattern_may_name_samples_of_rejects(corpora: tuple[str, str]) -> None:
+    step = Path(corpora[0])
+    (step / "rejects.parquet").rename(step.parent / "rejects.parquet")
+    assert texts_of(step.parent / "*" / "*.rejects.parquet", 0) == BAD
+    with pytest.raises(ValueError, match="no documents but samples of rejects in it; name one"):
+        texts_of(step.parent / "reject*.parquet", 0)
+
+
+def test_what_small_pieces_lack_comes_from_those_after_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics.xxhash, "xxh3_64_intdigest", len)  # the file of the short name first
+    pq.write_table(pa.table({"text": GOOD[:1]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"text": GOOD[1:31]}), tmp_path / "longer.parquet")
+    assert len(texts_of(tmp_path, 20)) == 20
 
 
 def only(

@@ -139,12 +139,40 @@ def test_a_step_of_somebody_elses_that_cannot_be_imported(tmp_path: Path) -> Non
             {"score.educational": {"labels": "a.jsonl"}},
             r"labels is 'a\.jsonl', .*type `labels: \{file: labels\.jsonl\}`",
         ),
+        ({"bucket.rank": {"epochs": 3}}, r"epochs is 3, but gives every label its epochs: type for instance \{"),
+        ({"bucket.rank": {"labels": ["high"]}}, r"labels is \['high'\], but gives every label its least rank: type"),
+        ({"filter.language": {"keep": {"en": 0.5}}}, r"keep is \{'en': 0.5\}, but it is a list .*min_score"),
+        ({"filter.language": {"keep": []}}, r"keep is \[\], but it is a list .*type for instance \[en, zh\]"),
+        (
+            {"score.quality": {"reference": ["books"]}},
+            r"\['books'\] is not the name of a corpus\.\n    Known: books, web",
+        ),
+        ({"score.quality": {"reference": {"a": "books"}}}, r"\{'a': 'books'\} is not the name of a corpus"),
+        (
+            {"score.quality": {"reference": "evals"}},
+            r"no corpus 'evals' .*\n    Known: books, web\. Else name its file too",
+        ),
+        ({"score.quality": {"reference": "bookz"}}, r"no corpus 'bookz' .*\n    Did you mean 'books'\? Else name its"),
+        ({"dedup.exact": {"max_droped": 0.5}}, r"not a parameter .*\n    Did you mean 'max_dropped'\?"),
+        ({"dedup.exact": {"ngram": 5}}, r"not a parameter .*\n    Known: against, index, max_dropped\."),
+        ({"filter.length": {"index": True}}, r"not a parameter .*\n    Known: max_chars, max_dropped, "),
         ({"score.educational": {"teacher": "glm"}}, r"teacher is 'glm', .*type `teacher: \{base_url"),
     ],
 )
 def test_what_a_list_or_mapping_has_to_hold(tmp_path: Path, step: Any, said: str) -> None:
     with pytest.raises(ManifestError, match=said):
         load(tmp_path, [step])
+
+
+def test_one_mistake_is_one_message(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError) as refusal:
+        load(tmp_path, [GOOD, {"bucket.rank": {"columns": "quality"}}])
+    assert len(refusal.value.problems) == 1
+    assert "type [quality]" in refusal.value.problems[0]
+    (tmp_path / "web.yaml").write_text(json.dumps({"source": {"reader": "jsonl", "paths": ["*.jsonl"]}}))
+    with pytest.raises(ManifestError, match="the key 'kind' is missing") as refusal:
+        load_corpus_files([tmp_path / "web.yaml"])
+    assert len(refusal.value.problems) == 1
 
 
 @pytest.mark.parametrize(

@@ -50,3 +50,14 @@ def test_members_of_the_largest_clusters_are_kept_however_tables_are_cut(
         for identity in sorted(identity for of, identity in lost if of == cluster)[:CLUSTER_MEMBERS]
     ]
     assert [(row["cluster"], row["id"]) for row in tally.members()] == expected
+
+
+def test_documents_that_an_index_knows_take_no_place_of_members() -> None:
+    """None of their clusters is shown, for nothing of them stays."""
+    rows = [{"text": f"text {place}", "origin": str(place)} for place in range(LARGEST_CLUSTERS + 1)]
+    names = [f"{place:016x}" for place in range(len(rows))]
+    table = with_column(documents(rows), "cluster", pa.array(names, pa.string()))
+    table = with_column(table, "cluster_size", pa.array([2, *[100] * LARGEST_CLUSTERS], pa.int32()))
+    tally = Tally(["dedup"])
+    tally.split("dedup", mark(table, pa.array(["dedup.minhash", *["dedup.minhash.known"] * LARGEST_CLUSTERS])))
+    assert [row["cluster"] for row in tally.members()] == names[:1]

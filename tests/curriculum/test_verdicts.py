@@ -88,7 +88,7 @@ def test_another_reference_is_another_key(benchmarks: Path) -> None:
 
 def test_a_reference_must_be_among_the_files(benchmarks: Path) -> None:
     web = corpus_file(benchmarks, "web", [{"filter.decontaminate": {"reference": "evals"}}])
-    with pytest.raises(ManifestError, match="'evals' is not a corpus"):
+    with pytest.raises(ManifestError, match="no corpus 'evals' is here"):
         run(benchmarks, web)
 
 

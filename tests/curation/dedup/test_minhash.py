@@ -262,6 +262,7 @@ def _jaccard(left: str, right: str) -> float:
     [
         ({"threshold": 1.5}, r"threshold 1\.5 .* at most 1"),
         ({"bands": 0}, "bands 0"),
+        ({"bands": 500, "rows": 9}, "4500 permutations, and 4096 is the most"),
         ({"seed": -1}, "seed -1"),
     ],
 )

@@ -84,7 +84,7 @@ def test_several_lists_and_files_at_once(mirror: Path, read_rows: ReadRows) -> N
         (b"\xff\xfe\n", "line 1 is no path"),
         (b"x" * 10_000, "line 1 is no path"),
         (gzip.compress(b"a\n" * 99)[:-9], "is truncated: what begins at byte 0 does not decompress"),
-        (b"\n# nothing\n", "nothing to read matches"),
+        (b"\n# nothing\n", "no line of it names a file"),
     ],
 )
 def test_a_bad_list_names_the_line(mirror: Path, content: bytes, message: str) -> None:
@@ -100,7 +100,7 @@ def test_a_bad_list_names_the_line(mirror: Path, content: bytes, message: str) -
         ({"reader": "tree", "paths": ["x.paths"]}, "lists files, and reader 'tree' reads folders"),
         ({"reader": "warc", "paths": ["x"], "first": 3}, "first: is about a list of paths, and `paths` names none"),
         ({"reader": "warc", "paths": ["x.paths"], "every": 0}, "every: 0 is below 1"),
-        ({"reader": "warc", "paths": ["x.paths"], "base": 3}, "base: 3 is no str"),
+        ({"reader": "warc", "paths": ["x.paths"], "base": 3}, "base: 3 is not of type str; type a text"),
         ({"reader": "warc", "paths": ["x.paths"], "base": "https://x/"}, "base: 'https://x/' is in a store that is not read"),
     ],
 )  # fmt: skip

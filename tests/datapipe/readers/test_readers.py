@@ -33,16 +33,20 @@ def files(tmp_path: Path) -> Path:
         ({"paths": ["x"]}, "names no reader; add `reader:` with one of warc, html, jsonl, parquet, tree"),
         ({"reader": "wrac", "paths": ["x"]}, "reader: 'wrac' is unknown; did you mean 'warc'?"),
         ({"reader": "csv", "paths": ["x"]}, "reader: 'csv' is unknown; use one of warc, html, jsonl, parquet, tree"),
+        ({"reader": ["warc"], "paths": ["x"]}, "reader: ['warc'] is unknown; did you mean 'warc'?"),
+        ({"reader": "warc", "paths": ["a", "https://x/y.gz"]}, "paths: 'https://x/y.gz' is in a store that is not read"),
+        ({"reader": "warc", "paths": ["s3://"]}, "paths: 's3://' names no bucket; write s3://bucket/folder"),
+        ({"reader": "warc", "paths": ["s3://*/a.gz"]}, "paths: 's3://*/a.gz' names no bucket"),
         ({"reader": "warc"}, "paths: None is no list of paths"),
         ({"reader": "warc", "paths": []}, "paths: [] is no list of paths"),
         ({"reader": "warc", "paths": "x"}, "paths: 'x' is no list of paths"),
         ({"reader": "jsonl", "paths": ["x"], "txt_key": "a"}, "txt_key: reader 'jsonl' has no such option; did you mean 'text_key'?"),
         ({"reader": "warc", "paths": ["x"], "text_key": "a"}, "text_key: reader 'warc' has no such option"),
         ({"reader": "warc", "paths": ["x"], "kind": "wbe"}, "kind: 'wbe' is unknown; did you mean 'web'?"),
-        ({"reader": "warc", "paths": ["x"], "split_bytes": "1Gi"}, "split_bytes: '1Gi' is no int"),
+        ({"reader": "warc", "paths": ["x"], "split_bytes": "1Gi"}, "split_bytes: '1Gi' is not of type int; type a whole number"),
         ({"reader": "warc", "paths": ["x"], "max_record_bytes": 0}, "max_record_bytes: 0 is below 1"),
-        ({"reader": "warc", "paths": ["x"], "max_record_bytes": True}, "max_record_bytes: True is no int"),
-        ({"reader": "jsonl", "paths": ["x"], "id_key": 3}, "id_key: 3 is no str"),
+        ({"reader": "warc", "paths": ["x"], "max_record_bytes": True}, "max_record_bytes: True is not of type int"),
+        ({"reader": "jsonl", "paths": ["x"], "id_key": 3}, "id_key: 3 is not of type str; type a text"),
         ({"reader": "tree", "paths": ["x"], "unit": "repo"}, "unit: 'repo' is unknown; use one of file, repository"),
     ],
 )  # fmt: skip
@@ -137,13 +141,20 @@ def test_names_that_clash_are_refused(files: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reader", "path"), [("jsonl", "a/*.json"), ("warc", "a"), ("jsonl", "empty"), ("tree", "a/*"), ("html", "none/*")]
+    ("reader", "path"), [("jsonl", "a/*.json"), ("jsonl", "empty"), ("tree", "a/*"), ("html", "none/*")]
 )
 def test_a_path_that_matches_nothing(files: Path, reader: str, path: str) -> None:
     (files / "empty").mkdir()
     with pytest.raises(store.StoreError, match="nothing to read matches") as refusal:
         readers.list_splits({"reader": reader, "paths": [path]}, str(files))
     assert refusal.value.path == path
+
+
+def test_a_folder_of_other_files_is_not_said_to_be_missing(files: Path) -> None:
+    with pytest.raises(store.StoreError, match=r"files match, such as .*\.jsonl, and none ends in \.warc") as refusal:
+        readers.list_splits({"reader": "warc", "paths": ["a"]}, str(files))
+    assert refusal.value.path == "a"
+    assert "reader" in refusal.value.remedy
 
 
 def test_a_missing_bucket(s3: str) -> None:
