@@ -111,9 +111,9 @@ STEPS: dict[str, Step] = {
     "embed.words": Step("corpus", "curation.dedup.embed:WORDS", 1),
     "cluster.kmeans": Step("corpus", "curation.dedup.kmeans:KMEANS", 1),
     "dedup.semantic": Step("corpus", "curation.dedup.semantic:SEMANTIC", 2),
-    "score.quality": Step("corpus", "curation.quality.reference:QUALITY", 2),
-    "score.knowledge": Step("corpus", "curation.quality.reference:KNOWLEDGE", 2),
-    "score.educational": Step("corpus", "curation.quality.regress:EDUCATIONAL", 1),
+    "score.quality": Step("corpus", "curation.quality.reference:QUALITY", 3),
+    "score.knowledge": Step("corpus", "curation.quality.reference:KNOWLEDGE", 3),
+    "score.educational": Step("corpus", "curation.quality.regress:EDUCATIONAL", 2),
     "score.fasttext": Step("map", "curation.quality.released:fasttext", 1),
     "bucket.rank": Step("corpus", "curation.quality.upsample:RANK", 2),
 }

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.steps import COUNTS, CorpusStep, load
+from curation.steps import COUNTS, CorpusStep, StepError, load
 from curriculum.identity import resolved
 from curriculum.routing import Exchange
 from curriculum.segment import Bound, bound, read_table, write_table
@@ -107,7 +107,12 @@ def _is_labelled(step: Bound) -> bool:
 def _labels(path: str) -> pa.Table:
     from synth.labels import read_labels
 
-    return read_table(path) if path.endswith(".arrow") else read_labels(path)
+    if not path.endswith(".arrow"):
+        return read_labels(path)
+    try:
+        return read_table(path)
+    except pa.ArrowInvalid as error:
+        raise StepError(f"{path} is no Arrow file ({error}): name a file of JSON lines, or write it again") from error
 
 
 def _reference(parts: list[str], most: int | None) -> pa.Table:

@@ -171,7 +171,11 @@ def _row(path: str, number: int, line: bytes) -> dict[str, Any]:
         label = float(row["label"])
         if not math.isfinite(label):  # one would make every weight NaN
             raise ValueError(f"label {label}")
-        return {"id": str(row.get("id") or document_id(row["text"])), "text": str(row["text"]), "label": label}
+        if not isinstance(text := row["text"], str):
+            raise TypeError(f"text {text!r}")
+        name = str(row.get("id") or document_id(text))
+        f"{name}{text}".encode()  # half a pair of surrogates is no text
+        return {"id": name, "text": text, "label": label}
     except UnicodeDecodeError as error:
         raise StepError(f"{path}, line {number}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:

@@ -3,7 +3,7 @@
 The kernel keeps the limits, so they hold in C too, and when the parent is no more. CPU and time on the wall: timers of this process
 (ITIMER_PROF, ITIMER_REAL) whose signals end it. Memory: what it may grow by since its engine was loaded (RLIMIT_DATA, private memory;
 Linux), beyond which allocations fail, and the process dies or a parser gives up.
-Whatever a page raises that is no sign of a bad page ends the process as well; its traceback goes to stderr.
+Whatever a page raises that is no sign of a bad page ends the process as well, with a traceback on stderr.
 """
 
 import contextlib

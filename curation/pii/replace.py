@@ -95,7 +95,8 @@ def replace(
     """The documents with placeholders for personal data; `meta` counts them by kind: `"pii": {"email": 2}`.
 
     `kinds`: which to look for, of key, card, iban, email, ip, phone. `placeholders`: another text by kind, for instance
-    `{email: email@example.com}`. A second run with the same parameters changes nothing, unless a placeholder is empty.
+    `{email: email@example.com}`. A second run with the same parameters changes nothing, unless a placeholder
+    is empty, or hundreds of finds stand in a row without a blank.
     Raises ValueError as `check` does.
     """
     check(kinds=kinds, placeholders=placeholders)

@@ -88,7 +88,7 @@ def merge(
     `max_examples` of each kind (of the reference no more than 20,000 are handed over), `buckets` slots for words and for n-grams of each
     length; the rest as fastText names it. There are more `epochs` where so few examples would make fewer than 10,000 updates.
     `min_auc`: the least area under the ROC curve of `held_out`, or two standard deviations above chance where that is more; 0 takes any.
-    It is not asked for where fewer than 50 of either kind can be held out.
+    It is not asked for where fewer than 50 different ones of either kind can be held out.
     Raises StepError when either kind has no text, or when they cannot be told apart.
     """
     if reference is None:
@@ -110,10 +110,13 @@ def merge(
         )
     options = {"dim": dim, "epoch": epochs, "lr": lr, "seed": seed}
     told: dict[str, Any] = {"examples": {"positives": counts[0], "negatives": counts[1]}}
-    if min(counts) >= 2 * LEAST_HELD_OUT:
-        found = held_out(examples, options, ngram * buckets)
+    kinds = [_different(examples, label) for label in (POSITIVE, NEGATIVE)]
+    if min(map(len, kinds)) >= 2 * LEAST_HELD_OUT:
+        found = held_out(kinds, options, ngram * buckets)
         told["held_out"] = {**found._asdict(), "auc": round(found.auc, 4)}
         _refuse_chance(found, min_auc)
+    else:
+        told["held_out"] = f"not measured: fewer than {2 * LEAST_HELD_OUT} different documents of a kind"
     model = train([(label, bag) for _, label, bag in sorted(examples)], _enough(options, len(examples)))
     columns = [[weights_of(model, ngram * buckets)], counts[:1], counts[1:]]
     return pa.table(columns, schema=VERDICT.with_metadata({COUNTS: json.dumps(told).encode()}))
@@ -180,12 +183,11 @@ class HeldOut(NamedTuple):
         return 0.5 + 2 * math.sqrt((wins + losses + 1) / (12 * wins * losses))
 
 
-def held_out(examples: Sequence[Example], options: dict[str, Any], num_slots: int) -> HeldOut:
-    """Of each kind the at most 4,000 with the smallest draws, in their order: every other one is learned from, the rest judged.
+def held_out(kinds: Sequence[Sequence[Example]], options: dict[str, Any], num_slots: int) -> HeldOut:
+    """`kinds`: examples of the reference and of the corpus, in the order of their draws. Every other one is learned from, the rest judged.
 
     The model that scores the corpus learns from all examples, and is the better for it.
     """
-    kinds = [sorted(each for each in examples if each[1] == label)[: 2 * HELD_OUT] for label in (POSITIVE, NEGATIVE)]
     learned = sorted(each for kind in kinds for each in kind[::2])
     judged = [each for kind in kinds for each in kind[1::2]]
     model = train([(label, bag) for _, label, bag in learned], _enough(options, len(learned)))
@@ -193,6 +195,16 @@ def held_out(examples: Sequence[Example], options: dict[str, Any], num_slots: in
     good = np.array([label == POSITIVE for _, label, _ in judged])
     scores = np.array([_evidence(bag, weights) for _, _, bag in judged])
     return HeldOut(int(good.sum()), int((~good).sum()), auc(scores, good))
+
+
+def _different(examples: Sequence[Example], label: str) -> list[Example]:
+    """The at most 4,000 of a kind with the smallest draws, in their order, none a copy of another, which would be known already."""
+    found: dict[bytes, Example] = {}
+    for each in sorted(each for each in examples if each[1] == label):
+        found.setdefault(np.array(each[2], np.int64).tobytes(), each)
+        if len(found) == 2 * HELD_OUT:
+            break
+    return list(found.values())
 
 
 def _enough(options: dict[str, Any], num_examples: int) -> dict[str, Any]:

@@ -92,8 +92,9 @@ def merge(
     """Learns the labels; one row (`VERDICT`): the weights, and the agreement with labels that were held out, also for the report.
 
     `labels`: columns id, text and label (float), handed over by the engine. `ridge` is the penalty on squared weights, `buckets` the slots
-    for n-grams of each length. `folds` parts are held out in turn, 0 for no measurement. `min_agreement`: the least rank correlation of
-    what is held out, or two standard deviations of it by chance where that is more; 0 takes any.
+    for n-grams of each length. `folds` parts are held out in turn, labels of equal texts together, 0 for no measurement.
+    `min_agreement`: the least rank correlation of what is held out, or two standard deviations of it by chance where that is more; 0
+    takes any.
     Raises StepError for too few labels, for labels that are all the same, and when they agree with nothing.
     """
     if labels is None:
@@ -106,8 +107,9 @@ def merge(
     weights = fit(examples, given_N, np.ones(len(given_N), bool), num_slots=num_slots, ridge=ridge)
     found = Agreement(len(given_N), *[float("nan")] * 4)
     if folds:
+        read = pc.utf8_slice_codeunits(labels["text"], 0, max_chars)
         found = agreement(
-            held_out(examples, given_N, draw.draws_of(labels["id"], seed), folds, num_slots, ridge),
+            held_out(examples, given_N, draw.draws_of(read, seed), folds, num_slots, ridge),
             given_N,
             threshold=threshold,
         )

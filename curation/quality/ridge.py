@@ -107,9 +107,8 @@ def _conjugate_gradients(system: _System, target_N: np.ndarray, ridge: float) ->
 def held_out(
     examples: Examples, labels_N: np.ndarray, draws_N: np.ndarray, folds: int, num_slots: int, ridge: float
 ) -> np.ndarray:
-    """What models predict that did not see the label: documents are dealt to the folds in the order of their draws."""
-    fold_N = np.empty(len(draws_N), np.int64)
-    fold_N[np.argsort(draws_N, kind="stable")] = np.arange(len(draws_N)) % folds
+    """What models predict that did not see the label: documents are dealt to the folds in the order of their draws, equal ones together."""
+    fold_N = np.unique(draws_N, return_inverse=True)[1] % folds
     predicted_N = np.zeros(len(labels_N))
     for fold in range(folds):
         weights = fit(examples, labels_N, fold_N != fold, num_slots=num_slots, ridge=ridge)

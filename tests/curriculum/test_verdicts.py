@@ -12,6 +12,7 @@ import pytest
 from curriculum import curate as curating
 from curriculum.curating import curate_files
 from curriculum.document import ManifestError
+from curriculum.segment import BuildError
 from datapipe.engine import InProcess
 
 WORDS = [
@@ -198,3 +199,12 @@ def test_what_a_map_counts_is_added_up(tmp_path: Path) -> None:
     corpus = run(tmp_path, corpus_file(tmp_path, "web", ["pii.replace", "filter.length"]))["web"]
     assert [step["about"] for step in corpus["steps"]] == [{}, {"email": 60}, {}]
     assert kept(tmp_path, corpus).schema.metadata in (None, {})
+
+
+def test_labels_in_a_broken_arrow_file(tmp_path: Path) -> None:
+    write(tmp_path / "data" / "web.jsonl", [{"text": prose(1), "id": "a"}])
+    (tmp_path / "data" / "labels.arrow").write_text("junk")
+    with pytest.raises(
+        BuildError, match=r"^corpus web: score\.educational: .*labels\.arrow is no Arrow file .*JSON lines"
+    ):
+        run(tmp_path, corpus_file(tmp_path, "web", [{"score.educational": {"labels": {"file": "labels.arrow"}}}]))

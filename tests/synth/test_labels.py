@@ -202,6 +202,8 @@ LINE = r'\.jsonl, line 2: .*a label is a line like \{"text": "\.\.\.", "label": 
         ("a.jsonl", GOOD_LINE + b'{"text": "b"}', LINE),
         ("a.jsonl", GOOD_LINE + b'{"label": 1}', LINE),
         ("a.jsonl", GOOD_LINE + b'{"text": "b", "label": "good"}', LINE),
+        ("a.jsonl", GOOD_LINE + b'{"id": "x", "text": null, "label": 1}', LINE.replace(".*", ".*text None.*")),
+        ("a.jsonl", GOOD_LINE + rb'{"id": "x", "text": "\ud800", "label": 1}', LINE.replace(".*", ".*surrogates.*")),
         ("a.jsonl", GOOD_LINE + b'{"text": "b", "label": NaN}', LINE.replace(".*", ".*label nan.*")),
         ("a.jsonl", GOOD_LINE + b'{"text": "b", "label": ' + b"1" * 400 + b"}", LINE),
         ("a.jsonl", GOOD_LINE + b"[" * 100_000, LINE),

@@ -133,6 +133,13 @@ def test_limits_below_zero_are_refused(name: str) -> None:
         check_html(**{name: -1})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan")])
+def test_a_timer_takes_no_such_limit(seconds: float) -> None:
+    """Every page would end the process."""
+    with pytest.raises(ValueError, match=r"max_seconds is (inf|nan): .* 0 for no limit"):
+        check_html(max_seconds=seconds)
+
+
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [

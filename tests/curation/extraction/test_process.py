@@ -24,6 +24,15 @@ from curation.extraction import engines, serve
 
 load, link, kept = engines.load, int(sys.argv[1]), []
 
+def killed(number, times=1):
+    # From outside, the first times; a file counts.
+    count = pathlib.Path(__file__).with_name("killed")
+    seen = int(count.read_text()) if count.exists() else 0
+    count.write_text(str(seen + 1))
+    if seen < times:
+        os.kill(os.getpid(), number)
+        time.sleep(1_000)
+
 def refuse():
     raise ValueError(kept)
 
@@ -45,6 +54,9 @@ DEEDS = {
     "GARBAGE": lambda: os.write(link, b"no message, but longer than eight bytes"),
     "REFUSE": refuse,
     "WORN": refuse_later,
+    "OUTSIDE": lambda: killed(signal.SIGKILL),
+    "ENDED": lambda: killed(signal.SIGTERM, 2),
+    "PERSECUTED": lambda: killed(signal.SIGKILL, 1_000),
     "SURROGATE": lambda: None,
 }
 
@@ -60,6 +72,8 @@ def hostile(engine, **options):
     return look
 
 engines.load = hostile
+if "KILLED" in os.environ:
+    killed(signal.SIGKILL, int(os.environ["KILLED"]))
 if "UNSOUND" in os.environ:
     engines.load = lambda engine, **options: lambda page, max_elements: DEEDS[os.environ["UNSOUND"]]()
 serve.main()
@@ -172,6 +186,30 @@ def test_killed_while_it_waits_or_works_costs_no_page(hostile: PageProcess) -> N
     killer.start()
     assert hostile.extract(SETTINGS, page("NAP")).text.endswith("NAP")
     assert hostile.pid not in (None, second)
+
+
+@pytest.mark.parametrize("word", ["OUTSIDE", "ENDED"])
+def test_killed_at_its_first_page_costs_no_page(hostile: PageProcess, word: str) -> None:
+    assert hostile.extract(SETTINGS, page(word)).text.endswith(word)
+
+
+def test_a_page_at_which_every_process_is_killed_costs_itself(hostile: PageProcess, tmp_path: Path) -> None:
+    """It may be what the machine's memory runs out for."""
+    assert hostile.extract(SETTINGS, page("PERSECUTED")) == Page(reason=CRASHED)
+    assert (tmp_path / "killed").read_text() == "3"
+    assert hostile.extract(SETTINGS, page("next")).reason is None
+
+
+def test_killed_while_it_starts(hostile: PageProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KILLED", "2")
+    assert hostile.extract(SETTINGS, page("one")).reason is None
+    hostile.close()
+    monkeypatch.setenv("KILLED", "1000")
+    with pytest.raises(
+        StepError, match=r"^the process of engine trafilatura was killed 3 times while it started.*fewer --cpus$"
+    ):
+        hostile.extract(SETTINGS, page("two"))
+    assert (hostile.pid, (tmp_path / "killed").read_text()) == (None, "6")
 
 
 def test_interrupted_between_a_page_and_its_answer(hostile: PageProcess) -> None:
@@ -289,7 +327,7 @@ def test_a_missing_library_is_named_and_drops_no_page(
     monkeypatch.syspath_prepend(tmp_path)
     pages = PageProcess()
     other = ", or use trafilatura" if library == "resiliparse" else ""
-    wanted = rf"engine: {engine} cannot be loaded \(No module named '{library}'\): pip install {library}{other}$"
+    wanted = rf"^engine: {engine} cannot be loaded \(No module named '{library}'\): pip install {library}{other}$"
     for _ in range(2):
         with pytest.raises(StepError, match=wanted):
             pages.extract(Settings(engine), page(""))
@@ -308,5 +346,8 @@ def test_an_engine_that_fails_on_an_ordinary_page_drops_none(
 
 def test_a_process_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extraction_process, "MODULE", "no.such.module")
-    with pytest.raises(StepError, match="fails on an ordinary page"):
+    with pytest.raises(StepError, match=r"^engine trafilatura fails on an ordinary page .*No module named 'no'"):
+        PageProcess().extract(SETTINGS, page(""))
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(StepError, match=r"^no process for pages can be started .*/no/such/python.*ulimit -a"):
         PageProcess().extract(SETTINGS, page(""))

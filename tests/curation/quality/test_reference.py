@@ -27,7 +27,7 @@ from curation.quality.reference import (
     weights_of,
 )
 from curation.steps import COUNTS, StepError
-from datapipe.schema import documents
+from datapipe.schema import documents, with_column
 
 Drive = Callable[..., pa.Table]
 SMALL = {"buckets": 500, "epochs": 10, "dim": 8}
@@ -159,6 +159,18 @@ def test_a_reference_that_is_like_the_corpus_is_refused() -> None:
     assert (told(verdict)["held_out"]["positives"], told(verdict)["held_out"]["negatives"]) == (100, 150)
 
 
+def test_copies_are_not_held_out_from_each_other() -> None:
+    """A model knows the copies of what it learned: it would tell two halves of the same prose apart."""
+    ids = pa.array([f"{index:04d}" for index in range(600)])
+    many, others = (with_column(pa.concat_tables([prose(seed, 120, BAD)] * 5), "id", ids) for seed in (1, 3))
+    with pytest.raises(StepError, match="of 60 documents of the reference and 60 of the corpus"):
+        merge([reduce(emit(many))], reference=others, **SMALL)
+    few = pa.concat_tables([prose(3, 99, BAD)] * 5)
+    assert told(merge([reduce(emit(many))], reference=few, **SMALL))["held_out"].startswith(
+        "not measured: fewer than 100"
+    )
+
+
 def test_a_reference_that_differs_is_told_apart_by_what_was_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = [reduce(emit(prose(1, 300, BAD)))]
     verdict = merge(corpus, reference=prose(3, 200, GOOD), **SMALL)
@@ -187,7 +199,7 @@ def test_few_examples_are_seen_more_often(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_of_a_few_documents_no_area_is_asked_for() -> None:
     corpus = [reduce(emit(prose(1, 300, BAD)))]
-    assert "held_out" not in told(merge(corpus, reference=prose(3, 99, BAD), **SMALL))
+    assert isinstance(told(merge(corpus, reference=prose(3, 99, BAD), **SMALL))["held_out"], str)
     with pytest.raises(StepError, match="of 50 documents"):
         merge(corpus, reference=prose(3, 100, BAD), **SMALL)
 

@@ -159,6 +159,20 @@ def test_labels_that_agree_with_nothing_are_refused(count: int) -> None:
         merge([], labels=labels, min_agreement=0.99, **SMALL)
 
 
+@pytest.mark.parametrize("ids", ["same", "other"])
+def test_labels_of_equal_texts_are_held_out_together(ids: str) -> None:
+    """Two judges of each document, or documents twice: what agrees with nothing does not agree with its copy."""
+    _, once = labelled(150)
+    once = with_column(once, "label", pa.array(np.random.default_rng(3).integers(0, 6, 150).astype(np.float64)))
+    again = once if ids == "same" else with_column(once, "id", pa.array([f"{index:032x}" for index in range(150)]))
+    with pytest.raises(StepError, match="the 300 labels that were held out"):
+        merge([], labels=pa.concat_tables([once, again]), **SMALL)
+    longer = [text + " honey" for text in again["text"].to_pylist()]
+    again = with_column(again, "text", pa.array(longer, pa.large_string()))
+    with pytest.raises(StepError, match="the 300 labels that were held out"):  # equal as far as they are read
+        merge([], labels=pa.concat_tables([once, again]), max_chars=200, **SMALL)
+
+
 @pytest.mark.parametrize(
     ("examples", "spearman", "least", "is_refused"),
     [
