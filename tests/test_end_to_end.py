@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT_SECONDS = 240
 
@@ -58,12 +60,19 @@ def built(out: Path) -> dict[str, bytes]:
     return {str(file.relative_to(out)): file.read_bytes() for file in files}
 
 
-def test_killed_twice_it_ends_like_an_undisturbed_run(
-    small_data: Path, write_manifest: Callable[[Path], Path], tmp_path: Path
-) -> None:
-    manifest, calm, rough = write_manifest(tmp_path / "manifests"), tmp_path / "calm", tmp_path / "rough"
-    assert start(command(manifest, calm, small_data, "--cpus", "1")).wait(LIMIT_SECONDS) == 0
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory, small_data: Path, write_manifest: Callable[[Path], Path]) -> Path:
+    """What an undisturbed run leaves, in one process and without Ray. To be read only."""
+    folder = tmp_path_factory.mktemp("calm")
+    manifest = write_manifest(folder / "manifests")
+    assert start(command(manifest, folder / "out", small_data, "--in-process")).wait(LIMIT_SECONDS) == 0
+    return folder / "out"
 
+
+def test_killed_twice_it_ends_like_an_undisturbed_run(
+    calm: Path, small_data: Path, write_manifest: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    manifest, rough = write_manifest(tmp_path / "manifests"), tmp_path / "rough"
     again = command(manifest, rough, small_data, "--cpus", "2")
     kill_when(again, lambda: len(list(rough.rglob("part-*.parquet.json"))) >= 3)
     assert not (rough / "lock.json").exists()
@@ -76,13 +85,11 @@ def test_killed_twice_it_ends_like_an_undisturbed_run(
     assert (rough / "report" / "index.html").is_file()
 
 
-def test_loss_falls(small_data: Path, write_manifest: Callable[[Path], Path], tmp_path: Path) -> None:
+def test_loss_falls(calm: Path) -> None:
     """Not a quality bar: a model that learns nothing, or a label off by one, stays at the loss of the first step."""
-    manifest, out = write_manifest(tmp_path / "manifests"), tmp_path / "out"
-    assert start(command(manifest, out, small_data, "--in-process")).wait(LIMIT_SECONDS) == 0
-    losses = [line["loss"] for line in steps(out)]
+    losses = [line["loss"] for line in steps(calm)]
     assert losses[-1] < losses[0] - 0.3
-    assert {name.partition("/")[0] for line in steps(out) for name in line["loss_by_source"]} == {
+    assert {name.partition("/")[0] for line in steps(calm) for name in line["loss_by_source"]} == {
         "web",
         "books",
         "code",

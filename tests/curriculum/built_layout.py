@@ -1,7 +1,7 @@
-"""What the trainer really builds, as JSON on stdout: weights of every rank, tensors kept for the way back, FLOPs counted by torch.
+"""What the trainer really builds, as JSON: weights of every rank, tensors kept for the way back, FLOPs counted by torch.
 
 Started by test_footprint.py: megatron keeps global state, and ranks are faked (torch's `fake` backend: groups, but no other process).
-argv: a model shape, layouts as [Parallel's fields, world] (both JSON), tokens of a row.
+argv: a model shape, layouts as [Parallel's fields, world] (both JSON), tokens of a row, file for what was found.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def main() -> None:
     ranks = [
         [weights_of_rank(shape, Parallel(**sizes), world, rank) for rank in range(world)] for sizes, world in layouts
     ]
-    print(json.dumps({"ranks": ranks, **found}))
+    Path(sys.argv[4]).write_text(json.dumps({"ranks": ranks, **found}))
 
 
 def weights_of_rank(shape: dict[str, Any], sizes: Parallel, world: int, rank: int) -> dict[str, Any]:

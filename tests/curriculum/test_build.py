@@ -53,6 +53,12 @@ def built(
     return folder / "out", run(write_manifest(folder), folder / "out", small_data)
 
 
+@pytest.fixture
+def begun(built: tuple[Path, Built], tmp_path: Path) -> Path:
+    """A copy of that build, in which another manifest makes anew only what it asks for otherwise."""
+    return Path(shutil.copytree(built[0], tmp_path / "begun"))
+
+
 def test_every_count_adds_up(built: tuple[Path, Built]) -> None:
     lock = built[1].lock
     for corpus in lock["corpora"].values():
@@ -271,7 +277,7 @@ def test_the_same_bytes_on_ray_and_in_process(
 
 
 def test_bad_records_are_counted_and_nothing_else_is_lost(
-    small_data: Path, small_manifest: Path, tmp_path: Path
+    built: tuple[Path, Built], small_data: Path, small_manifest: Path, tmp_path: Path
 ) -> None:
     data = Path(shutil.copytree(small_data, tmp_path / "data"))
     with gzip.open(data / "books" / "bad.jsonl.gz", "wb") as file:
@@ -286,7 +292,7 @@ def test_bad_records_are_counted_and_nothing_else_is_lost(
     lock = run(small_manifest, tmp_path / "out", data).lock
     read = lock["corpora"]["books"]["steps"][0]
     assert {"jsonl.invalid": 1, "jsonl.not_utf8": 1, "jsonl.too_long": 1}.items() <= read["reasons"].items()
-    clean = run(small_manifest, tmp_path / "clean", small_data).lock["corpora"]["books"]["steps"][0]
+    clean = built[1].lock["corpora"]["books"]["steps"][0]
     assert read["documents_out"] > clean["documents_out"]
 
 
@@ -327,11 +333,11 @@ def test_a_given_tokenizer_is_taken_as_it_is(
     assert made.lock["corpora"]["qa"]["buckets"] == built[1].lock["corpora"]["qa"]["buckets"]
 
 
-def test_a_tokenizer_larger_than_the_model_is_refused(small_data: Path, small_manifest: Path, tmp_path: Path) -> None:
+def test_a_tokenizer_larger_than_the_model_is_refused(small_data: Path, small_manifest: Path, begun: Path) -> None:
     model = small_manifest.parent / "model.yaml"
     model.write_text(model.read_text().replace("vocab_size: 1024", "vocab_size: 512"))
     with pytest.raises(BuildError, match="the tokenizer has 1024 tokens, the model test only 512"):
-        run(small_manifest, tmp_path / "out", small_data)
+        run(small_manifest, begun, small_data)
 
 
 def test_an_object_store_holds_the_same_bytes(
@@ -348,12 +354,12 @@ def test_an_object_store_holds_the_same_bytes(
 
 
 def test_too_many_epochs_are_refused_with_the_measured_size(
-    small_data: Path, small_manifest: Path, tmp_path: Path
+    small_data: Path, small_manifest: Path, begun: Path
 ) -> None:
     text = small_manifest.read_text().replace("code: 0.2}}", "code: 0.2}, max_epochs: {code: 0.0001}}")
     small_manifest.write_text(text)
     with pytest.raises(ManifestError, match=r"small.yaml:10  stages\[0\].mix.code: .*max_epochs allows 0.0001"):
-        run(small_manifest, tmp_path / "out", small_data)
+        run(small_manifest, begun, small_data)
 
 
 def conserved(lock: dict[str, Any], seq_len: int) -> None:
@@ -369,11 +375,11 @@ def conserved(lock: dict[str, Any], seq_len: int) -> None:
 
 
 def test_short_documents_fill_the_gaps_of_other_corpora(
-    built: tuple[Path, Built], small_data: Path, small_manifest: Path, tmp_path: Path
+    built: tuple[Path, Built], small_data: Path, small_manifest: Path, begun: Path
 ) -> None:
     text = small_manifest.read_text().replace("mix: {books: 0.5, qa: 0.5},", "mix: {books: 0.5, qa: 0.5}, fill: [qa],")
     small_manifest.write_text(text)
-    made = run(small_manifest, tmp_path / "out", small_data)
+    made = run(small_manifest, begun, small_data)
     conserved(made.lock, 256)
     (books,) = [e for e in made.lock["shards"] if e["corpus"] == "books" and e["packing"]["seq_len"] == 256]
     (alone,) = [e for e in built[1].lock["shards"] if e["corpus"] == "books" and e["packing"]["seq_len"] == 256]
@@ -381,20 +387,18 @@ def test_short_documents_fill_the_gaps_of_other_corpora(
     assert books["padding"] < alone["padding"]
     assert set(books["tokens_by_source"]) == {"books/all", "qa/all"}
     sources = {
-        piece["source"]
-        for row in inspect_step(str(tmp_path / "out"), made.plan.steps - 1)["rows"]
-        for piece in row["pieces"]
+        piece["source"] for row in inspect_step(str(begun), made.plan.steps - 1)["rows"] for piece in row["pieces"]
     }
     assert sources == {"books/all", "qa/all"}
-    assert verify(str(tmp_path / "out")) == []
+    assert verify(str(begun)) == []
 
 
-def test_files_of_a_repository_stay_together(small_data: Path, small_manifest: Path, tmp_path: Path) -> None:
+def test_files_of_a_repository_stay_together(small_data: Path, small_manifest: Path, begun: Path) -> None:
     text = small_manifest.read_text().replace(
         "mix: {books: 0.5, qa: 0.5},", "mix: {books: 0.5, code: 0.5}, together: [code], max_epochs: {code: 9},"
     )
     small_manifest.write_text(text)
-    made = run(small_manifest, tmp_path / "out", small_data)
+    made = run(small_manifest, begun, small_data)
     conserved(made.lock, 256)
     assert [e["packing"]["related"] for e in made.lock["shards"] if e["packing"]["seq_len"] == 256] == [False, True]
 

@@ -27,7 +27,7 @@ from tests.plans import make_source, make_stage
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SLOW_BUILD = Path(__file__).with_name("slow_build.py")
-SECONDS_PER_SHARD = 0.15
+SECONDS_PER_SHARD = 0.05
 
 
 @pytest.fixture(autouse=True)

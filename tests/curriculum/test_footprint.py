@@ -2,9 +2,6 @@
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ from curriculum.describe import load_shape
 from curriculum.footprint import Settings, fullest, layer_bytes, stage_memory, stage_weights, stage_work
 from curriculum.model_shape import ModelShape
 from curriculum.parallel import Parallel
+from tests.trainer.forked import forked
 
 SHAPE = ModelShape(
     **{
@@ -47,19 +45,13 @@ ONE_ROW = Settings(seq_len=SEQ_LEN, micro_tokens=SEQ_LEN, precision="fp32")
 
 
 @pytest.fixture(scope="module")
-def built() -> dict[str, Any]:
-    """What the trainer builds of SHAPE under LAYOUTS, once for all tests here (5 s, mostly imports)."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the trainer builds of SHAPE under LAYOUTS, once for all tests here."""
     layouts = [(dataclasses.asdict(sizes), world) for sizes, world in LAYOUTS]
     arguments = [json.dumps(dataclasses.asdict(SHAPE)), json.dumps(layouts), str(SEQ_LEN)]
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("built_layout.py")), *arguments],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONPATH": ".", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+    out = tmp_path_factory.mktemp("built") / "found.json"
+    forked(Path(__file__).with_name("built_layout.py"), 1, *arguments, out)
+    found: dict[str, Any] = json.loads(out.read_text())
     return found
 
 

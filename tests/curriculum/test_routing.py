@@ -308,7 +308,7 @@ def test_what_is_found_reaches_its_rows(tmp_path: Path) -> None:
 def test_an_object_store_holds_the_same_parts_and_serves_an_index(
     families: Path, s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(curating, "RECEIVER_BYTES", 3_000)
+    monkeypatch.setattr(curating, "RECEIVER_BYTES", 6_000)  # three receivers, two rounds
     file = corpus_file(families, ["dedup.exact", {"dedup.minhash": {"index": True}}], paths="[ab].jsonl")
     local = run(families, file)
     there = curate_files([file], f"{s3}/out", str(families / "data"), InProcess(), lambda *_: None)["corpora"]["web"]

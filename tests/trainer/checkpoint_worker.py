@@ -33,9 +33,7 @@ from trainer.schedule import settings  # noqa: E402
 
 def main() -> None:
     root, out, tasks = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
-    rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    store = torch.distributed.FileStore(str(out / "store"), world)
-    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=world)
+    torch.distributed.init_process_group("gloo")
     for number, (what, sizes, *more) in enumerate(tasks):
         with joined(1, Parallel(**sizes)) as layout:
             own = out / f"{number}"

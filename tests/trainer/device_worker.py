@@ -1,4 +1,4 @@
-"""A process of a run on the stand-in for a GPU. Started by test_device.py under torchrun.
+"""A process of a run on the stand-in for a GPU. Started by test_device.py (see forked.py).
 
 argv: a folder for what is found, and below it one folder per run with plan.json, shards and site.toml.
 A run is trained to its third step, and from its checkpoint to the end. Its losses are in metrics.jsonl; waits.json says

@@ -1,4 +1,4 @@
-"""A process of a parallel run: learns a plan under one layout after the other. Started by test_parallel.py under torchrun.
+"""A process of a parallel run: learns a plan under one layout after the other. Started by test_parallel.py (see forked.py).
 
 argv: folder with plan.json and shards, folder for what was found, layouts as JSON (a list of mappings for `Parallel`).
 """

@@ -1,6 +1,6 @@
 """A process that holds its part of some matrices: learns them with Muon, compares with Muon on the whole ones.
 
-Started by test_muon.py under torchrun. argv: the file to write {case: greatest difference, relative to how far the weight moved}.
+Started by test_muon.py (see forked.py). argv: the file to write {case: greatest difference, relative to how far the weight moved}.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A process of a parallel run that takes optimiser steps from given gradients. Started by test_optimizer_ranks.py under torchrun.
+"""A process of a parallel run that takes optimiser steps from given gradients. Started by test_optimizer_ranks.py (see forked.py).
 
 argv: folder with a state that a single process wrote, the gradients of the steps after it and the weights that it came to;
 folder for what is found; the tasks as JSON. Rank 0 writes what all ranks found in a task to <number>.json, and all of them

@@ -1,4 +1,4 @@
-"""A process of a parallel run that trains one plan after the other. Started by test_run_ranks.py under torchrun.
+"""A process of a parallel run that trains one plan after the other. Started by test_run_ranks.py (see forked.py).
 
 argv: folder for what is found, tasks as JSON: a list of [what goes wrong, root]. A rank writes what became of a task to
 <number>-<rank>.json. Where a folder `root`-1 is there, rank 1 trains in that, as if the storage were not shared. A site.toml

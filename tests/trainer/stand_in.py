@@ -13,12 +13,12 @@ Not shown: whether what is copied asynchronously is overwritten too early, kerne
 import sys
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.utils import _pytree as pytree
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 NAME = "standin"
@@ -95,7 +95,7 @@ def _run(operator: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     name = operator.name().split(".")[0]
     if name == "aten::_has_compatible_shallow_copy_type":
         return True
-    tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+    tensors = tensors_of((args, kwargs), [])
     here = [tensor for tensor in tensors if isinstance(tensor, DeviceTensor)]
     elsewhere = [tensor for tensor in tensors if not isinstance(tensor, DeviceTensor) and tensor.dim()]
     if here and elsewhere and name not in COPIES:
@@ -114,7 +114,7 @@ def _run(operator: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         waits[f"{name.removeprefix('aten::')} {_where()}"] += 1
     if target is not None and to_device:
         kwargs = {**kwargs, "device": torch.device("cpu")}
-    args, kwargs = pytree.tree_map_only(DeviceTensor, lambda tensor: tensor.inner, (args, kwargs))
+    args, kwargs = replaced((args, kwargs), DeviceTensor, lambda tensor: tensor.inner)
     found = operator(*args, **kwargs)
     known = {id(tensor.inner): tensor for tensor in here}
     for tensor in here:
@@ -122,7 +122,33 @@ def _run(operator: Any, args: Any, kwargs: dict[str, Any]) -> Any:
             torch.Tensor.data.__set__(tensor, DeviceTensor(tensor.inner))  # type: ignore[attr-defined]
     if not to_device:
         return found
-    return pytree.tree_map_only(torch.Tensor, lambda t: known[id(t)] if id(t) in known else DeviceTensor(t), found)
+    return replaced(
+        found, torch.Tensor, lambda tensor: known[id(tensor)] if id(tensor) in known else DeviceTensor(tensor)
+    )
+
+
+def tensors_of(value: Any, found: list[torch.Tensor]) -> list[torch.Tensor]:
+    """`found` and the tensors in the arguments of an operation. torch's pytree, which knows more, takes most of a run's time for it."""
+    if isinstance(value, torch.Tensor):
+        found.append(value)
+    elif isinstance(value, tuple | list):
+        for one in value:
+            tensors_of(one, found)
+    elif isinstance(value, dict):
+        tensors_of(list(value.values()), found)
+    return found
+
+
+def replaced(value: Any, kind: type[torch.Tensor], by: Callable[[Any], Any]) -> Any:
+    """The arguments or results of an operation with other tensors in the place of those of a kind."""
+    if isinstance(value, kind):
+        return by(value)
+    if isinstance(value, tuple | list):
+        made = [replaced(one, kind, by) for one in value]
+        return made if isinstance(value, list) else tuple(made)
+    if isinstance(value, dict):
+        return {key: replaced(one, kind, by) for key, one in value.items()}
+    return value
 
 
 def _where() -> str:
@@ -137,7 +163,7 @@ def _strict_collectives() -> None:
     def strict(function: Any) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
             group = kwargs.get("group") or next((a for a in args if isinstance(a, dist.ProcessGroup)), None)
-            tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+            tensors = tensors_of((args, kwargs), [])
             is_device_group = NAME in str(dist.distributed_c10d._world.pg_backend_config[group or dist.group.WORLD])
             # The word embeddings are compared when the model is built: on CUDA after `weight.data.cuda()`, which a wrapper does not take.
             builds = sys._getframe(1).f_code.co_filename.endswith("language_module.py")

@@ -8,7 +8,6 @@ import logging
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from torch.distributed.checkpoint import FileSystemReader
 from curriculum.feed import Feed
 from curriculum.plan import Plan
 from tests.trainer.conftest import SHAPE, TRAINING, VOCAB, stage
+from tests.trainer.forked import forked
 from tests.trainer.test_checkpoint import Line, Momentum
 from trainer import damage
 from trainer.damage import Archive, Damaged, check_share
@@ -264,23 +264,7 @@ def test_two_ranks_end_alike_and_one_of_them_says_it(written: tuple[Path, Plan],
     (tmp_path / "apart" / "0").mkdir(parents=True)
     (tmp_path / "apart" / "0" / "config.json").write_text("{}")
     junk(tmp_path / "begin" / STEP / "weights/.metadata")
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "WORLD_SIZE": "2",
-    }
-    command = [sys.executable, str(Path(__file__).with_name("damage_worker.py")), str(tmp_path)]
-    processes = [
-        subprocess.Popen(command, env={**environment, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
-        for rank in range(2)
-    ]
-    try:
-        errors = [process.communicate(timeout=120)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(text[-3000:] for text in errors)
+    forked("damage_worker.py", 2, tmp_path)
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     for name, text, cause in (
         ("plan", "plan.json is damaged (", "NoneType"),

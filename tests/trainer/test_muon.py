@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.trainer.torchrun import torchrun
+from tests.trainer.forked import forked
 from trainer import muon
 from trainer.muon import Muon, newton_schulz
 
@@ -139,7 +139,7 @@ def test_a_batch_of_shared_matrices_has_one_for_every_rank(monkeypatch: pytest.M
 
 def test_parts_on_many_ranks_move_as_the_whole_matrix(tmp_path: Path) -> None:
     """Fused or not, split by rows or by columns, tall or wide, fewer matrices than ranks or more."""
-    torchrun("muon_worker.py", 4, tmp_path / "found.json")
+    forked("muon_worker.py", 4, tmp_path / "found.json")
     found = json.loads((tmp_path / "found.json").read_text())
     assert set(found) == {"2", "4", "4, small batches"}
     for ranks, differences in found.items():

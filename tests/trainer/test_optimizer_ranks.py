@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 import torch
 
-from tests.trainer.torchrun import torchrun
+from tests.trainer.forked import forked
 
 if TYPE_CHECKING:
     from trainer.layout import Layout
@@ -58,7 +58,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, alone: "Layout") -> Run:
         torch.save(tensors(learner.model), root / key / "weights.pt")
     for number in range(len(TASKS)):
         (root / "out" / f"{number}").mkdir(parents=True)
-    torchrun("optimizer_worker.py", 4, root, root / "out", json.dumps(TASKS))
+    forked("optimizer_worker.py", 4, root, root / "out", json.dumps(TASKS))
     return made
 
 

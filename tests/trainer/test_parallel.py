@@ -7,13 +7,16 @@ document moves, on whatever rank it lies, and one of the document's own does, if
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from curriculum.plan import Plan
 from tests.trainer.conftest import SHAPE, stage
-from tests.trainer.torchrun import torchrun
+from tests.trainer.forked import forked
+
+if TYPE_CHECKING:
+    from trainer.layout import Layout
 
 MakePlan = Callable[..., Plan]
 EXACT = ("tokens_by_source", "lr", "tokens", "stage", "rows")
@@ -23,16 +26,25 @@ CLOSE = ("loss", "mtp_loss", "balance_loss", "grad_norm")
 def found(root: Path, processes: int, layouts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     out = root / f"on-{processes}"
     out.mkdir()
-    torchrun("layout_worker.py", processes, root, out, json.dumps(layouts), timeout=300)
+    forked("layout_worker.py", processes, root, out, json.dumps(layouts), timeout=300)
     return [json.loads((out / f"{number}.json").read_text()) for number in range(len(layouts))]
+
+
+def learned(root: Path, layout: "Layout") -> list[dict[str, Any]]:
+    """The lines of a single process, which is this one."""
+    from tests.trainer.layout_worker import MICRO_TOKENS, learn
+    from trainer.loop import Trainer
+
+    plan = Plan.from_json((root / "plan.json").read_text())
+    return learn(Trainer(plan, layout, micro_tokens=MICRO_TOKENS), root)
 
 
 @pytest.fixture
 def root(tmp_path: Path, make_plan: MakePlan) -> Path:
     """Two stages, three layers with experts; five rows per step of the second, which no two ranks can share evenly."""
     stages = (
-        stage(tmp_path, "short", seq_len=32, steps=3, rows=4),
-        stage(tmp_path, "long", seq_len=64, steps=3, rows=5, rope_base=1e6, bias_rate=0.0, mtp_weight=0.1),
+        stage(tmp_path, "short", seq_len=32, steps=2, rows=4),
+        stage(tmp_path, "long", seq_len=64, steps=2, rows=5, rope_base=1e6, bias_rate=0.0, mtp_weight=0.1),
     )
     make_plan(model={**SHAPE, "layers": 4}, stages=stages)
     return tmp_path
@@ -67,10 +79,12 @@ def root(tmp_path: Path, make_plan: MakePlan) -> Path:
         ),
     ],
 )
-def test_every_layout_learns_what_one_process_learns(root: Path, processes: int, layouts: list[dict[str, Any]]) -> None:
-    (alone,) = found(root, 1, [{}])
+def test_every_layout_learns_what_one_process_learns(
+    root: Path, alone: "Layout", processes: int, layouts: list[dict[str, Any]]
+) -> None:
+    expected = learned(root, alone)
     for layout, spread in zip(layouts, found(root, processes, layouts), strict=True):
-        for ours, reference in zip(spread["lines"], alone["lines"], strict=True):
+        for ours, reference in zip(spread["lines"], expected, strict=True):
             where = f"{layout}, step {ours['step']}"
             assert {key: ours[key] for key in EXACT} == {key: reference[key] for key in EXACT}, where
             # What rounds differently at first grows: a choice of experts that was close falls the other way.

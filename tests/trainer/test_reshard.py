@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,11 +11,11 @@ import torch
 from curriculum.feed import Feed
 from curriculum.plan import Plan
 from tests.trainer.conftest import SHAPE, TRAINING, VOCAB, stage
+from tests.trainer.forked import forked
 
 if TYPE_CHECKING:
     from trainer.layout import Layout
 
-WORKER = str(Path(__file__).with_name("checkpoint_worker.py"))
 RESHARD: list[dict[str, Any]] = [
     {},
     {"tensor": 2},
@@ -99,20 +97,9 @@ def work(root: Path) -> list[int]:
     """Two processes work through TASKS, and only then may one of them die."""
     out = root / "out"
     out.mkdir()
-    command = [sys.executable, WORKER, str(root), str(out), json.dumps(TASKS)]
-    threads = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    processes = [
-        subprocess.Popen(
-            command,
-            env={**os.environ, **threads, "RANK": str(rank), "WORLD_SIZE": "2"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    told = [process.communicate(timeout=200)[1] for process in processes]
-    assert (out / f"{len(TASKS) - 2}.json").exists(), "\n".join(text[-3000:] for text in told)
-    return [process.returncode for process in processes]
+    statuses = forked("checkpoint_worker.py", 2, root, out, json.dumps(TASKS), timeout=200, are_watched=False)
+    assert (out / f"{len(TASKS) - 2}.json").exists()
+    return statuses
 
 
 def tensors(root: Path) -> dict[str, torch.Tensor]:

@@ -14,9 +14,10 @@ import pytest
 from curriculum.feed import Feed
 from curriculum.plan import Plan
 from tests.trainer.conftest import SHAPE, TRAINING, VOCAB, stage
+from tests.trainer.forked import forked
 from tests.trainer.test_learn import held_out
 from tests.trainer.test_run import lines
-from tests.trainer.torchrun import started, torchrun
+from tests.trainer.torchrun import started
 from trainer.run import train
 
 # A window of two, and deviations below zero: from the third step of a stage on everything is a spike.
@@ -64,7 +65,7 @@ def folder(root: Path, name: str, plan: Plan, **training: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(plan: tuple[Path, Plan]) -> Runs:
-    """Two starts of torchrun: one that SIGTERM ends, one that works through all tasks."""
+    """Two parallel runs: one under torchrun that SIGTERM ends, and one that works through all tasks."""
     root, common = plan
     measured = held_out(common, 2)
     for name, policy in (("skip", "skip"), ("stop", "stop")):
@@ -98,7 +99,7 @@ def runs(plan: tuple[Path, Plan]) -> Runs:
     ]
     (root / "out").mkdir()
     given = [[what, str(root / name)] for what, name in tasks]
-    torchrun("run_worker.py", 2, root / "out", json.dumps(given), timeout=200)
+    forked("run_worker.py", 2, root / "out", json.dumps(given), timeout=200)
     return Runs(root, tasks, told, late)
 
 

@@ -16,7 +16,7 @@ import torch
 from curriculum.feed import SiteError
 from curriculum.parallel import Parallel
 from curriculum.plan import Plan
-from tests.trainer.conftest import packed_of
+from tests.trainer.conftest import packed_of, stage
 from tests.trainer.torchrun import torchrun
 from trainer import transformer_engine
 from trainer.attention import Attend, _flash, _mistake, _per_run, choose
@@ -312,7 +312,11 @@ def test_where_megatron_sees_it_the_model_learns_the_same(alone: "Layout", tmp_p
     from tests.trainer.layout_worker import MICRO_TOKENS, learn
     from trainer.loop import Trainer
 
-    trainer = Trainer(make_plan(), alone, micro_tokens=MICRO_TOKENS)
+    stages = (
+        stage(tmp_path, "short", seq_len=32, steps=2, rows=4),
+        stage(tmp_path, "long", seq_len=64, steps=2, rows=2, rope_base=1e6, bias_rate=0.0, mtp_weight=0.1),
+    )
+    trainer = Trainer(make_plan(stages=stages), alone, micro_tokens=MICRO_TOKENS)
     reference, weights = learn(trainer, tmp_path), sorted(trainer.model.state_dict())
     torchrun("transformer_engine_worker.py", 2, tmp_path, tmp_path / "found.json", timeout=300)
     found = json.loads((tmp_path / "found.json").read_text())
