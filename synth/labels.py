@@ -104,7 +104,8 @@ async def _ask_all(
             failures = [failure for failure in await asyncio.gather(*workers) if failure]
             counts = teacher.ledger.summary()
     if failures:
-        done = f"{len(found):,} of {len(distinct):,} texts have an answer."
+        answered = sum(answer.failure is None for answer in found.values())
+        done = f"{answered:,} of {len(distinct):,} texts have an answer."
         raise TeacherError(f"{failures[0]} {done}")
     return [found[text] for text in texts], counts
 

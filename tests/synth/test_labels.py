@@ -141,6 +141,14 @@ def test_a_teacher_that_gives_up_says_how_far_it_came(tmp_path: Path) -> None:
     assert not (tmp_path / "o.arrow").exists()
 
 
+def test_a_try_that_was_lost_is_no_answer(tmp_path: Path) -> None:
+    path = sample(tmp_path / "a.arrow", [f"bee {index}" for index in range(40)])
+    with serving() as server:
+        given = teacher(server, max_attempts=1)
+    with pytest.raises(TeacherError, match=r"had no answer in 1 tries .* 0 of 40 texts have an answer"):
+        label_documents(output=str(tmp_path / "o.arrow"), sample=[path], teacher=given, cache=str(tmp_path / "c"))
+
+
 def test_what_ends_one_request_ends_all(tmp_path: Path) -> None:
     path = sample(tmp_path / "a.arrow", [f"bee {index}" for index in range(40)])
     with serving(lambda prompt, times: Reply(status=401) if "bee 7\n" in prompt else Reply(delay=0.02)) as server:
