@@ -12,6 +12,7 @@ import functools
 import inspect
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
@@ -24,6 +25,7 @@ from curation.steps import COUNTS
 Languages = Mapping[str, Mapping[str, Any]]
 Result = TypeVar("Result", pa.Array, pa.Table)
 _NONE: Languages = {}
+_CODE = re.compile(r"[a-z]{2,3}(?:[_-]\w+)*")
 
 
 class Checked(Protocol):
@@ -64,6 +66,11 @@ def per_language(step: Callable[..., Result]) -> Checked:
                 f"languages is {languages!r}; type `languages: {{fr: {{...}}}}`, parameters by language code"
             )
         for code, own in languages.items():
+            if not isinstance(code, str) or not _CODE.fullmatch(code):
+                raise ValueError(
+                    f"languages has {code!r}, which is no code that documents have: type for instance fr, or fra_Latn if the model says "
+                    "so; Norwegian stands in quotes, for YAML reads no as false"
+                )
             if not isinstance(own, Mapping):
                 raise ValueError(
                     f"languages.{code} is {own!r}; type parameters of this step: `{code}: {{name: value}}`"

@@ -69,6 +69,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"min_words": 10, "max_words": 5}, "min_words is 10 and max_words 5: no document is in between; swap them"),
     ({"max_words": 20}, "min_words is 50 and max_words 20"),
     ({"languages": ["fr"]}, "languages is"),
+    ({"languages": {"french": {}}}, "languages has 'french', which is no code"),
+    ({"languages": {False: {}}}, "languages has False, .* Norwegian stands in quotes"),
     ({"languages": {"fr": 3}}, "languages.fr is 3; type parameters"),
     ({"languages": {"fr": {"min_alpha": 0.7}}}, "languages.fr.min_alpha is not a parameter of this step; type min_alpha_ratio"),
     ({"languages": {"fr": {"min_alpha_ratio": float("nan")}}}, "languages.fr.min_alpha_ratio is nan; type a share"),
