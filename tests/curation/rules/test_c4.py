@@ -5,7 +5,7 @@ import re
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from curation import words
@@ -141,8 +141,8 @@ def test_loss_spans_are_refused() -> None:
 
 
 def plain(text: str) -> str | None:
-    """The rules as they read, on one text, with white space as the only end of a word."""
-    kept, sentences = [], 0
+    """The rules as they read, on one text, with white space as the only end of a word. Of two reasons lorem ipsum goes first, wherever."""
+    kept, sentences, curly = [], 0, False
     for line in text.split("\n"):
         line = line.strip()
         if not line.endswith((".", "?", "!", '"', "'")) or line.endswith("...") or len(line.split()) < 3:
@@ -151,10 +151,11 @@ def plain(text: str) -> str | None:
             return "<c4.lorem_ipsum>"
         if "javascript" in line.lower():
             continue
-        if "{" in line:
-            return "<c4.curly_bracket>"
+        curly = curly or "{" in line
         sentences += len(re.split(r"(?:(?<!\.)\.|[!?])[\"')]{0,2}\s+(?=\S)", line))
         kept.append(line)
+    if curly:
+        return "<c4.curly_bracket>"
     return "\n".join(kept) if sentences >= 5 else "<c4.few_sentences>"
 
 
@@ -178,6 +179,7 @@ PARTS = st.sampled_from(
 )
 
 
+@example(['{He "said it." \nLorem ipsum It is. '])
 @given(st.lists(st.lists(PARTS, max_size=40).map("".join), min_size=1, max_size=4))
 def test_equals_the_plain_rendition(texts: list[str]) -> None:
     result = c4(docs(*texts)).to_pylist()
