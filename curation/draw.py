@@ -48,9 +48,11 @@ def draws_of(ids: pa.ChunkedArray, seed: int) -> np.ndarray:
     return np.fromiter((xxhash.xxh3_64_intdigest(i.as_py().encode(), seed) for i in ids), np.uint64, len(ids))
 
 
-def check(*, sample: float, max_chars: int, max_examples: int) -> None:
+def check(*, sample: float, max_examples: int, seed: int, max_chars: int = 1) -> None:
     """Raises ValueError for a sample that cannot be drawn."""
     if not 0 < sample <= 1:
         raise ValueError(f"sample is {sample}, but it is a share: type a number above 0 and at most 1")
     if min(max_chars, max_examples) < 1:
         raise ValueError(f"max_chars {max_chars} and max_examples {max_examples} must be at least 1")
+    if not 0 <= seed < 1 << 32:
+        raise ValueError(f"seed {seed} must lie in 0..{(1 << 32) - 1}")

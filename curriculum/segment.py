@@ -153,7 +153,7 @@ def _stage(step: Bound | Judged) -> tuple[str, Documents]:
     apply = bound(loaded.apply, step.step)
     if isinstance(loaded, RoutedStep):
         return step.step.name, _TellingRows(apply, exchange.read_slice(step.paths, step.part))
-    verdict = read_table(step.paths[0])
+    verdict = exchange.read_table(step.paths[0])
     return step.step.name, lambda docs: apply(docs, verdict)
 
 
@@ -230,16 +230,3 @@ def _rows_per_call(part: pq.FileMetaData) -> int:
     groups = [part.row_group(index) for index in range(part.num_row_groups)]
     longest = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=0)
     return max(1, min(ROWS_PER_CALL, int(BYTES_PER_CALL / max(1, longest))))
-
-
-def write_table(path: str, table: pa.Table) -> int:
-    """One Arrow file; returns its rows."""
-    with store.output_file(path) as sink, pa.ipc.new_file(sink, table.schema, options=exchange.OPTIONS) as writer:
-        writer.write_table(table)
-    return table.num_rows
-
-
-def read_table(path: str) -> pa.Table:
-    """A file of `write_table`."""
-    with store.open_input(path) as source, pa.ipc.open_file(source) as reader:
-        return reader.read_all()

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from curation.steps import COUNTS, CorpusStep, StepError, load
 from curriculum.identity import resolved
 from curriculum.routing import Exchange
-from curriculum.segment import Bound, bound, read_table, write_table
+from curriculum.segment import Bound, bound
 from curriculum.waves import Job, Phase
 from datapipe import exchange, store
 from datapipe.engine import Task
@@ -76,14 +76,18 @@ def reduce_and_merge(*, output: str, step: Bound, exchanged: list[str], referenc
 
 def reduce_slice(*, output: str, step: Bound, exchanged: list[str], receiver: int) -> dict[str, Any]:
     """One receiver of an exchange: all rows of its key range, reduced."""
-    return {"rows": write_table(output, bound(load(step.step).reduce, step)(exchange.read_slice(exchanged, receiver)))}
+    return {
+        "rows": exchange.write_table(
+            output, bound(load(step.step).reduce, step)(exchange.read_slice(exchanged, receiver))
+        )
+    }
 
 
 def merge_slices(
     *, output: str, step: Bound, reduced: list[str], reference: list[str], labels: str | None
 ) -> dict[str, Any]:
     """The verdict over all receivers."""
-    return _merge(output, step, [read_table(path) for path in reduced], reference, labels)
+    return _merge(output, step, [exchange.read_table(path) for path in reduced], reference, labels)
 
 
 def _merge(
@@ -96,7 +100,7 @@ def _merge(
         given["labels"] = bound(_labels, step)(labels)
     verdict = bound(load(step.step).merge, step, **given)(reduced)
     about = json.loads((verdict.schema.metadata or {}).get(COUNTS, b"{}"))
-    return {"rows": write_table(output, verdict), "about": about}
+    return {"rows": exchange.write_table(output, verdict), "about": about}
 
 
 def _is_labelled(step: Bound) -> bool:
@@ -110,7 +114,7 @@ def _labels(path: str) -> pa.Table:
     if not path.endswith(".arrow"):
         return read_labels(path)
     try:
-        return read_table(path)
+        return exchange.read_table(path)
     except pa.ArrowInvalid as error:
         raise StepError(f"{path} is no Arrow file ({error}): name a file of JSON lines, or write it again") from error
 

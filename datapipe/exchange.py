@@ -19,6 +19,19 @@ ROUND_BYTES = 64 << 20
 _RECEIVERS = b"receivers"  # in the schema's metadata: record batches of one round
 
 
+def write_table(path: str, table: pa.Table) -> int:
+    """One file without slices; returns its rows."""
+    with store.output_file(path) as sink, pa.ipc.new_file(sink, table.schema, options=OPTIONS) as writer:
+        writer.write_table(table)
+    return table.num_rows
+
+
+def read_table(path: str) -> pa.Table:
+    """A file of `write_table`."""
+    with store.open_input(path) as source, pa.ipc.open_file(source) as reader:
+        return reader.read_all()
+
+
 def receiver_of(keys: np.ndarray, num_receivers: int) -> np.ndarray:
     """Receiver of each uint64 key: equal ranges of the key space, so keys must be hashes."""
     return ((keys >> np.uint64(32)) * np.uint64(num_receivers)) >> np.uint64(32)

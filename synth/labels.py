@@ -20,7 +20,7 @@ import zstandard
 
 from curation import draw
 from curation.steps import StepError
-from datapipe import store
+from datapipe import exchange, store
 from datapipe.schema import document_id
 from synth.teacher import Answer, Settings, Teacher, TeacherError
 from synth.teacher_answers import Answers
@@ -49,7 +49,7 @@ def label_documents(
     Raises TeacherError when the teacher cannot go on or would cost more than `max_cost`; then the answers so far are kept.
     """
     settings = _settings(teacher)
-    tables = [_read(path) for path in sample]
+    tables = [exchange.read_table(path) for path in sample]
     rows = draw.smallest(pa.concat_tables([table.select(["draw", "id", "text"]) for table in tables]), max_examples)
     texts = [text or "" for text in rows["text"].to_pylist()]
     answers, counts = asyncio.run(_ask_all(texts, settings, cache, first_pause))
@@ -59,7 +59,7 @@ def label_documents(
     table = pa.table([rows["id"], texts, labels], schema=LABELS).filter(
         pa.array([label is not None for label in labels], pa.bool_())
     )
-    _write(output, table.sort_by("id"))
+    exchange.write_table(output, table.sort_by("id"))
     return {"documents": rows.num_rows, "labels": table.num_rows, "reasons": dict(sorted(reasons.items())), **counts}
 
 
@@ -183,13 +183,3 @@ def _row(path: str, number: int, line: bytes) -> dict[str, Any]:
         raise StepError(
             f'{path}, line {number}: {error!r}: a label is a line like {{"text": "...", "label": 3}}'
         ) from error
-
-
-def _read(path: str) -> pa.Table:
-    with store.open_input(path) as source, pa.ipc.open_file(source) as reader:
-        return reader.read_all()
-
-
-def _write(path: str, table: pa.Table) -> None:
-    with store.output_file(path) as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)

@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-POLICIES = ("warn", "skip", "stop")
 QUANTITIES = ("loss", "grad_norm")
 MAX_SKIPPED = 8  # steps in a row
 NOT_FINITE = "is not finite"

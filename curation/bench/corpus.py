@@ -154,23 +154,6 @@ def jaccards(left: Sequence[str], right: Sequence[str]) -> list[float]:
     return found
 
 
-def closest(texts: Sequence[str], group_N: np.ndarray) -> float:
-    """The greatest Jaccard similarity of two texts of different groups. Of a 5-gram that 64 texts share, the first 64 are compared."""
-    sets = shingle_sets(texts)
-    sizes_N = np.fromiter(map(len, sets), np.int64, len(sets))
-    hashes, doc = np.concatenate(sets), np.repeat(np.arange(len(sets)), sizes_N)
-    order = np.argsort(hashes, kind="stable")
-    hashes, doc = hashes[order], doc[order]
-    found = []
-    for step in range(1, 64):
-        same = np.flatnonzero(hashes[step:] == hashes[:-step])
-        found.append(doc[same] * len(sets) + doc[same + step])
-    pairs, shared = np.unique(np.concatenate(found), return_counts=True)
-    left, right = pairs // len(sets), pairs % len(sets)
-    similarity = shared / (sizes_N[left] + sizes_N[right] - shared)
-    return float(similarity[group_N[left] != group_N[right]].max(initial=0.0))
-
-
 @dataclasses.dataclass(frozen=True)
 class Scale:
     """A corpus to measure growth with. `cluster` and `site`: share of the documents that are near-copies of one, or lie on one site."""

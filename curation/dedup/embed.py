@@ -129,17 +129,16 @@ def check(
     seed: int = 0,
 ) -> None:
     """Raises ValueError for parameters out of range."""
-    check_sample(sample, seed)
+    draw.check(sample=sample, max_examples=max_examples, seed=seed, max_chars=max_chars)
     if not 8 <= dim <= MAX_DIM:
         raise ValueError(f"dim is {dim}, but must lie in 8..{MAX_DIM}: type 128, or 64 to halve what travels")
     if not 0 <= common < dim:
         raise ValueError(f"common is {common}, but must lie in 0..{dim - 1}, the directions a vector has: type 1")
     if not 0 <= trained <= 1:
         raise ValueError(f"trained is {trained}, but is a share: type a number from 0 to 1, such as 0 or 0.1")
-    if min(epochs, min_docs, max_words, max_chars, max_examples) < 1:
+    if min(epochs, min_docs, max_words) < 1:
         raise ValueError(
-            f"epochs {epochs}, min_docs {min_docs}, max_words {max_words}, max_chars {max_chars} and max_examples {max_examples} "
-            "must be at least 1: the defaults are 5, 3, 100000, 4000 and 20000"
+            f"epochs {epochs}, min_docs {min_docs} and max_words {max_words} must be at least 1: the defaults are 5, 3 and 100000"
         )
 
 
@@ -264,14 +263,6 @@ def train(
     rows = [row for row, word in enumerate(found) if word != END_OF_LINE]
     learned_VN[[int(found[row]) for row in rows]] = matrix[rows]
     return learned_VN
-
-
-def check_sample(sample: float, seed: int) -> None:
-    """Raises ValueError when `sample` is no share or `seed` cannot key a draw."""
-    if not 0 < sample <= 1:
-        raise ValueError(f"sample is {sample}, but it is a share: type a number above 0 and at most 1")
-    if not 0 <= seed < 1 << 32:
-        raise ValueError(f"seed {seed} must lie in 0..{(1 << 32) - 1}")
 
 
 def _chunk_bags(chunk: words.Chunk) -> Bags:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation import draw
-from curation.dedup.embed import COLUMN, GRID, check_sample, column_of, matrix_of, rounded
+from curation.dedup.embed import COLUMN, GRID, column_of, matrix_of, rounded
 from curation.steps import CorpusStep
 from datapipe.schema import with_column
 
@@ -77,7 +77,7 @@ def check(
     *, centroids: int = 0, iterations: int = 20, sample: float = 1.0, max_examples: int = 200_000, seed: int = 0
 ) -> None:
     """Raises ValueError for parameters out of range."""
-    check_sample(sample, seed)
+    draw.check(sample=sample, max_examples=max_examples, seed=seed)
     if centroids < 0 or iterations < 1:
         raise ValueError(f"centroids {centroids} must be at least 0 (0: chosen) and iterations {iterations} at least 1")
     if max_examples < POINTS_PER_CENTROID * max(centroids, 1):

@@ -153,6 +153,7 @@ def check(
     max_chars: int = 4_000,
     max_examples: int = 20_000,
     min_auc: float = MIN_AUC,
+    seed: int = 0,
 ) -> None:
     """Raises ValueError for parameters out of range; `reference` is the name of a corpus here."""
     if not reference:
@@ -161,7 +162,7 @@ def check(
         raise ValueError(
             f"min_auc is {min_auc}, but 0.5 is chance and 1 the best: type {MIN_AUC}, or 0 to take any model"
         )
-    draw.check(sample=sample, max_chars=max_chars, max_examples=max_examples)
+    draw.check(sample=sample, max_examples=max_examples, seed=seed, max_chars=max_chars)
 
 
 QUALITY = CorpusStep(emit, reduce, merge, apply, check)

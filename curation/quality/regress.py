@@ -148,6 +148,7 @@ def check(
     ridge: float = 3.0,
     folds: int = 5,
     min_agreement: float = MIN_AGREEMENT,
+    seed: int = 0,
 ) -> None:
     """Raises ValueError for parameters out of range, and unless exactly one of `labels` and `teacher` says where labels come from."""
     if (labels is None) == (teacher is None):
@@ -179,7 +180,7 @@ def check(
         raise ValueError(
             f"min_agreement is {min_agreement}, but it is a rank correlation: type {MIN_AGREEMENT}, or 0 to take any labels"
         )
-    draw.check(sample=sample, max_chars=max_chars, max_examples=max_examples)
+    draw.check(sample=sample, max_examples=max_examples, seed=seed, max_chars=max_chars)
 
 
 EDUCATIONAL = CorpusStep(emit, reduce, merge, apply, check, is_labelled=True)

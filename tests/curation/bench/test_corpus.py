@@ -1,5 +1,6 @@
 import math
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curation.bench import corpus as bench_corpus
-from curation.bench.corpus import LEVELS, Scale, batches, closest, jaccards, near_copy, plant, scale
+from curation.bench.corpus import LEVELS, Scale, batches, jaccards, near_copy, plant, scale, shingle_sets
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +98,23 @@ def test_a_near_copy_differs_in_words_only(pool: list[str], level: float) -> Non
     assert np.mean(jaccards([text] * 200, copies)) == pytest.approx(level, abs=0.005)
     assert all(copy.count("\n\n") == 19 for copy in copies)
     assert near_copy(text, 1.0, ["one"], rng) == text
+
+
+def closest(texts: Sequence[str], group_N: np.ndarray) -> float:
+    """The greatest Jaccard similarity of two texts of different groups. Of a 5-gram that 64 texts share, the first 64 are compared."""
+    sets = shingle_sets(texts)
+    sizes_N = np.fromiter(map(len, sets), np.int64, len(sets))
+    hashes, doc = np.concatenate(sets), np.repeat(np.arange(len(sets)), sizes_N)
+    order = np.argsort(hashes, kind="stable")
+    hashes, doc = hashes[order], doc[order]
+    found = []
+    for step in range(1, 64):
+        same = np.flatnonzero(hashes[step:] == hashes[:-step])
+        found.append(doc[same] * len(sets) + doc[same + step])
+    pairs, shared = np.unique(np.concatenate(found), return_counts=True)
+    left, right = pairs // len(sets), pairs % len(sets)
+    similarity = shared / (sizes_N[left] + sizes_N[right] - shared)
+    return float(similarity[group_N[left] != group_N[right]].max(initial=0.0))
 
 
 def test_closest_compares_all_that_share_a_shingle(pool: list[str]) -> None:

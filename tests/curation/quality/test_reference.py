@@ -137,6 +137,8 @@ def test_what_cannot_be_trained_on_says_what_to_do() -> None:
         check()
     with pytest.raises(ValueError, match=r"sample is 10, .* above 0 and at most 1"):
         check(reference="books", sample=10)
+    with pytest.raises(ValueError, match="seed -1"):
+        check(reference="books", seed=-1)
 
 
 def told(verdict: pa.Table) -> dict[str, Any]:

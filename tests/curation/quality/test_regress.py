@@ -241,6 +241,7 @@ def test_mistakes_say_what_to_type() -> None:
         ({"teacher": TEACHER, "ridge": 0}, "ridge is 0, but must be above 0"),
         ({"teacher": TEACHER, "folds": 1}, "type 0 for no measurement, or 2 and more"),
         ({"teacher": TEACHER, "sample": 2}, "sample is 2"),
+        ({"teacher": TEACHER, "seed": -1}, "seed -1"),
     ):
         with pytest.raises(ValueError, match=told):
             check(**wrong)  # type: ignore[arg-type]
