@@ -55,7 +55,7 @@ class CorpusStep(NamedTuple):
     check: Callable[..., None] | None = None
     reference_documents: int | None = 20_000  # so many of the reference are handed over (smallest ids), None for all
     is_labelled: bool = (
-        False  # `merge` gets `labels` (id, text, label): of a file, or what the model `teacher` says of `reduce`'s rows
+        False  # `merge` gets `labels` (id, text, label): a file's, or the model `teacher`'s for `reduce`'s rows
     )
 
 

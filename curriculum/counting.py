@@ -34,11 +34,11 @@ def step_counts(parts: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> dic
     paths  the entry of each partition, empty for a corpus that is not read from files
     """
     counted = _added(parts)
-    entries = list(dict.fromkeys(paths))
-    if len(entries) > 1:
-        counted["paths"] = {
-            entry: _added(part for path, part in zip(paths, parts, strict=True) if path == entry) for entry in entries
-        }
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for path, part in zip(paths, parts, strict=bool(paths)):
+        groups.setdefault(path, []).append(part)
+    if len(groups) > 1:
+        counted["paths"] = {entry: _added(group) for entry, group in groups.items()}
     return counted
 
 
@@ -108,8 +108,7 @@ def nothing_left(corpus: str, steps: Sequence[Mapping[str, Any]], places: Sequen
     return f"{said} `{last['step']}` dropped the rest ({reasons}).\n    Look at {place}/rejects.parquet; {remedy}."
 
 
-def _added(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    parts = list(parts)
+def _added(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     counted: dict[str, Any] = {field: sum(part[field] for part in parts) for field in _FIELDS}
     return {**counted, "reasons": add(part["reasons"] for part in parts)}
 

@@ -43,9 +43,7 @@ class Curated:
     buckets: dict[str, dict[str, int]]  # bucket -> documents, chars
     languages: dict[str, int]
     licenses: dict[str, int]
-    clusters: list[
-        dict[str, Any]
-    ]  # the largest: id, origin, cluster_size, beginning of the text; some `members` that went
+    clusters: list[dict[str, Any]]  # the largest: id, origin, cluster_size, begin of the text, `members` that went
 
     @property
     def chars(self) -> int:

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from curation.dedup import clusters
 from curation.steps import COUNTS, RoutedStep, load
+from curriculum import counting
 from curriculum.segment import Bound, bound
 from curriculum.waves import Job, Phase
 from datapipe import exchange, store
@@ -98,7 +99,7 @@ def route(step: Bound, sent: Exchange, place: str, key: str, index: bool, agains
         _write_index(
             store.join(place, "index"), step, key, sent.num_receivers, sum(result["sent"] for result in results)
         )
-    counts = clusters.total([result["counts"] for result in results])
+    counts = counting.add(result["counts"] for result in results)
     if not load(step.step).clusters:
         return Found(judged, counts)
     if sent.num_receivers > 1:

@@ -21,9 +21,7 @@ from curation.steps import StepError
 
 PROMPTS = Path(__file__).resolve().parent.parent / "manifests" / "prompts"
 PLACEHOLDER = "{text}"
-BYTES_PER_TOKEN = (
-    2  # for what is reserved before the answer tells: no tokenizer in use needs more tokens for ordinary text
-)
+BYTES_PER_TOKEN = 2  # to reserve by, before the answer tells: no tokenizer in use needs more tokens for ordinary text
 
 
 class TeacherError(StepError):

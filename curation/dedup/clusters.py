@@ -9,7 +9,7 @@ documents (`curriculum.routing` runs the rounds; each halves the longest way to 
 Arrays all the way; a component costs a few passes over its links.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -274,9 +274,3 @@ def _best(num_nodes: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         if np.array_equal(lowest, best):
             return best
         best = lowest
-
-
-def total(counts: Sequence[dict[str, int]]) -> dict[str, int]:
-    """Counters of several places, added up."""
-    names = sorted({name for each in counts for name in each})
-    return {name: sum(each.get(name, 0) for each in counts) for name in names}

@@ -26,9 +26,7 @@ from datapipe.store import S3_PREFIX, StoreError, glob, join
 __all__ = ["READERS", "Input", "Split", "check_source", "list_splits", "read", "read_raw", "read_raw_rows"]
 
 SPLIT_BYTES, LEAST_SPLIT_BYTES, NUM_SPLITS = 256 << 20, 32 << 20, 16
-MAX_ENTRIES = (
-    32  # of `paths` that are told apart each, single files included: a split for each of thousands would be small
-)
+MAX_ENTRIES = 32  # of `paths` of which each single file is told apart: a split for each of thousands would be small
 _EXAMPLES = {int: "a whole number such as 1000000", str: "a text, in quotes where it looks like a number"}
 _SOURCE_KEYS = ("reader", "paths", "kind", "split_bytes", "base", "first", "every")
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from curation.bench.minhash import shingles_of
 from curation.dedup import minhash
-from curation.dedup.clusters import OLD, total
+from curation.dedup.clusters import OLD
 from curation.dedup.minhash import MINHASH, check, hash_shingle, judge, pack, signatures, similarity
 from curation.steps import COUNTS
 from datapipe.schema import documents
@@ -178,7 +179,7 @@ def test_large_buckets_are_compared_with_their_first_only_and_counted(drive: Dri
     result = drive(MINHASH, docs, max_bucket=10, verdicts=verdicts)
     assert result["drop_reason"].null_count == 1
     assert result.filter(pc.is_null(result["drop_reason"]))["origin"].to_pylist() == ["3"]
-    counts = total([json.loads(verdict.schema.metadata[COUNTS]) for verdict in verdicts])
+    counts = sum((Counter(json.loads(verdict.schema.metadata[COUNTS])) for verdict in verdicts), Counter())
     assert counts["oversized_buckets"] == 14
     assert counts["pairs"] < 14 * 40
     assert counts["pairs_alike"] == counts["pairs"]
