@@ -187,7 +187,7 @@ def show_funnels(console: Console, corpora: dict[str, Any]) -> None:
                 table.add_row(escape(entry), f"{read:,}", f"{left:,}", f"{100 * left / read:.1f} %" if read else "")
             console.print(table, "")
         if corpus["clusters"]:
-            table = _table(console, f"{name}: largest clusters", "kept of them", "documents", whole=0)
+            table = _table(console, f"{name}: largest clusters", "kept", "documents in it", whole=0)
             for cluster in corpus["clusters"][:CLUSTERS_TOLD]:
                 table.add_row(escape(cluster["origin"]), f"{cluster['cluster_size']:,}")
             console.print(table, "")
