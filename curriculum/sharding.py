@@ -21,7 +21,7 @@ import xxhash
 from curriculum import doc_index
 from datapipe import exchange, pack, store
 from datapipe.ragged import expand
-from datapipe.schema import LOSS_SPANS, LOSS_SPANS_TYPE
+from datapipe.schema import LOSS_SPANS, LOSS_SPANS_TYPE, code_place
 from datapipe.shards import Piece, ShardWriter
 from datapipe.tokenize import Tokenizer, train_bpe
 
@@ -105,8 +105,8 @@ def write_tokens(output: str, table: pa.Table, bucket: np.ndarray, buckets: list
 
 def related_key(origin: str) -> int:
     """A hash that documents of one repository share (`name@version:path`), 0 for a document that stands alone."""
-    place, separator, _ = origin.partition(":")
-    return xxhash.xxh3_64_intdigest(place.encode()) or 1 if separator and "@" in place else 0
+    place = code_place(origin)
+    return xxhash.xxh3_64_intdigest("@".join(place[:2]).encode()) or 1 if place else 0
 
 
 def _encode(encoder: Tokenizer, docs: pa.Table) -> pa.Table:

@@ -5,6 +5,7 @@ Columns beyond `DOCUMENT` are scores (one float column per scorer), `bucket` (st
 A row whose `drop_reason` is not null is on its way out: the engine counts it under that reason, keeps a sample, and drops it.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ DOCUMENT = pa.schema(
     [
         ("id", pa.string()),  # hex xxh3-128 of the origin: stable across runs and machines
         ("text", pa.large_string()),  # before extraction: the decoded page; after it: what a model may read
-        ("origin", pa.string()),  # URL, repo@commit:path, or file#offset
+        ("origin", pa.string()),  # URL, repo@commit:path (`code_origin`), or file#offset
         ("corpus", pa.string()),
         ("kind", pa.string()),  # one of KINDS
         ("lang", pa.string()),  # ISO 639 code of the language ID model, a programming language for code, or null
@@ -35,6 +36,19 @@ LOSS_SPANS_TYPE = pa.list_(pa.struct([("start", pa.int64()), ("length", pa.int64
 def document_id(origin: str) -> str:
     """The id of the document at `origin`: 32 hex digits."""
     return xxhash.xxh3_128_hexdigest(origin.encode("utf-8", "surrogatepass"))
+
+
+def code_origin(name: str, version: str, path: str) -> str:
+    """The origin of a source file: `name@version:path`. What divides the three is replaced in name and version."""
+    name, version = (re.sub("[:@]", "_", part) for part in (name, version))
+    return f"{name}@{version}:{path}"
+
+
+def code_place(origin: str) -> tuple[str, str, str] | None:
+    """(name, version, path) of an origin that `code_origin` made; None for any other."""
+    place, colon, path = origin.partition(":")
+    name, at, version = place.rpartition("@")
+    return (name, version, path) if colon and at else None
 
 
 def documents(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
