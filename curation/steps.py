@@ -4,7 +4,8 @@ Four kinds of step, told by what they return (all parameters beyond the document
 
     filter  (docs, *, ...) -> pa.Array          one drop reason per row, null = keep
     map     (docs, *, ...) -> pa.Table          the same rows in the same order, columns changed; may set `drop_reason`; counters may
-                                                stand in its schema's metadata under `COUNTS`
+                                                stand in its schema's metadata under `COUNTS`. One with a parameter `pages` gets a
+                                                function from documents to their texts as they were read
     score   (docs, *, ...) -> pa.Array          one float32 per row, stored under the last part of the step's name
     corpus  a `CorpusStep` or a `RoutedStep`: pure functions around an exchange, for what needs all documents
 
@@ -90,6 +91,8 @@ COUNTS = b"counts"
 
 STEPS: dict[str, Step] = {
     "extract.html": Step("map", "curation.extraction.extract:html", 2),
+    "extract.again": Step("map", "curation.extraction.extract:again", 1),
+    "score.code_tags": Step("score", "curation.extraction.code_tags:code_tags", 1),
     "filter.url": Step("filter", "curation.rules.blocklist:url", 1),
     "filter.language": Step("map", "curation.languages.language:language", 2),
     "filter.language_threshold": Step("corpus", "curation.languages.language_threshold:LANGUAGE_THRESHOLD", 1),
@@ -103,6 +106,7 @@ STEPS: dict[str, Step] = {
     "pii.replace": Step("map", "curation.pii.replace:replace", 2),
     "filter.code": Step("filter", "curation.code:code", 1),
     "filter.license": Step("filter", "curation.license:license", 1),
+    "filter.any_score": Step("filter", "curation.rules.any_score:any_score", 1),
     "filter.length": Step("filter", "curation.rules.length:length", 1),
     "dedup.exact": Step("corpus", "curation.dedup.exact:EXACT", 4),
     "dedup.url": Step("corpus", "curation.dedup.exact:URL", 3),

@@ -18,7 +18,7 @@ from curriculum.fields import Fields, did_you_mean
 from curriculum.listed import filled_in
 from curriculum.segment import Bound
 from curriculum.step_columns import check_columns
-from datapipe.readers import check_source
+from datapipe.readers import READERS, check_source
 from datapipe.schema import KINDS
 from synth import GENERATORS
 from synth.steps import STEPS as SYNTH_STEPS
@@ -27,6 +27,7 @@ from synth.teacher import Settings
 STEPS = {**CURATION_STEPS, **SYNTH_STEPS}
 MAX_DROPPED = 0.95  # of a step that compares documents with each other, where the manifest says nothing
 _ENGINE_SETTINGS = {False: ("max_dropped",), True: ("max_dropped", "index", "against")}  # by whether a step is routed
+PAGES = "pages"  # parameter of a map that the engine gives
 TOKEN_FORMATS = ("megatron",)  # of corpora that come as tokens
 
 
@@ -45,6 +46,11 @@ class StepSpec:
     @property
     def bound(self) -> Bound:
         return Bound(self.name, self.step, self.params, self.corpus)
+
+    @property
+    def needs_pages(self) -> bool:
+        """Whether the step wants the documents as they were read."""
+        return self.step.kind == "map" and PAGES in inspect.signature(load(self.step)).parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +164,13 @@ def _load_corpus(name: str, fields: Fields, corpora: set[str]) -> Corpus:
         document.problem(("steps",), "is not a list.", "Write one step per line, each after `- `.")
         steps = []
     specs = [_load_step(name, fields, index, corpora) for index in range(len(steps))]
+    for index, spec in enumerate(specs):
+        if spec and spec.needs_pages and not _reads_again(source):
+            document.problem(
+                ("steps", index, spec.name),
+                "wants the pages as they were read, and the source cannot give them again.",
+                f"Leave it out, or read with one of {', '.join(name for name, each in READERS.items() if each.read_at)}.",
+            )
     check_columns(document, specs)
     declared = fields.count(("declared_tokens",), 0) or None
     return Corpus(name, kind, source, tuple(spec for spec in specs if spec), declared, max_dropped)
@@ -171,6 +184,11 @@ def _check_reader(fields: Fields, source: dict[str, Any]) -> None:
         check_source(source)
     except ValueError as error:
         fields.document.problem(("source",), f"{error}")
+
+
+def _reads_again(source: Mapping[str, Any]) -> bool:
+    reader = READERS.get(str(source.get("reader")))
+    return reader is not None and reader.read_at is not None
 
 
 def _check_imported(fields: Fields, source: dict[str, Any]) -> None:
@@ -344,7 +362,7 @@ def _check_params(
         parameter.name: parameter
         for function in functions
         for parameter in inspect.signature(function).parameters.values()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name != PAGES
     }
     plain: dict[Any, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
     for name, value in params.items():

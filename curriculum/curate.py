@@ -5,6 +5,7 @@ redoes what the edit touches and nothing else.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -189,7 +190,7 @@ class _Run:
             if spec.step.kind == "corpus":
                 steps.append((yield from self._verdict(spec, None)))
                 continue
-            steps.append(spec.bound)
+            steps.append(self._bound(spec))
             self.key = self._key_of(spec.bound)
             self.trail.append(_Trailed(spec.name, self.key, spec.step.kind, spec.max_dropped))
         place = folder(self.root, self.corpus.name, self.trail[-1].name, self.trail[-1].key)
@@ -219,6 +220,11 @@ class _Run:
             yield from self._route(closing, exchanged)
         elif closing:
             yield from self._settle(closing, exchanged)
+
+    def _bound(self, spec: StepSpec) -> Bound:
+        source = {**self.corpus.source, "kind": self.corpus.kind}
+        pages = functools.partial(segment.pages_of, source, self.data) if spec.needs_pages else None
+        return spec.bound._replace(pages=pages)
 
     def _exchange_files(self, step: Bound) -> list[str]:
         place = folder(self.root, self.corpus.name, step.name, self._key_of(step))

@@ -37,6 +37,9 @@ class Bound(NamedTuple):
     step: Step
     params: Parameters
     corpus: str = ""  # for messages alone
+    pages: Callable[[pa.Table], list[str]] | None = (
+        None  # the documents as they were read, for a step that asks for them
+    )
 
 
 class Judged(NamedTuple):
@@ -189,7 +192,8 @@ def _as_map(step: Bound) -> Documents:
 def bound(function: Callable[..., Any], step: Bound, **more: Any) -> Callable[..., Any]:
     """A function of `step` with those of the step's parameters (and of `more`) that it takes. A `StepError` comes out as a BuildError."""
     taken = inspect.signature(function).parameters
-    chosen = {name: value for name, value in {**step.params, **more}.items() if name in taken}
+    given = {**step.params, **more, "pages": step.pages}
+    chosen = {name: value for name, value in given.items() if name in taken}
 
     def call(*args: Any) -> Any:
         try:
@@ -198,6 +202,14 @@ def bound(function: Callable[..., Any], step: Bound, **more: Any) -> Callable[..
             raise BuildError(f"corpus {step.corpus}: {step.name}: {error}") from error
 
     return call
+
+
+def pages_of(source: Mapping[str, Any], data: str, docs: pa.Table) -> list[str]:
+    """The documents of `docs` as their reader gave them. BuildError where a file no longer holds them."""
+    try:
+        return readers.read_raw_rows(source, data, docs.select(["origin", "raw", "meta"]).to_pylist())
+    except (store.StoreError, ValueError) as error:
+        raise BuildError(f"corpus {docs['corpus'][0]}: a page cannot be read again: {error}") from error
 
 
 def _tables(source: readers.Split | Again | str | Generated, corpus: str) -> Iterator[pa.Table]:

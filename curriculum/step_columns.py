@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 EMBEDDING, CELL = "embedding", "centroid"
 _NEEDS = {"cluster.kmeans": (EMBEDDING,), "dedup.semantic": (EMBEDDING, CELL)}
+_NAMES = {"bucket.rank": "columns", "filter.any_score": "least"}  # the parameter that names the columns
 _MAKERS = {EMBEDDING: "embed.words", CELL: "cluster.kmeans"}
 _MAKES = {"filter.language": ("lang_score",)}
 
@@ -25,9 +26,11 @@ def check_columns(document: Document, specs: "Sequence[StepSpec | None]") -> Non
             lacking = set()  # one that is not known, or a map of somebody else's
             continue
         wanted = _NEEDS.get(spec.name, ())
-        if spec.name == "bucket.rank":
-            columns = _value(spec, "columns")
-            wanted = tuple(columns) if isinstance(columns, list | tuple) else ()  # its check says what else is wrong
+        if spec.name in _NAMES:
+            columns = _value(spec, _NAMES[spec.name])
+            wanted = (
+                tuple(columns) if isinstance(columns, list | tuple | dict) else ()
+            )  # its check says what else is wrong
         if _value(spec, "features") == EMBEDDING:
             wanted = (EMBEDDING,)
         for column in wanted:

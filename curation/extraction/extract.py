@@ -16,6 +16,7 @@ own (the process may do what the worker may).
 
 import json
 import math
+from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +25,8 @@ from curation.extraction.exchange import ENGINES, TOO_LARGE, Page, Settings
 from curation.extraction.process import PROCESS
 from curation.reasons import mark
 from datapipe.schema import with_column
+
+COUNTED = ("code_blocks", "formulas")
 
 
 def html(
@@ -46,9 +49,9 @@ def html(
         largest pages that the other defaults allow take 500), that the parser refuses, also for want of memory (`extract.failed`),
         and in which nothing is found (`extract.empty`). The text of a dropped page stays as it was.
     `meta` gets `title`, `html_lang` and `published` (a day) where the page has them, and `code_blocks` and `formulas`, how many are
-    in the text, where there are any. ValueError for what `check_html` refuses, StepError when an engine does not load.
+    in the text, where there are any. ValueError for what `check` refuses, StepError when an engine does not load.
     """
-    check_html(engine=engine, max_seconds=max_seconds, max_memory_mb=max_memory_mb)
+    check(engine=engine, max_seconds=max_seconds, max_memory_mb=max_memory_mb)
     settings = Settings(engine, favor_precision, include_tables, max_elements, max_seconds, max_memory_mb)
     sources = docs["text"].cast(pa.large_binary())
     lengths = pc.utf8_length(docs["text"]).to_pylist()
@@ -70,7 +73,46 @@ def html(
     return mark(docs, pa.array(reasons, pa.string()))
 
 
-def check_html(*, engine: str = "trafilatura", max_seconds: float = 10.0, max_memory_mb: int = 1_000) -> None:
+def again(
+    docs: pa.Table,
+    *,
+    pages: Callable[[pa.Table], list[str]],
+    engine: str = "trafilatura",
+    favor_precision: bool = False,
+    include_tables: bool = True,
+    max_chars: int = 5_000_000,
+    max_elements: int = 100_000,
+    max_seconds: float = 10.0,
+    max_memory_mb: int = 1_000,
+) -> pa.Table:
+    """Replaces `text` with the main text of the page that a document was read from, whatever earlier steps made of it.
+
+    For the few pages that are worth it, after a search that could do with a plainer text of all of them: GLM-4.5 parses the pages on
+    code again that it found among extracted texts (GLM-4.5 report, section 2.2). `pages` comes from the engine
+    (`datapipe.readers.read_raw`), the other parameters are those of `html`. From S3 a page costs a request for its bytes, neighbours
+    share one.
+    """
+    raw = with_column(docs, "text", pa.array(pages(docs), pa.large_string()))
+    raw = with_column(raw, "meta", pa.array(map(_without_counts, docs["meta"].to_pylist()), pa.string()))
+    return html(
+        raw,
+        engine=engine,
+        favor_precision=favor_precision,
+        include_tables=include_tables,
+        max_chars=max_chars,
+        max_elements=max_elements,
+        max_seconds=max_seconds,
+        max_memory_mb=max_memory_mb,
+    )
+
+
+def _without_counts(meta: str | None) -> str:
+    """What an earlier extraction counted is not true of the text to come."""
+    facts = json.loads(meta or "{}")
+    return json.dumps({key: facts[key] for key in facts if key not in COUNTED}, ensure_ascii=False, sort_keys=True)
+
+
+def check(*, engine: str = "trafilatura", max_seconds: float = 10.0, max_memory_mb: int = 1_000) -> None:
     """Raises ValueError for an engine there is not, and for a limit that is none."""
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}: type {' or '.join(ENGINES)}")

@@ -9,6 +9,7 @@ import pytest
 from curation.steps import STEPS, CorpusStep, RoutedStep, load
 
 CORPUS_STEPS = [name for name, step in STEPS.items() if step.kind == "corpus"]
+REQUIRED = ("model", "least", "pages")  # a model and limits must be named, pages come from the engine
 POSITIONAL = {"emit": 1, "reduce": 1, "merge": 1, "judge": 1, "apply": 2}
 
 
@@ -29,9 +30,7 @@ def test_every_step_loads_and_takes_keywords_with_defaults_only(name: str) -> No
     for role, function in functions_of(step).items():
         parameters = list(inspect.signature(function).parameters.values())
         assert len([p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]) == POSITIONAL.get(role, 1)
-        assert all(
-            p.default is not p.empty or p.name == "model" for p in keywords(function).values()
-        )  # a model must be named
+        assert all(p.default is not p.empty or p.name in REQUIRED for p in keywords(function).values())
         assert inspect.signature(function).return_annotation.__name__ in ("Table", "Array")
 
 

@@ -177,3 +177,19 @@ def test_nothing_is_held_out_unless_asked_for(tmp_path: Path, text: str, expecte
 def test_an_unknown_manifest_names_the_shipped_ones() -> None:
     with pytest.raises(ManifestError, match="quickstart"):
         find("quikstart")
+
+
+def test_pages_can_be_parsed_again_only_where_a_reader_gives_them_again(tmp_path: Path) -> None:
+    assert (
+        load_manifest(write(tmp_path, web=WEB + "  - extract.again: {engine: fast}\n"))
+        .corpora["web"]
+        .steps[2]
+        .needs_pages
+    )
+    trees = 'kind: code\nsource: {reader: tree, paths: ["repos/*"]}\nsteps: [extract.again]\n'
+    said = problems(tmp_path, web=trees)
+    assert (
+        "web.yaml:3  steps[0].extract.again: wants the pages as they were read, and the source cannot give them" in said
+    )
+    assert "read with one of warc, html, jsonl, parquet" in said
+    assert "pages: is not a parameter of this step" in problems(tmp_path, web=WEB + "  - extract.again: {pages: all}\n")

@@ -1,5 +1,8 @@
 """One partition through its steps: counts, reasons, samples of rejects, the exchange that follows."""
 
+import functools
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +13,10 @@ import pytest
 
 from curation.steps import CorpusStep, Step
 from curriculum import segment
-from curriculum.segment import Bound, Emit, Judged, run_segment
+from curriculum.segment import Bound, BuildError, Emit, Judged, run_segment
 from curriculum.verdicts import merge_slices, reduce_slice
 from datapipe import exchange
+from datapipe.readers import list_splits
 from datapipe.schema import DROP, document_id, documents, with_column
 
 HERE = __name__
@@ -136,3 +140,29 @@ def test_long_documents_come_in_tables_of_bounded_size(tmp_path: Path, monkeypat
     tables = list(segment._tables(str(tmp_path / "in.parquet"), "c"))
     assert max(table.num_rows for table in tables) == 3
     assert pa.concat_tables(tables)["text"].to_pylist() == texts
+
+
+def shorten(docs: pa.Table) -> pa.Table:
+    return with_column(docs, "text", pc.utf8_slice_codeunits(docs["text"], 0, 1))
+
+
+def restore(docs: pa.Table, *, pages: Callable[[pa.Table], list[str]]) -> pa.Table:
+    return with_column(docs, "text", pa.array(pages(docs), pa.large_string()))
+
+
+def test_a_step_that_asks_for_them_gets_the_documents_as_they_were_read(tmp_path: Path) -> None:
+    lines = [json.dumps({"text": text}) for text in ("one", "two, which is longer", "three")]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    source = {"reader": "jsonl", "paths": ["*.jsonl"], "kind": "web"}
+    (split,) = list_splits(source, str(tmp_path))
+    pages = functools.partial(segment.pages_of, source, str(tmp_path))
+    steps = [
+        bound("shorten", "map"),
+        bound("too_short", "filter", min_chars=1),
+        bound("restore", "map")._replace(pages=pages),
+    ]
+    run(tmp_path, split, steps=steps)  # type: ignore[arg-type]
+    assert pq.read_table(tmp_path / "out.parquet")["text"].to_pylist() == ["one", "two, which is longer", "three"]
+    (tmp_path / "in.jsonl").write_text("\n".join(reversed(lines)))
+    with pytest.raises(BuildError, match=r"(?s)corpus c: a page cannot be read again: .*the file has changed"):
+        segment.pages_of(source, str(tmp_path), pq.read_table(tmp_path / "out.parquet"))

@@ -28,6 +28,10 @@ GOOD = {"score.quality": {"reference": "books"}}
         (["bucket.rank"], "needs the column 'quality'.*scores so far: none"),
         ([GOOD, {"bucket.rank": {"columns": ["qualitty"]}}], "needs the column 'qualitty'.*scores so far: quality"),
         ([GOOD, {"score.quality": {"reference": "books", "ngram": 1}}], "writes 'quality' again"),
+        (
+            ["score.code_tags", {"filter.any_score": {"least": {"code_tags": 1, "quality": 0.5}}}],
+            "needs the column 'quality'",
+        ),
         (["cluster.kmeans"], "needs the column 'embedding'"),
         (["embed.words", "dedup.semantic"], "needs the column 'centroid'.*\n    Put cluster.kmeans before it"),
         (

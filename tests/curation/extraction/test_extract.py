@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from curation.extraction.extract import check_html, html
+from curation.extraction.extract import again, check, html
 from datapipe.schema import documents
 
 ARTICLE = "<p>" + "A sentence that belongs to the text of this page, with a comma. " * 5 + "</p>"
@@ -130,14 +130,14 @@ def test_an_unknown_engine_is_refused() -> None:
 @pytest.mark.parametrize("name", ["max_seconds", "max_memory_mb"])
 def test_limits_below_zero_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is -1: type .*, 0 for no limit"):
-        check_html(**{name: -1})  # type: ignore[arg-type]
+        check(**{name: -1})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seconds", [float("inf"), float("nan")])
 def test_a_timer_takes_no_such_limit(seconds: float) -> None:
     """Every page would end the process."""
     with pytest.raises(ValueError, match=r"max_seconds is (inf|nan): .* 0 for no limit"):
-        check_html(max_seconds=seconds)
+        check(max_seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -242,3 +242,22 @@ def test_formulas_that_are_text_count_too() -> None:
 
 def test_a_fragment_is_a_page_too() -> None:
     assert extracted(ARTICLE)[0].startswith("A sentence that belongs")
+
+
+def test_a_page_is_parsed_again_whatever_became_of_its_text() -> None:
+    sources = [page(ARTICLE + "<pre>if x:\n    y</pre>"), page(ARTICLE), page("")]
+    table = documents([{"text": text, "origin": str(index)} for index, text in enumerate(sources)])
+    first = html(table)
+    flat = first.set_column(1, "text", pa.array(["one line"] * 3, pa.large_string())).drop_columns("drop_reason")
+    second = again(flat, pages=lambda docs: [sources[int(origin)] for origin in docs["origin"].to_pylist()])
+    assert second["text"].to_pylist()[:2] == first["text"].to_pylist()[:2]
+    assert second["meta"].to_pylist() == first["meta"].to_pylist()
+    assert second["drop_reason"].to_pylist() == [None, None, "extract.empty"]
+
+
+def test_what_the_first_extraction_counted_is_forgotten() -> None:
+    table = documents(
+        [{"text": "x", "origin": "0", "meta": json.dumps({"code_blocks": 3, "formulas": 2, "title": "T"})}]
+    )
+    found = again(table, pages=lambda _: [page(ARTICLE)])
+    assert json.loads(found["meta"][0].as_py()) == {"title": "A title"}
