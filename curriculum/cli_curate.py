@@ -11,7 +11,9 @@ from curriculum.cli_options import CpusOption, DataOption, InProcessOption, Json
 def curate(
     files: Annotated[
         list[str],
-        typer.Argument(help="Corpus files, or a shipped set such as web. What one refers to must be among them."),
+        typer.Argument(
+            help="Corpus files, or names of shipped ones such as web. What one refers to is found beside it."
+        ),
     ],
     out: OutArgument,
     data: DataOption = ".",
@@ -25,7 +27,7 @@ def curate(
     names, a sample of the dropped ones in rejects.parquet beside every step. `tokenloom report OUT` shows both as a page.
 
     Example: tokenloom curate manifests/corpora/quickstart/math.yaml out --data sample
-    Example: tokenloom curate web out --data crawl     (manifests/corpora/web/ says what lies where below crawl)
+    Example: tokenloom curate web out --data crawl     (manifests/corpora/web.yaml says what lies where below crawl)
     """
     from curriculum.curating import curate_files
     from curriculum.progress import BuildProgress
