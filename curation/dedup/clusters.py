@@ -24,6 +24,11 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MAX_RANK = (1 << 31) - 1
 OLD_RANK, MIN_RANK = 0, 1  # of the documents of an index, which stand before all others; of the best of a corpus
 OLD = np.uint64(1 << 63)  # numbers from here on are documents of an index, not of the corpus
+LONGEST = "longest"
+_FIRST_YEAR, _WEEK_BITS = (
+    1991,
+    11,
+)  # of the first public version control; weeks until 2029, and the last one for all later
 LARGEST = 10  # clusters that are counted by name
 
 SIDE = (("rank", pa.uint64()), ("tie", pa.uint64()), ("copies", pa.int64()))
@@ -39,14 +44,14 @@ FOUND = pa.schema(
 )
 
 
-def place(docs: pa.Table, penalties: np.ndarray | None = None, *, longest: bool = True) -> dict[str, pa.Array]:
+def place(docs: pa.Table, penalties: np.ndarray | None = None, *, prefer: str = LONGEST) -> dict[str, pa.Array]:
     """The columns `row`, `rank`, `tie` and `copies` of all documents, for `emit`.
 
-    Of a cluster stays the document of the least penalty (bool or 0/1 per row), of those the longest one (if asked), then the
+    Of a cluster stays the document of the least penalty (bool or 0/1 per row), of those the one to prefer (`PREFERENCES`), then the
     one with the smallest id.
     """
-    lengths = np.minimum(pc.fill_null(pc.utf8_length(docs["text"]), 0).to_numpy(), MAX_RANK - MIN_RANK)
-    rank = (MAX_RANK - lengths).astype(np.uint32) if longest else np.full(docs.num_rows, MIN_RANK, np.uint32)
+    worth_D = PREFERENCES[prefer](docs)
+    rank = (MAX_RANK - np.minimum(worth_D, MAX_RANK - MIN_RANK)).astype(np.uint32)
     if penalties is not None:
         rank |= penalties.astype(np.uint32) << np.uint32(31)
     if "cluster_size" in docs.column_names:
@@ -56,6 +61,35 @@ def place(docs: pa.Table, penalties: np.ndarray | None = None, *, longest: bool 
     ties = np.fromiter((int(i[:16], 16) for i in docs["id"].to_pylist()), np.uint64, docs.num_rows)
     row = pa.array(np.arange(docs.num_rows, dtype=np.int64))
     return {"row": row, "rank": pa.array(rank), "tie": pa.array(ties), "copies": copies}
+
+
+def _lengths(docs: pa.Table) -> np.ndarray:
+    return pc.fill_null(pc.utf8_length(docs["text"]), 0).to_numpy()
+
+
+def _esteem(docs: pa.Table) -> np.ndarray:
+    """Stars of the repository, and of equally many the week of the last change."""
+    facts = pc.fill_null(docs["meta"], "")
+    stars = pc.struct_field(pc.extract_regex(facts, r'"stars": ?(?P<stars>\d{1,9})[,}]'), "stars")
+    day = pc.extract_regex(facts, r'"date": ?"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)')
+    year, month, day_of_month = (
+        pc.fill_null(pc.struct_field(day, name), "0").cast(pa.int64()).to_numpy() for name in ("year", "month", "day")
+    )
+    weeks = np.clip((year - _FIRST_YEAR) * 53 + month * 4 + day_of_month // 8, 0, (1 << _WEEK_BITS) - 1)
+    return (pc.fill_null(stars, "0").cast(pa.int64()).to_numpy() << _WEEK_BITS) | weeks
+
+
+PREFERENCES = {
+    LONGEST: _lengths,
+    "stars": _esteem,  # OpenCoder's choice among copies of a source file (Huang et al. 2024, section 2.1)
+    "none": lambda docs: np.full(docs.num_rows, MAX_RANK, np.int64),
+}
+
+
+def check_preference(prefer: str) -> None:
+    """Raises ValueError for none of `PREFERENCES`."""
+    if prefer not in PREFERENCES:
+        raise ValueError(f"prefer is {prefer!r}: type one of {', '.join(PREFERENCES)}")
 
 
 def old_numbers(old: pa.Table) -> np.ndarray:

@@ -90,10 +90,13 @@ def _normal_percent(escaped: re.Match[str]) -> str:
     return character if _UNRESERVED.fullmatch(character) else escaped[0].upper()
 
 
-def emit(docs: pa.Table) -> pa.Table:
-    """One row per document: key and rest (the two halves of its hash) and its place in the order: with a known licence first."""
+def emit(docs: pa.Table, *, prefer: str = "none") -> pa.Table:
+    """One row per document: key and rest (the two halves of its hash) and its place in the order: with a known licence first.
+
+    `prefer`: of those the one of the repository with the most `stars`, of equals the newest, by its meta; `none` cares for neither.
+    """
     digests = [digest(text or "") for text in docs["text"].to_pylist()]
-    return _emitted(digests, clusters.place(docs, pc.is_null(docs["license"]).to_numpy(), longest=False))
+    return _emitted(digests, clusters.place(docs, pc.is_null(docs["license"]).to_numpy(), prefer=prefer))
 
 
 def emit_url(docs: pa.Table) -> pa.Table:
@@ -152,5 +155,10 @@ def apply_url(docs: pa.Table, found: pa.Table) -> pa.Table:
     return clusters.drop_lost(docs, found, "dedup.url")
 
 
-EXACT = RoutedStep(emit, judge, apply, clusters=True)
+def check(*, prefer: str = "none") -> None:
+    """Raises ValueError for a preference that there is not."""
+    clusters.check_preference(prefer)
+
+
+EXACT = RoutedStep(emit, judge, apply, check, clusters=True)
 URL = RoutedStep(emit_url, judge, apply_url, clusters=True)

@@ -63,8 +63,19 @@ def hash_shingle(shingle: Sequence[str]) -> int:
     return words.hash_ngram(shingle) & 0xFFFFFFFF
 
 
-def emit(docs: pa.Table, *, ngram: int = 5, bands: int = 14, rows: int = 8, seed: int = 1) -> pa.Table:
-    """One row per document and band: key (the band's hash), signature (low bits), and the document's place in the order."""
+def emit(
+    docs: pa.Table,
+    *,
+    ngram: int = 5,
+    bands: int = 14,
+    rows: int = 8,
+    seed: int = 1,
+    prefer: str = clusters.LONGEST,
+) -> pa.Table:
+    """One row per document and band: key (the band's hash), signature (low bits), and the document's place in the order.
+
+    `prefer`: the `longest` of a cluster stays, or that of the repository with the most `stars`, of equals the newest, by its meta.
+    """
     signature_DK = signatures(docs["text"], num_perm=bands * rows, ngram=ngram, seed=seed)
     some_D = np.flatnonzero((signature_DK != _MAX_HASH).any(axis=1))
     signature_DK = signature_DK[some_D]
@@ -72,7 +83,7 @@ def emit(docs: pa.Table, *, ngram: int = 5, bands: int = 14, rows: int = 8, seed
     packed = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(packed_DW.itemsize * packed_DW.shape[1]), len(some_D), [None, pa.py_buffer(packed_DW)]
     )
-    one = pa.table(clusters.place(docs)).take(pa.array(some_D)).append_column("signature", packed)
+    one = pa.table(clusters.place(docs, prefer=prefer)).take(pa.array(some_D)).append_column("signature", packed)
     keys = np.concatenate([_band_keys(signature_DK, band, rows) for band in range(bands)])
     return pa.concat_tables([one] * bands).combine_chunks().add_column(0, "key", pa.array(keys, pa.uint64()))
 
@@ -101,14 +112,22 @@ def judge(sent: pa.Table, *, bands: int = 14, rows: int = 8, threshold: float = 
 
 
 def apply(docs: pa.Table, found: pa.Table) -> pa.Table:
-    """See `clusters.drop_lost`: the longest text of a cluster stays, of equally long ones that with the smallest id."""
+    """See `clusters.drop_lost`: what `prefer` says of a cluster stays, of equals that with the smallest id."""
     return clusters.drop_lost(docs, found, REASON)
 
 
 def check(
-    *, ngram: int = 5, bands: int = 14, rows: int = 8, threshold: float = 0.5, max_bucket: int = 256, seed: int = 1
+    *,
+    ngram: int = 5,
+    bands: int = 14,
+    rows: int = 8,
+    threshold: float = 0.5,
+    max_bucket: int = 256,
+    seed: int = 1,
+    prefer: str = clusters.LONGEST,
 ) -> None:
     """Raises ValueError for parameters out of range."""
+    clusters.check_preference(prefer)
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold {threshold} is no similarity: type a number above 0 and at most 1, such as 0.5")
     if min(ngram, bands, rows, max_bucket) < 1:

@@ -1,6 +1,7 @@
 """Candidate pairs and components against plain Python."""
 
 import itertools
+import json
 
 import numpy as np
 import pyarrow as pa
@@ -165,7 +166,30 @@ def test_the_order_in_which_documents_survive() -> None:
     assert np.argsort(place["rank"].to_numpy()).tolist() == [0, 1, 2]
     assert np.argsort(clusters.place(docs)["rank"].to_numpy()).tolist() == [2, 0, 1]
     assert place["tie"].to_pylist() == [int(i[:16], 16) for i in docs["id"].to_pylist()]
-    assert len(set(clusters.place(docs, longest=False)["rank"].to_pylist())) == 1
+    assert len(set(clusters.place(docs, prefer="none")["rank"].to_pylist())) == 1
+
+
+def test_a_copy_of_much_starred_and_of_newer_code_survives() -> None:
+    facts = [
+        {"stars": 3, "date": "2020-01-01"},
+        {"date": "2026-01-01T00:00:00Z"},
+        {"stars": 3, "date": "2024-05-01"},
+        {},
+        {"stars": 999_999_999, "date": "1970-01-01"},
+        {"stars": 4},
+        {"stars": -5},
+        {"stars": "many"},
+    ]
+    docs = documents(
+        [{"text": "x", "origin": str(index), "meta": json.dumps(each)} for index, each in enumerate(facts)]
+    )
+    rank = clusters.place(docs, prefer="stars")["rank"].to_pylist()
+    order = sorted(range(len(facts)), key=lambda index: rank[index])
+    assert order[:5] == [4, 5, 2, 0, 1]
+    assert rank[3] == rank[6] == rank[7] == clusters.MAX_RANK
+    assert min(rank) == clusters.MIN_RANK
+    with pytest.raises(ValueError, match="prefer is 'star': type one of longest, stars, none"):
+        clusters.check_preference("star")
 
 
 def test_sizes_of_an_earlier_step_are_counted_on() -> None:
