@@ -1,9 +1,10 @@
-"""A real input on every machine: web pages, formulas, repositories and books, made from the Python installation itself.
+"""A real input on every machine: web pages, formulas, repositories, books and histories, made from the Python installation itself.
 
 Nothing is downloaded and the same installation gives the same bytes. 60 MB take about 35 CPU seconds, of which two thirds run in two
 processes beside this one. Not covered: languages other than English, and text that no installed package carries.
 """
 
-from datapipe.sample.write import SampleError, SampleReport, write_sample
+from datapipe.sample.budget import SampleError
+from datapipe.sample.write import SampleReport, write_sample
 
 __all__ = ["SampleError", "SampleReport", "write_sample"]

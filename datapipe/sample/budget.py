@@ -10,11 +10,15 @@ UNKNOWN = "unknown"
 MAX_MISSES = 5  # items in a row that found no room: making more of them is not worth the time
 
 
+class SampleError(Exception):
+    """A sample cannot be made; the message says why and what to do."""
+
+
 @dataclass
 class Account:
     """The books of one class of items: bytes against its budget, documents, licences, and reasons for what is missing."""
 
-    name: str  # "web", "math", "repos" or "books"
+    name: str  # "web", "math", "repos", "books" or "history"
     max_bytes: int
     progress: Progress | None = None
     bytes: int = 0

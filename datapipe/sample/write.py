@@ -2,6 +2,7 @@
 
     OUT/web/pages-000.warc.gz ...       OUT/math/formulas-000.warc.gz ...
     OUT/repos/<name>-<version>/...      OUT/books/books-000.jsonl.gz ...
+    OUT/history/<name>.bundle
     OUT/sample.json                     written last: counts, licences, what was left out and why, what it was made from
 
 While it is being written, OUT/sample.partial marks the folder as ours, so that an interrupted sample may be removed and redone, and
@@ -17,21 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from datapipe.sample import formulas
-from datapipe.sample.budget import Account, Progress
+from datapipe.sample.budget import Account, Progress, SampleError
 from datapipe.sample.environment import identity, packages
+from datapipe.sample.history import write_history
 from datapipe.sample.manuals import write_books
 from datapipe.sample.pages import render_modules, write_pages
 from datapipe.sample.repositories import write_repositories
 from datapipe.sample.warc import write_file
 
-FORMAT = 1  # raise it when the same installation gives other bytes
+FORMAT = 2  # raise it when the same installation gives other bytes
 MIN_BYTES = 1_000_000
-SHARES = {"web": 18 / 60, "math": 8 / 60, "repos": 22 / 60, "books": 12 / 60}  # of max_bytes
+SHARES = {"web": 17 / 60, "math": 8 / 60, "repos": 20 / 60, "books": 12 / 60, "history": 3 / 60}  # of max_bytes
 DONE, PARTIAL = "sample.json", "sample.partial"
-
-
-class SampleError(Exception):
-    """The folder cannot take a sample; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class SampleReport:
     out: str
     files: int
     bytes: dict[str, int]  # by class
-    documents: dict[str, int]  # by class: pages, pages, repositories, volumes
+    documents: dict[str, int]  # by class: pages, pages, repositories, volumes, histories
     licenses: dict[str, dict[str, int]]  # by class, then SPDX expression or "unknown"
     skipped: dict[str, dict[str, int]]  # by class, then reason
     reused: bool  # it was there already
@@ -66,6 +64,7 @@ def write_sample(out: str, *, max_bytes: int = 60_000_000, progress: Progress | 
     told = _one_at_a_time(progress)
     accounts = {name: Account(name, int(max_bytes * share), told) for name, share in SHARES.items()}
     accounts["books"].max_item_share = 1 / 4
+    accounts["history"].max_item_share = 1 / 2
     write_classes(folder, accounts)
     sample = {"environment": environment, "classes": {name: account.to_json() for name, account in accounts.items()}}
     write_file(folder / DONE, (json.dumps(sample, indent=1) + "\n").encode())
@@ -74,15 +73,21 @@ def write_sample(out: str, *, max_bytes: int = 60_000_000, progress: Progress | 
 
 
 def write_classes(folder: Path, accounts: dict[str, Account]) -> None:
-    """Fill the four folders: formulas and module pages in two processes, the rest in this one meanwhile."""
+    """Fill the folders: formulas and module pages in two processes, the rest in this one meanwhile."""
     installed = packages()
     with ThreadPoolExecutor(2) as beside:
         math_files = beside.submit(formulas.run, folder / "math", accounts["math"])
         modules = beside.submit(render_modules, accounts["web"])
         book_files = write_books(folder / "books", accounts["books"], installed)
         write_repositories(folder / "repos", accounts["repos"], installed)
+        bundles = write_history(folder / "history", accounts["history"], installed)
         page_files = write_pages(folder / "web", accounts["web"], installed, modules.result())
-        for name, files in (("web", page_files), ("math", math_files.result()), ("books", book_files)):
+        for name, files in (
+            ("web", page_files),
+            ("math", math_files.result()),
+            ("books", book_files),
+            ("history", bundles),
+        ):
             accounts[name].file_count = len(files)
             accounts[name].files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
     for account in accounts.values():
