@@ -3,10 +3,11 @@
     python -m curriculum.bench                           all of it, with megatron-core; about five minutes, 2 GB of temporary files
     python -m curriculum.bench pack loaders --peers PY   also TRL, mosaicml-streaming and LitData; PY is an interpreter that has them
 
-Parts: pack (documents to rows), loaders (the same rows of 4,096 through every loader), feed (other shapes), growth (plans of 10^6 to 10^13
-tokens), text (bytes per token). Figures are per CPU second of the process that works, children included, the best of three passes; on
-a busy machine they still come out low. The limit is a gather of shuffled rows from a memory-mapped file of int32: it decodes, checks and
-labels nothing. Tokens are the Python sources of this installation through a byte-level BPE trained on them.
+Parts: pack (documents to rows), fim (texts rearranged for fill-in-the-middle, and back), loaders (the same rows of 4,096 through every
+loader), feed (other shapes), growth (plans of 10^6 to 10^13 tokens), text (bytes per token). Figures are per CPU second of the process that
+works, children included, the best of three passes; on a busy machine they still come out low. The limit is a gather of shuffled rows from a
+memory-mapped file of int32: it decodes, checks and labels nothing. Tokens are the Python sources of this installation through a byte-level
+BPE trained on them.
 """
 
 import argparse
@@ -23,15 +24,24 @@ from typing import Any
 
 import numpy as np
 
-from curriculum.bench_data import Sources, one_stage, text_tokens, three_sources, web_lengths, widened, write_shards
+from curriculum.bench_data import (
+    Sources,
+    installed_sources,
+    one_stage,
+    text_tokens,
+    three_sources,
+    web_lengths,
+    widened,
+    write_shards,
+)
 from curriculum.bench_peers import Data, measure_loader, run_packer, run_peer, write_source
 from curriculum.feed import Feed
 from curriculum.order import BLOCK_ROWS, Order
 from curriculum.plan import Plan, Source
-from datapipe import pack
+from datapipe import fim, pack
 from datapipe.shards import docs_path, tokens_path
 
-PARTS = ("pack", "loaders", "feed", "growth", "text")
+PARTS = ("pack", "fim", "loaders", "feed", "growth", "text")
 SHAPES = ((256, 8), (4096, 8), (4096, 64), (32_768, 8))  # (seq_len, rows of a batch)
 ROW_LENGTHS = (4096, 32_768, 131_072)
 FEED_CACHE_BYTES = 64 << 20  # less than the data: no pass is fed from memory
@@ -69,6 +79,25 @@ def bench_pack(num_docs: int, peers: str | None) -> None:
         else:
             name, speed = f"{peer}, {found['documents']:,} docs", found["documents_per_cpu_s"] / 1e3
             print(f"{name:26}{32_768:8,}{speed:10,.0f}{found['rows']:10,}{found['rows_over_bound']:12,}")
+
+
+def bench_fim() -> None:
+    """Every text is drawn, cut and arranged, then restored; encoding, which costs a hundred times as much, is left out."""
+    texts = dict(enumerate(installed_sources()))
+    num_bytes, markers, every = sum(len(text.encode()) for text in texts.values()), (1, 2, 3), fim.Fim(rate=1.0)
+
+    def arranged() -> list[list[str | int]]:
+        parts = [fim.cut(text, str(number), 0, every) for number, text in texts.items()]
+        return [fim.arranged(each, markers) for each in parts if each]
+
+    sequences = arranged()
+    there = num_bytes / cpu_seconds(arranged) / 1e6
+    back = num_bytes / cpu_seconds(lambda: [fim.restored(each, markers) for each in sequences]) / 1e6
+    inverted = sum(fim.restored(each, markers) == text for each, text in zip(sequences, texts.values(), strict=True))
+    print(
+        f"\nfill-in-the-middle: {num_bytes / 1e6:.1f} MB in {len(texts):,} files: {there:,.0f} MB/CPU s, inverted at {back:,.0f}; "
+        f"{inverted:,} of {len(texts):,} are the text again"
+    )
 
 
 class Ours:
@@ -244,7 +273,9 @@ def main() -> None:
     parts = arguments.parts or PARTS
     if "pack" in parts:
         bench_pack(int(arguments.docs), arguments.peers)
-    if not set(parts) - {"pack"}:
+    if "fim" in parts:
+        bench_fim()
+    if not set(parts) - {"pack", "fim"}:
         return
     text, lengths, chars_per_token = text_tokens()
     with tempfile.TemporaryDirectory(prefix="tokenloom-bench-") as name:

@@ -36,7 +36,7 @@ def text_tokens() -> tuple[np.ndarray, np.ndarray, float]:
 
     Tokens uint32 (n,), tokens per file int64, and characters per token. About 30 CPU seconds.
     """
-    texts = list(_installed_sources())
+    texts = list(installed_sources())
     tokenizer = Tokenizer(train_bpe(texts[::TRAINED_ON], vocab_size=VOCABULARY))
     encoded = []
     for first in range(0, len(texts), 256):
@@ -47,7 +47,8 @@ def text_tokens() -> tuple[np.ndarray, np.ndarray, float]:
     return tokens, lengths, sum(map(len, texts)) / tokens.size
 
 
-def _installed_sources() -> Iterator[str]:
+def installed_sources() -> Iterator[str]:
+    """Texts of Python files, `TEXT_BYTES` characters of them; no empty ones."""
     left = TEXT_BYTES
     for file in sorted(Path(sysconfig.get_path("purelib")).rglob("*.py")):
         text = file.read_text(encoding="utf-8", errors="ignore")

@@ -11,9 +11,9 @@ ledger that the feed follows.
 import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from curriculum import sharding
+from curriculum import fill_in, sharding
 from curriculum.curate import Curated, curate, folder, key_of
 from curriculum.imported import import_part
 from curriculum.lock import make_lock, write_lock
@@ -27,7 +27,10 @@ from curriculum.waves import After, Job, Observer, Phase, run_jobs
 from datapipe import store
 from datapipe.engine import Engine, Task
 
-SHARDING = 3  # raise it when tokenising, packing or the shard format writes something else for the same documents
+if TYPE_CHECKING:
+    from datapipe.tokenize import Tokenizer
+
+SHARDING = 4  # raise it when tokenising, packing or the shard format writes something else for the same documents
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +118,7 @@ def _tokenizer(manifest: Manifest, corpora: list[str], root: str, data: str) -> 
         yield Phase("train", [Task(sharding.train_tokenizer, output, arguments, (output,))])
     content = store.read_bytes(store.join(root, path))
     tokenizer = Tokenizer(content)
+    _check_markers(manifest, corpora, tokenizer)
     if tokenizer.vocab_size > manifest.model.vocab_size:
         raise BuildError(
             f"the tokenizer has {tokenizer.vocab_size} tokens, the model {manifest.model.name} only {manifest.model.vocab_size}.\n"
@@ -128,6 +132,18 @@ def _tokenizer(manifest: Manifest, corpora: list[str], root: str, data: str) -> 
     }
 
 
+def _check_markers(manifest: Manifest, corpora: list[str], tokenizer: "Tokenizer") -> None:
+    """Raise BuildError for a corpus whose fill-in tokens the tokenizer does not have."""
+    for corpus in (manifest.corpora[name] for name in corpora):
+        try:
+            tokenizer.marker_ids(corpus.fim.tokens if corpus.fim else ())
+        except ValueError as error:
+            raise BuildError(
+                f"corpus {corpus.name}: fim: {error}.\n"
+                "    Name those of the tokenizer: `fim: {tokens: {prefix: ..., suffix: ..., middle: ...}}`."
+            ) from None
+
+
 class Tokens(NamedTuple):
     """A corpus as tokens: one file per part, a slice per bucket."""
 
@@ -136,6 +152,7 @@ class Tokens(NamedTuple):
     parts: list[str]
     counts: dict[str, dict[str, int]]  # bucket -> documents, tokens
     histogram: dict[str, list[int]]
+    fim: dict[str, Any] | None  # what was rearranged for fill-in-the-middle, where the corpus asks for it
 
 
 def _tokens(manifest: Manifest, name: str, root: str) -> Job:
@@ -143,14 +160,17 @@ def _tokens(manifest: Manifest, name: str, root: str) -> Job:
     corpus: Curated = yield After(name)
     tokenizer: dict[str, Any] = yield After("tokenizer")
     buckets = list(corpus.buckets)
-    key = key_of("tokens", SHARDING, corpus.key, tokenizer["sha256"], buckets, manifest.seed)
+    fim, longest = corpus.corpus.fim, fill_in.longest(manifest.stages, name)
+    key = key_of(
+        "tokens", SHARDING, corpus.key, tokenizer["sha256"], buckets, manifest.seed, *([fim, longest] if fim else ())
+    )
     place = folder(root, name, "tokens", key)
     arguments: dict[str, Any] = {"buckets": buckets, "seed": manifest.seed}
     function: Callable[..., dict[str, Any]] = sharding.tokenize_part
     if corpus.corpus.is_imported:
         function, arguments["vocab_size"] = import_part, tokenizer["vocab_size"]
     else:
-        arguments["tokenizer"] = store.join(root, tokenizer["path"])
+        arguments |= {"tokenizer": store.join(root, tokenizer["path"]), "fim": fim, "longest": longest}
     tasks = []
     for index, part in enumerate(corpus.parts):
         path = store.join(place, f"part-{index:05d}.arrow")
@@ -162,7 +182,11 @@ def _tokens(manifest: Manifest, name: str, root: str) -> Job:
     }
     lengths = [sum(column) for column in zip(*(part["lengths"] for part in counted), strict=True)]
     histogram = {"edges": sharding.LENGTH_EDGES, "counts": lengths}
-    return Tokens(key, buckets, [task.output for task in tasks], counts, histogram)
+    rearranged = None
+    if fim:
+        forms = {form: sum(part["fim"][form] for part in counted) for form in sharding.FIM_FORMS}
+        rearranged = {**fim._asdict(), "longest": longest, "documents": forms}
+    return Tokens(key, buckets, [task.output for task in tasks], counts, histogram, rearranged)
 
 
 def _shards(manifest: Manifest, pack: _Pack, root: str, publisher: Publisher) -> Job:

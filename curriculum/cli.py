@@ -90,7 +90,7 @@ def plan(
     from curriculum.lock import read_lock
     from curriculum.manifest import load_manifest
     from curriculum.planner import make_plan
-    from curriculum.show import show_plan
+    from curriculum.show import show_cuts, show_plan
 
     loaded = load_manifest(manifest)
     lock, digest = read_lock(out) if out else (None, "")
@@ -99,6 +99,8 @@ def plan(
         print(made.to_json(), end="")
     else:
         show_plan(stdout, loaded, made, measured=lock is not None)
+        if lock:
+            show_cuts(stdout, lock)
     _warn(warnings)
 
 

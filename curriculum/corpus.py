@@ -15,9 +15,11 @@ from curation.steps import STEPS as CURATION_STEPS
 from curation.steps import Kind, RoutedStep, Step, load
 from curriculum.document import Document, ManifestError, Where, shown
 from curriculum.fields import Fields, did_you_mean
+from curriculum.fill_in import load_fim
 from curriculum.listed import filled_in
 from curriculum.segment import Bound
 from curriculum.step_columns import check_columns
+from datapipe.fim import Fim
 from datapipe.readers import READERS, check_source
 from datapipe.schema import KINDS
 from synth import GENERATORS
@@ -61,6 +63,7 @@ class Corpus:
     steps: tuple[StepSpec, ...]
     declared_tokens: int | None  # stands in for measured tokens in a plan made without data
     max_dropped: float = 1.0  # share of the documents read from which on the build stops for what is wrong with them
+    fim: Fim | None = None  # how documents are rearranged when they are tokenised
 
     @property
     def generated_from(self) -> tuple[str, ...]:
@@ -143,7 +146,7 @@ def load_corpus_files(paths: Sequence[Path]) -> dict[str, Corpus]:
 
 def _load_corpus(name: str, fields: Fields, corpora: set[str]) -> Corpus:
     document = fields.document
-    fields.keys((), ("kind", "source", "steps", "declared_tokens"), required=("kind", "source"))
+    fields.keys((), ("kind", "source", "steps", "fim", "declared_tokens"), required=("kind", "source"))
     kind = fields.choice(("kind",), KINDS)
     max_dropped = 1.0
     source = fields.get(("source",), {})
@@ -173,7 +176,8 @@ def _load_corpus(name: str, fields: Fields, corpora: set[str]) -> Corpus:
             )
     check_columns(document, specs)
     declared = fields.count(("declared_tokens",), 0) or None
-    return Corpus(name, kind, source, tuple(spec for spec in specs if spec), declared, max_dropped)
+    fim = load_fim(fields, kind, is_imported="tokens" in source)
+    return Corpus(name, kind, source, tuple(spec for spec in specs if spec), declared, max_dropped, fim)
 
 
 def _check_reader(fields: Fields, source: dict[str, Any]) -> None:

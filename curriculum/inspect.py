@@ -7,6 +7,7 @@ import functools
 import json
 from typing import Any
 
+import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -15,10 +16,12 @@ from curriculum.curate import folder
 from curriculum.feed import Feed
 from curriculum.lock import LOCK, read_lock
 from curriculum.plan import PLAN, Plan
-from datapipe import store
+from datapipe import fim, store
 from datapipe.shards import ShardReader, docs_path, tokens_path
+from datapipe.tokenize import Tokenizer
 
 TEXT_CHARS = 400
+PART_CHARS = 120  # of the beginning and of the end of a part of a rearranged document
 
 
 def load_plan(root: str) -> Plan:
@@ -46,7 +49,8 @@ def inspect_document(root: str, identity: str) -> dict[str, Any] | None:
     """A document by its id: what its corpus knows of it, the start of its text, and where and when it is learned.
 
     "pieces": one entry per piece and stage, with the global steps that learn it, none where its row is "held_out" for validation;
-    "steps_done" is how far the training has come. None when no shard holds the document.
+    "steps_done" is how far the training has come; "fim", of a document that is rearranged for fill-in-the-middle, its form and what is
+    learned of it, as `_fim` tells. None when no shard holds the document.
     """
     plan = load_plan(root)
     feed, order = Feed(plan, root), doc_index.document_order(identity, plan.seed)
@@ -74,6 +78,8 @@ def inspect_document(root: str, identity: str) -> dict[str, Any] | None:
     corpus, part = homes[0]
     columns = _columns(root, corpus, part, identity)
     columns = columns or {"id": identity, "origin": _origin(root, pieces, identity), "corpus": corpus}
+    if rearranged := _fim(root, corpus, pieces):
+        columns["fim"] = rearranged
     return {**columns, "steps_done": _steps_done(root), "pieces": pieces}
 
 
@@ -106,6 +112,40 @@ def _columns(root: str, corpus: str, part: int, identity: str) -> dict[str, Any]
     raise store.StoreError(
         path, f"holds no document {identity}", "Build again; corpora and shards are of different builds."
     )
+
+
+def _fim(root: str, corpus: str, pieces: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The form of a rearranged document, and its parts in the order of training behind their markers, read from its tokens in the shards.
+
+    "form" is psm or spm; "parts" holds marker, characters, beginning and end (`PART_CHARS`) of each. None for any other document, and while
+    the build has not ended.
+    """
+    if not store.exists(store.join(root, LOCK)):
+        return None
+    lock, _ = read_lock(root)
+    if "fim" not in lock["corpora"][corpus]:
+        return None
+    names = lock["corpora"][corpus]["fim"]["tokens"]
+    tokenizer = Tokenizer.open(store.join(root, lock["tokenizer"]["path"]), markers=names)
+    sequence = fim.read(_tokens(root, pieces), tokenizer.markers, tokenizer.decode)
+    if sequence is None:
+        return None
+    texts = [str(text) for text in sequence[1::2]]
+    parts = [
+        {"marker": name, "chars": len(text), "begin": text[:PART_CHARS], "end": text[PART_CHARS:][-PART_CHARS:]}
+        for name, text in zip(names, texts, strict=True)
+    ]
+    return {"form": "psm" if texts[0] else "spm", "parts": parts}
+
+
+def _tokens(root: str, pieces: list[dict[str, Any]]) -> np.ndarray:
+    """All tokens of a document, (n,), from its pieces in one stage."""
+    first = [piece for piece in pieces if piece["stage"] == pieces[0]["stage"]]
+    rows = []
+    for piece in sorted(first, key=lambda piece: piece["offset"]):
+        row = ShardReader(store.join(root, piece["shard"])).read(np.array([piece["shard_row"]]))[0]
+        rows.append(row[piece["start"] : piece["start"] + piece["length"]])
+    return np.concatenate(rows)
 
 
 def _steps_done(root: str) -> int:

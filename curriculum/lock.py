@@ -37,6 +37,7 @@ def make_lock(
             "licenses": corpus.licenses,
             "clusters": corpus.clusters,
             "length_histogram": tokens[name].histogram,
+            **({"fim": tokens[name].fim} if tokens[name].fim else {}),
         }
     return {
         "format": FORMAT,

@@ -73,7 +73,8 @@ class Manifest:
 def _identity(corpus: Corpus) -> dict[str, Any]:
     source = {key: value for key, value in corpus.source.items() if key != "paths"}
     steps = [[step.name, step.step.version, step.params] for step in corpus.steps]
-    return {"kind": corpus.kind, "source": source, "steps": steps}
+    fim = {"fim": corpus.fim} if corpus.fim else {}
+    return {"kind": corpus.kind, "source": source, "steps": steps, **fim}
 
 
 def find(name: str) -> Path:

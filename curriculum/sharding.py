@@ -10,6 +10,7 @@ trainer may start then. A layout takes some 170 bytes of memory and 1.2 us of a 
 order of a keyed hash of their ids: neighbours in a row are unrelated and every shard is a random sample of its bucket.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,12 +21,14 @@ import xxhash
 
 from curriculum import doc_index
 from datapipe import exchange, pack, store
+from datapipe.fim import Fim, arranged, cut
 from datapipe.ragged import expand
 from datapipe.schema import LOSS_SPANS, LOSS_SPANS_TYPE, code_place
 from datapipe.shards import Piece, ShardWriter
-from datapipe.tokenize import Tokenizer, train_bpe
+from datapipe.tokenize import Encoded, Tokenizer, train_bpe
 
 ROWS_PER_CALL = 1_000
+FIM_FORMS = ("psm", "spm", "too_long")  # rearranged in either form, or drawn and left: it would have been cut
 LENGTH_EDGES = [
     2**power for power in range(4, 25)
 ]  # tokens; documents shorter than the first edge fall into the first bin
@@ -40,6 +43,7 @@ TOKENS = pa.schema(
     ]
 )
 LENGTHS = pa.schema([("order", pa.uint64()), ("related", pa.uint64()), ("length", pa.uint32())])
+IS_FIM = pa.field("fim", pa.bool_())  # one more column, where a corpus has documents rearranged for fill-in-the-middle
 
 
 def train_tokenizer(
@@ -71,21 +75,42 @@ def lengths_path(tokens: str) -> str:
     return tokens.removesuffix(".arrow") + ".lengths.arrow"
 
 
-def tokenize_part(*, output: str, part: str, tokenizer: str, buckets: list[str], seed: int) -> dict[str, Any]:
-    """Encode one part. Writes its documents as an exchange with a slice per bucket, and their lengths in the same order."""
-    encoder = Tokenizer.open(tokenizer)
+def tokenize_part(
+    *,
+    output: str,
+    part: str,
+    tokenizer: str,
+    buckets: list[str],
+    seed: int,
+    fim: Fim | None = None,
+    longest: int | None = None,
+) -> dict[str, Any]:
+    """Encode one part. Writes its documents as an exchange with a slice per bucket, and their lengths in the same order.
+
+    fim: some documents are rearranged for fill-in-the-middle; none that would then have more than `longest` tokens.
+    """
+    encoder = Tokenizer.open(tokenizer, markers=fim.tokens if fim else ())
     number = {bucket: index for index, bucket in enumerate(buckets)}
     tables, slices = [TOKENS.empty_table()], [np.zeros(0, np.int64)]
+    is_fim, forms = [np.zeros(0, bool)], Counter(dict.fromkeys(FIM_FORMS, 0))
     with store.open_input(part) as source:
         for batch in pq.ParquetFile(source).iter_batches(ROWS_PER_CALL):
             docs = pa.Table.from_batches([batch])
-            tables.append(_encode(encoder, docs))
+            rearranged, found = _rearranged(encoder, docs, seed, fim, longest) if fim else ({}, Counter())
+            forms.update(found)
+            is_fim.append(np.isin(np.arange(docs.num_rows), list(rearranged)))
+            tables.append(_encode(encoder, docs, rearranged))
             names = docs["bucket"].to_pylist() if "bucket" in docs.column_names else ["all"] * docs.num_rows
             slices.append(np.array([number[name] for name in names], np.int64))
-    return write_tokens(output, pa.concat_tables(tables), np.concatenate(slices), buckets, seed)
+    table, bucket = pa.concat_tables(tables), np.concatenate(slices)
+    if not fim:
+        return write_tokens(output, table, bucket, buckets, seed)
+    return {**write_tokens(output, table, bucket, buckets, seed, np.concatenate(is_fim)), "fim": dict(forms)}
 
 
-def write_tokens(output: str, table: pa.Table, bucket: np.ndarray, buckets: list[str], seed: int) -> dict[str, Any]:
+def write_tokens(
+    output: str, table: pa.Table, bucket: np.ndarray, buckets: list[str], seed: int, is_fim: np.ndarray | None = None
+) -> dict[str, Any]:
     """Write documents (`TOKENS`) with a slice per bucket, and their lengths; returns what the lock says of them."""
     lengths = np.diff(_flat(table["tokens"])[1])
     ids, origins = table["id"].to_pylist(), table["origin"].to_pylist()
@@ -93,6 +118,8 @@ def write_tokens(output: str, table: pa.Table, bucket: np.ndarray, buckets: list
     related = np.array([related_key(origin) for origin in origins], np.uint64)
     exchange.write_slices(output, table, bucket, len(buckets))
     measured = pa.table([order, related, lengths.astype(np.uint32)], schema=LENGTHS)
+    if is_fim is not None:
+        measured = measured.append_column(IS_FIM, pa.array(is_fim))
     exchange.write_slices(lengths_path(output), measured, bucket, len(buckets))
     histogram, _ = np.histogram(np.maximum(lengths, LENGTH_EDGES[0]), [*LENGTH_EDGES, np.inf])
     documents = np.bincount(bucket, minlength=len(buckets))
@@ -109,11 +136,36 @@ def related_key(origin: str) -> int:
     return xxhash.xxh3_64_intdigest("@".join(place[:2]).encode()) or 1 if place else 0
 
 
-def _encode(encoder: Tokenizer, docs: pa.Table) -> pa.Table:
-    ids, texts, kinds = docs["id"].to_pylist(), docs["text"].to_pylist(), docs["kind"].to_pylist()
-    spans = docs[LOSS_SPANS].to_pylist() if LOSS_SPANS in docs.column_names else [None] * len(ids)
+def _rearranged(
+    encoder: Tokenizer, docs: pa.Table, seed: int, fim: Fim, longest: int | None
+) -> tuple[dict[int, np.ndarray], Counter[str]]:
+    """Tokens of the documents that are rearranged, by row, and how often each of `FIM_FORMS` came up. Who has loss spans is left.
+
+    How long a document would be is known when it is encoded: one that is too long is encoded a second time, as it is.
+    """
+    learned_whole = (
+        docs[LOSS_SPANS].is_null().to_pylist() if LOSS_SPANS in docs.column_names else [True] * docs.num_rows
+    )
+    columns = zip(docs["id"].to_pylist(), docs["text"].to_pylist(), learned_whole, strict=True)
+    parts = {
+        row: parts
+        for row, (identity, text, whole) in enumerate(columns)
+        if whole and (parts := cut(text, identity, seed, fim))
+    }
+    encoded = encoder.encode_sequences([arranged(each, encoder.markers) for each in parts.values()])
+    tokens = {row: ids for row, ids in zip(parts, encoded, strict=True) if longest is None or ids.size <= longest}
+    forms = ("too_long" if row not in tokens else "spm" if each.is_spm else "psm" for row, each in parts.items())
+    return tokens, Counter(forms)
+
+
+def _encode(encoder: Tokenizer, docs: pa.Table, rearranged: Mapping[int, np.ndarray]) -> pa.Table:
+    """The documents as `TOKENS`; those that are `rearranged` have tokens already."""
+    rest = docs.filter(pa.array([row not in rearranged for row in range(docs.num_rows)], pa.bool_()))
+    spans = rest[LOSS_SPANS].to_pylist() if LOSS_SPANS in rest.column_names else [None] * rest.num_rows
     wanted = [None if each is None else [(span["start"], span["length"]) for span in each] for each in spans]
-    encoded = encoder.encode_with_spans(texts, kinds, wanted)
+    plain = iter(encoder.encode_with_spans(rest["text"].to_pylist(), rest["kind"].to_pylist(), wanted))
+    encoded = [Encoded(rearranged[row], None) if row in rearranged else next(plain) for row in range(docs.num_rows)]
+    ids = docs["id"].to_pylist()
     return pa.table(
         {
             "id": ids,
@@ -156,7 +208,8 @@ class Member(NamedTuple):
 
 # One document of a layout; `source` counts the members. Two ints tell where its tokens lie: slice `bucket`, row `place` of file `part`.
 _DOCS = np.dtype(
-    [("order", "u8"), ("related", "u8"), ("length", "u4"), ("part", "u4"), ("place", "u4"), ("source", "u2"), ("bucket", "u2")]
+    [("order", "u8"), ("related", "u8"), ("length", "u4"), ("part", "u4"), ("place", "u4"), ("source", "u2"), ("bucket", "u2"),
+     ("fim", "?")]
 )  # fmt: skip
 PIECES = pa.schema(
     [(name, pa.uint16()) for name in ("source", "bucket")]
@@ -196,7 +249,7 @@ def _read_docs(member: Member, source: int) -> np.ndarray:
     for number, path in enumerate(member.lengths):
         table = exchange.read_slice([path], member.bucket)
         docs = np.zeros(table.num_rows, _DOCS)
-        for name in LENGTHS.names:
+        for name in table.column_names:
             docs[name] = table[name].to_numpy()
         docs["part"], docs["place"] = member.first_part + number, np.arange(docs.size)
         docs["source"], docs["bucket"] = source, member.bucket
@@ -231,6 +284,8 @@ def _write_layout(
     columns["part"] = columns["part"] - first_part[columns["source"]]
     sha256_index = doc_index.write_index(member.index_path, _table(columns, doc_index.INDEX), sources)
     tokens = np.bincount(columns["source"], packing.length, len(sources)).astype(np.int64).tolist()
+    pieces = np.bincount(packing.document, minlength=docs.size)[docs["fim"]]  # of the rearranged documents
+    fim = {"documents": int(np.count_nonzero(pieces)), "cut_documents": int(np.count_nonzero(pieces > 1))}
     return {
         "rows": num_rows,
         "num_shards": num_shards,
@@ -243,6 +298,7 @@ def _write_layout(
         "cut_tokens": packing.cut_tokens,
         "avoidable_cuts": packing.avoidable_cuts,
         "sha256_index": sha256_index,
+        **({"fim": fim} if docs["fim"].any() else {}),
     }
 
 

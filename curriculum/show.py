@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from curation.quality.effective import MANY_EPOCHS, effective_tokens
+from curriculum.fill_in import cuts, longest
 from curriculum.manifest import Manifest
 from curriculum.model_shape import ModelShape
 from curriculum.plan import SCHEDULED, Plan, Ramp, Source, Stage
@@ -66,6 +67,26 @@ def show_plan(console: Console, manifest: Manifest, plan: Plan, measured: bool) 
         console.print(
             "\nSizes marked ? are measured by `tokenloom build`; `tokenloom plan MANIFEST --out OUT` shows them."
         )
+    for name in dict.fromkeys(name for stage in manifest.stages for name in stage.corpora):
+        if fim := manifest.corpora[name].fim:
+            limit = longest(manifest.stages, name)
+            unless = f", unless it would be longer than a row of {limit:,} tokens" if limit else ""
+            shares = f"{100 * fim.rate:.3g} % of its documents, {100 * fim.spm:.3g} % of these as SPM"
+            console.print(f"\nFill-in-the-middle: {name}, {shares}{unless}.", highlight=False)
+
+
+def show_cuts(console: Console, lock: dict[str, Any]) -> None:
+    """Documents that are rearranged for fill-in-the-middle, and how many of them a row's end cuts, where there are any."""
+    if found := cuts(lock):
+        table = _table(
+            console, "Fill-in-the-middle", "source", "packing", "documents", "rearranged", "cut", texts=("packing",)
+        )
+        for each in found:
+            share = f" ({100 * each.cut / each.rearranged:.1f} %)" if each.cut else ""
+            table.add_row(
+                each.source, each.packing, f"{each.documents:,}", f"{each.rearranged:,}", f"{each.cut:,}{share}"
+            )
+        console.print("", table)
 
 
 def _mixture(console: Console, manifest: Manifest, plan: Plan, measured: bool) -> Table:
@@ -156,6 +177,7 @@ def show_build(console: Console, lock: dict[str, Any]) -> None:
             size(sum(file["bytes"] for file in files)),
         )
     console.print(table)
+    show_cuts(console, lock)
 
 
 def show_funnels(console: Console, corpora: dict[str, Any]) -> None:
@@ -210,8 +232,8 @@ def show_step(console: Console, found: dict[str, Any]) -> None:
 
 def show_document(console: Console, found: dict[str, Any]) -> None:
     """A document: what its corpus knows of it, and where and when it is learned."""
-    facts = {name: value for name, value in found.items() if name not in ("pieces", "steps_done", "text")}
-    for name, value in [*facts.items(), ("text", found.get("text"))]:
+    facts = {name: value for name, value in found.items() if name not in ("pieces", "steps_done", "text", "fim")}
+    for name, value in [*facts.items(), ("text", found.get("text")), ("learned as", _fim(found.get("fim")))]:
         if value is not None:
             console.print(f"[bold]{name}[/]  ", end="")
             console.print(str(value), markup=False, highlight=False, soft_wrap=True)
@@ -232,6 +254,19 @@ def show_document(console: Console, found: dict[str, Any]) -> None:
     console.print(f"Pieces that are learned: {', '.join(totals)}.", highlight=False)
     if held_out := sum(piece["held_out"] for piece in found["pieces"]):
         console.print(f"Pieces held out for validation: {held_out}.", highlight=False)
+
+
+def _fim(found: dict[str, Any] | None) -> str | None:
+    """A rearranged document as its tokens have it, the middle of long parts left out."""
+    if found is None:
+        return None
+    texts = []
+    for part in found["parts"]:
+        left_out = part["chars"] - len(part["begin"]) - len(part["end"])
+        texts.append(
+            f"{part['marker']}{part['begin']}{f' [{left_out:,} characters] ' if left_out else ''}{part['end']}"
+        )
+    return f"{found['form'].upper()}\n{''.join(texts)}"
 
 
 def _steps(steps: list[int], steps_done: int) -> str:

@@ -3,6 +3,7 @@
 Unusual here:
 - Markup such as `<|user|>` becomes special tokens only in rendered rows (kinds `qa`, `agent`, `reasoning`), and only the strings of
   `SPECIAL_TOKENS` do. Everywhere else it is text, so a web page cannot forge a turn, and nothing written in a text ends a document.
+  `encode_sequences` is the other way to a special token: the caller names it by its id, between texts (datapipe/fim.py).
 - A text is encoded in pieces of at most `PIECE_CHARS` characters, cut before whitespace, where a GPT-like pre-tokeniser cuts too: the
   ids are those of the whole text. A run of more than `PIECE_CHARS` characters without whitespace is cut inside. Cost stays linear and
   memory bounded for any document, and ids never depend on the batch a text came in.
@@ -33,6 +34,9 @@ RENDERED_KINDS = frozenset({"qa", "agent", "reasoning"})
 PIECE_CHARS = 65_536
 _BATCH_CHARS = 1 << 20  # texts handed to the library at once: its Encoding objects take some 100 bytes per token
 _EOS_NAMES = (END_OF_TEXT, "</s>", "<|end_of_text|>", "<|eos|>", "<eos>", "<EOS>", "[EOS]", "<｜end▁of▁sentence｜>")
+
+# Names of fill-in tokens: of GLM, StarCoder, Qwen, DeepSeek, CodeGemma, Code Llama, Mistral.
+_FILL_IN_NAMES = re.compile(r"(?i)fim|prefix|suffix|middle|\b(?:pre|suf|mid)\b")
 
 # GPT-2's pattern (Radford et al. 2019, encoder.py) with every digit alone and combining marks kept on their letters.
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d| ?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s+"
@@ -99,10 +103,13 @@ class Tokenizer:
     Turns the library's own threads off for the process, because its caller runs one process per core.
     """
 
-    def __init__(self, json_bytes: bytes, *, eos_token: str | None = None) -> None:
-        """ValueError when the file is no tokenizer.json, or when `eos_token` is absent or, not given, cannot be told."""
+    def __init__(self, json_bytes: bytes, *, eos_token: str | None = None, markers: Sequence[str] = ()) -> None:
+        """markers: added tokens that no text may make, though the file does not call them special: those of DeepSeek are such.
+
+        ValueError when the file is no tokenizer.json, when `eos_token` is absent or, not given, cannot be told, and when it lacks a marker.
+        """
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
-        self._model = _load_model(json_bytes)
+        self._model = _load_model(json_bytes, (*CHAT_TOKENS, *FILL_IN_TOKENS, *markers))
         self._model.encode_special_tokens = (
             True  # special tokens found in a text are text: `_segments` alone makes them
         )
@@ -110,19 +117,31 @@ class Tokenizer:
         added = {token.content: token_id for token_id, token in self._model.get_added_tokens_decoder().items()}
         self.eos_token = _find_eos(added, eos_token)
         self.eos_id: int = added[self.eos_token]
+        self._added = added
+        self.markers = self.marker_ids(markers)
         self._markup = {token: added[token] for token in (*CHAT_TOKENS, *FILL_IN_TOKENS) if token in added}
         self._markup_pattern = re.compile("|".join(map(re.escape, self._markup))) if self._markup else None
 
     @classmethod
-    def open(cls, path: str, *, eos_token: str | None = None) -> "Tokenizer":
+    def open(cls, path: str, *, eos_token: str | None = None, markers: Sequence[str] = ()) -> "Tokenizer":
         """The tokenizer in the file at `path` (local or s3://)."""
         from datapipe import store
 
         try:
-            return cls(store.read_bytes(path), eos_token=eos_token)
+            return cls(store.read_bytes(path), eos_token=eos_token, markers=markers)
         except ValueError as error:
             error.add_note(f"while loading the tokenizer {path}")
             raise
+
+    def marker_ids(self, names: Sequence[str]) -> list[int]:
+        """Ids of these added tokens, in order. ValueError when one is missing, with the fill-in tokens that are there."""
+        if missing := [name for name in names if name not in self._added]:
+            candidates = sorted(name for name in self._added if _FILL_IN_NAMES.search(name))
+            raise ValueError(
+                f"the tokenizer has no token {', '.join(map(repr, missing))}; its added tokens with names like these: "
+                f"{', '.join(candidates) or 'none'}"
+            )
+        return [self._added[name] for name in names]
 
     def encode(self, texts: Sequence[str], kinds: Sequence[str]) -> list[np.ndarray]:
         """Token ids of each text, uint32 (tokens,), ending in `eos_id`. `kinds` says per text whether markup is special."""
@@ -137,7 +156,12 @@ class Tokenizer:
         """
         wanted = [spans is not None for spans in loss_spans]
         parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in texts]
-        for batch in self._batches(texts, kinds):
+        segments = (
+            segment
+            for row, (text, kind) in enumerate(zip(texts, kinds, strict=True))
+            for segment in self._segments(row, text, kind in RENDERED_KINDS)
+        )
+        for batch in _batches(segments):
             for segment, ids, offsets in self._encode_batch(batch, with_offsets=any(wanted[s.row] for s in batch)):
                 parts[segment.row].append((ids, offsets + segment.start))
         eos = np.array([self.eos_id], np.uint32)
@@ -148,26 +172,23 @@ class Tokenizer:
             encoded.append(Encoded(tokens, None if spans is None else _token_spans(offsets_T2, spans, len(text))))
         return encoded
 
+    def encode_sequences(self, sequences: Sequence[Sequence[str | int]]) -> list[np.ndarray]:
+        """Token ids of each sequence, uint32 (tokens,), ending in `eos_id`: an int is a token, a text is encoded apart from what is beside
+        it, and markup in it is text."""
+        parts: list[list[np.ndarray]] = [[] for _ in sequences]
+        segments = (segment for row, sequence in enumerate(sequences) for segment in _sequence_segments(row, sequence))
+        for batch in _batches(segments):
+            for segment, ids, _ in self._encode_batch(batch, with_offsets=False):
+                parts[segment.row].append(ids)
+        eos = np.array([self.eos_id], np.uint32)
+        return [np.concatenate([*ids, eos]) for ids in parts]
+
     def decode(self, tokens: np.ndarray | Sequence[int]) -> str:
         """The text of `tokens` with special tokens spelt out; one final eos is left out, so decoding undoes `encode`."""
         ids = np.asarray(tokens).tolist()
         if ids and ids[-1] == self.eos_id:
             ids.pop()
         return self._model.decode(ids, skip_special_tokens=False)
-
-    def _batches(self, texts: Sequence[str], kinds: Sequence[str]) -> Iterator[list["_Segment"]]:
-        """The segments of all texts in order, in lists of bounded size."""
-        batch: list[_Segment] = []
-        size_chars = 0
-        for row, (text, kind) in enumerate(zip(texts, kinds, strict=True)):
-            for segment in self._segments(row, text, kind in RENDERED_KINDS):
-                batch.append(segment)
-                size_chars += len(segment.text)
-                if size_chars >= _BATCH_CHARS:
-                    yield batch
-                    batch, size_chars = [], 0
-        if batch:
-            yield batch
 
     def _encode_batch(
         self, batch: list["_Segment"], *, with_offsets: bool
@@ -202,8 +223,30 @@ class _Segment(NamedTuple):
     token: int | None  # id of a special token; None = to be encoded
 
 
-def _load_model(json_bytes: bytes) -> Any:
-    """The library's tokenizer without what would change the length of a document."""
+def _sequence_segments(row: int, sequence: Sequence[str | int]) -> Iterator[_Segment]:
+    for each in sequence:
+        if isinstance(each, int):
+            yield _Segment(row, 0, "", each)
+        else:
+            yield from (_Segment(row, start, piece, None) for start, piece in pieces(each))
+
+
+def _batches(segments: Iterable[_Segment]) -> Iterator[list[_Segment]]:
+    """The segments in order, in lists of bounded size."""
+    batch: list[_Segment] = []
+    size_chars = 0
+    for segment in segments:
+        batch.append(segment)
+        size_chars += len(segment.text)
+        if size_chars >= _BATCH_CHARS:
+            yield batch
+            batch, size_chars = [], 0
+    if batch:
+        yield batch
+
+
+def _load_model(json_bytes: bytes, markers: Sequence[str]) -> Any:
+    """The library's tokenizer without what would change the length of a document; `markers` are special, so that no text makes them."""
     from tokenizers import Tokenizer as Model
 
     try:
@@ -216,6 +259,9 @@ def _load_model(json_bytes: bytes) -> Any:
         raise ValueError(
             "not a tokenizer.json of the `tokenizers` library: expected a JSON object with the key `model`"
         )
+    for token in spec.get("added_tokens") or ():
+        if token["content"] in markers:
+            token["special"] = True
     return Model.from_str(json.dumps({**spec, "truncation": None, "padding": None, "post_processor": None}))
 
 

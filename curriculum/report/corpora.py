@@ -20,6 +20,7 @@ FACTS = {
     "oversized_buckets": "of them too large to compare each with each",
     "repeated_ids": "documents with the id of another one in their partition: is the source's id_key unique?",
 }
+FIM = {"psm": "rearranged, PSM", "spm": "rearranged, SPM", "too_long": "drawn, but longer than a row"}
 NOT_TOLD = ("largest", "removed")  # told elsewhere
 UNKNOWN = ("", "null", "None", "unknown")
 
@@ -60,6 +61,7 @@ class CorpusView:
     languages: tuple[Share, ...]
     licenses: tuple[Share, ...]
     lengths: Histogram | None
+    fim: tuple[Share, ...]  # documents by their form where some are rearranged for fill-in-the-middle
     facts: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]  # step, and what it found out by name
 
     @property
@@ -83,6 +85,7 @@ def corpus_view(corpus: Corpus, seq_lens: Sequence[int]) -> CorpusView:
         languages=_top(corpus.languages),
         licenses=_top(corpus.licenses),
         lengths=lengths,
+        fim=_fim(corpus),
         facts=tuple((step.step, facts) for step in corpus.steps if (facts := _facts(step.about))),
     )
 
@@ -97,6 +100,15 @@ def _facts(about: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
         elif name not in NOT_TOLD and isinstance(value, int | float | str):
             found.append((label, value))
     return tuple(found)
+
+
+def _fim(corpus: Corpus) -> tuple[Share, ...]:
+    """The forms that `curriculum.sharding` counts, and the documents that are left as they are."""
+    if not corpus.fim or not corpus.documents:
+        return ()
+    counts = {FIM[form]: count for form, count in corpus.fim.items()}
+    counts["as they are"] = corpus.documents - sum(counts.values())
+    return tuple(Share(name, count, count / corpus.documents) for name, count in counts.items() if count)
 
 
 def _path_rows(corpus: Corpus) -> tuple[PathRow, ...]:

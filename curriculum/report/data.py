@@ -84,6 +84,9 @@ class Corpus:
     edges_tokens: tuple[float, ...]
     lengths: tuple[int, ...]  # documents per bin
     clusters: tuple[Cluster, ...]  # the largest
+    fim: Mapping[
+        str, int
+    ]  # documents rearranged for fill-in-the-middle, by form; empty where the corpus does not ask for it
 
     @property
     def documents(self) -> int:
@@ -132,6 +135,8 @@ class ShardSet:
     cut_documents: int
     cut_tokens: int  # all tokens of the documents that are cut
     avoidable_cuts: int  # documents that are cut though a row would have held them
+    fim: int  # documents that are rearranged for fill-in-the-middle
+    fim_cut: int  # of these
     num_files: int
     size_bytes: int
 
@@ -242,6 +247,7 @@ def _corpus(name: str, data: dict[str, Any]) -> Corpus:
         licenses=data["licenses"],
         edges_tokens=tuple(data["length_histogram"]["edges"]),
         lengths=tuple(data["length_histogram"]["counts"]),
+        fim=data["fim"]["documents"] if "fim" in data else {},
         clusters=tuple(
             Cluster(
                 id=row["id"],
@@ -265,12 +271,14 @@ def _step(data: dict[str, Any]) -> StepCount:
 def _shard_set(data: dict[str, Any]) -> ShardSet:
     names = ("corpus", "bucket", "folder", "rows", "tokens", "tokens_by_source", "padding", "documents", "pieces")
     cuts = ("cut_documents", "cut_tokens", "avoidable_cuts")
-    packing = data["packing"]
+    packing, rearranged = data["packing"], data.get("fim", {})
     return ShardSet(
         method=packing["method"],
         seq_len=packing["seq_len"],
         related=packing["related"],
         fill=tuple(packing["fill"]),
+        fim=rearranged.get("documents", 0),
+        fim_cut=rearranged.get("cut_documents", 0),
         num_files=len(data["files"]),
         size_bytes=sum(file["bytes"] for file in data["files"]),
         **{name: data[name] for name in (*names, *cuts)},

@@ -1,18 +1,24 @@
-"""From documents to shards: every token of every document comes out once, at the place that the index names, with its loss spans."""
+"""From documents to shards: every token of every document comes out once, at the place that the index names, with its loss spans; who is
+rearranged for fill-in-the-middle, and who is left."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curriculum import doc_index, sharding
 from curriculum.plan import shard_path
-from datapipe.schema import LOSS_SPANS
+from datapipe import exchange
+from datapipe.fim import Fim, read, restored
+from datapipe.schema import LOSS_SPANS, documents
 from datapipe.shards import ShardReader
+from datapipe.tokenize import END_OF_TEXT, FILL_IN_TOKENS, SPECIAL_TOKENS, Tokenizer, train_bpe
 
 SEED, EOS = 3, 0
 Documents = list[tuple[str, np.ndarray, tuple[int, int] | None]]  # origin, tokens, loss span
@@ -183,3 +189,108 @@ def test_files_of_a_repository_share_rows(tmp_path: Path) -> None:
         rows.setdefault(sharding.related_key(origin), set()).add(piece.row)
     assert [len(each) for each in rows.values()] == [1] * 6
     assert sharding.related_key("https://host/path") == sharding.related_key("plain") == 0
+
+
+LETTERS = Tokenizer(train_bpe([], vocab_size=256 + len(SPECIAL_TOKENS)), markers=FILL_IN_TOKENS)  # a token per letter
+
+
+def tokenised(folder: Path, texts: list[str], longest: int | None, spans: Any = None, fim: Fim | None = None) -> Any:
+    """(what is returned, tokens by text, the lengths' table) of one part."""
+    rows = [{"text": text, "origin": str(number), "kind": "code"} for number, text in enumerate(texts)]
+    if spans is not None:
+        rows = [{**row, "loss_spans": each} for row, each in zip(rows, spans, strict=True)]
+    pq.write_table(documents(rows), folder / "part.parquet")
+    (folder / "tokenizer.json").write_bytes(train_bpe([], vocab_size=256 + len(SPECIAL_TOKENS)))
+    output = str(folder / "part-00000.arrow")
+    told = sharding.tokenize_part(
+        output=output,
+        part=str(folder / "part.parquet"),
+        tokenizer=str(folder / "tokenizer.json"),
+        buckets=["all"],
+        seed=5,
+        fim=fim or Fim(rate=1.0),
+        longest=longest,
+    )
+    table = exchange.read_slice([output], 0)
+    assert table.schema == sharding.TOKENS
+    lengths = exchange.read_slice([sharding.lengths_path(output)], 0)
+    return told, [np.array(tokens, np.uint32) for tokens in table["tokens"].to_pylist()], lengths
+
+
+def test_a_document_that_would_not_fit_with_its_markers_is_left(tmp_path: Path) -> None:
+    """Three markers and the end of text: a row of 20 holds 16 letters that are rearranged, and 19 that are not."""
+    texts = ["x" * count for count in (2, 3, 15, 16, 17, 19, 20, 100)]
+    told, tokens, lengths = tokenised(tmp_path, texts, 20)
+    rearranged = [False, True, True, True, False, False, False, False]
+    assert [bool(np.isin(LETTERS.markers, each).all()) for each in tokens] == rearranged
+    assert lengths["fim"].to_pylist() == rearranged
+    assert [each.size for each in tokens] == [
+        len(t) + (4 if fim else 1) for t, fim in zip(texts, rearranged, strict=True)
+    ]
+    assert lengths["length"].to_pylist() == [each.size for each in tokens]
+    assert told["fim"]["psm"] + told["fim"]["spm"] == 3
+    assert told["fim"]["too_long"] == 4
+    assert told["buckets"]["all"] == {"documents": 8, "tokens": sum(each.size for each in tokens)}
+    told, tokens, lengths = tokenised(tmp_path, texts, None)
+    assert lengths["fim"].to_pylist() == [False] + [True] * 7
+    assert told["fim"]["too_long"] == 0
+
+
+def test_a_document_with_loss_spans_and_an_empty_one_are_left(tmp_path: Path) -> None:
+    spans = [None, [{"start": 0, "length": 2}], [], None]
+    told, _, lengths = tokenised(tmp_path, ["letters", "letters", "letters", ""], None, spans)
+    assert lengths["fim"].to_pylist() == [True, False, False, False]
+    assert told["fim"]["psm"] + told["fim"]["spm"] == 1
+
+
+def test_the_form_of_a_document_depends_on_no_other() -> None:
+    rng = np.random.default_rng(1)
+    texts = ["".join(rng.choice(list("abc \n"), rng.integers(0, 30))) for _ in range(60)]
+    docs = documents([{"text": text, "origin": str(number), "kind": "code"} for number, text in enumerate(texts)])
+    together, forms = sharding._rearranged(LETTERS, docs, 5, Fim(), 24)
+    alone = [sharding._rearranged(LETTERS, docs.slice(row, 1), 5, Fim(), 24) for row in range(60)]
+    assert {row: found[0].tolist() for row, (found, _) in enumerate(alone) if found} == {
+        row: tokens.tolist() for row, tokens in together.items()
+    }
+    assert sum((each for _, each in alone), Counter()) == forms
+    assert set(forms) == set(sharding.FIM_FORMS)
+
+
+def test_tokenizers_of_other_families_have_other_names(tmp_path: Path) -> None:
+    names = ("<fim_prefix>", "<fim_suffix>", "<fim_middle>")
+    (tmp_path / "tokenizer.json").write_bytes(train_bpe([], vocab_size=300, special_tokens=[END_OF_TEXT, *names]))
+    pq.write_table(
+        documents([{"text": "some <fim_prefix> text", "origin": "a", "kind": "code"}]), tmp_path / "part.parquet"
+    )
+    told = sharding.tokenize_part(
+        output=str(tmp_path / "part.arrow"),
+        part=str(tmp_path / "part.parquet"),
+        tokenizer=str(tmp_path / "tokenizer.json"),
+        buckets=["all"],
+        seed=1,
+        fim=Fim(1.0, 0.0, names),
+    )
+    assert told["fim"] == {"psm": 1, "spm": 0, "too_long": 0}
+    tokenizer = Tokenizer.open(str(tmp_path / "tokenizer.json"), markers=names)
+    tokens = exchange.read_slice([str(tmp_path / "part.arrow")], 0)["tokens"].to_numpy()[0]
+    assert tokens[0] == tokenizer.markers[0] == 1
+    sequence = read(tokens, tokenizer.markers, tokenizer.decode)
+    assert sequence is not None
+    assert restored(sequence, tokenizer.markers) == "some <fim_prefix> text"
+
+
+def test_without_the_key_nothing_is_written_that_was_not_before(tmp_path: Path) -> None:
+    """An interrupted build of an earlier version goes on: its lengths have no column `fim`, and need none."""
+    pq.write_table(documents([{"text": "text", "origin": "a", "kind": "code"}]), tmp_path / "part.parquet")
+    (tmp_path / "tokenizer.json").write_bytes(train_bpe([], vocab_size=300))
+    output = str(tmp_path / "part.arrow")
+    arguments = {
+        "part": str(tmp_path / "part.parquet"),
+        "tokenizer": str(tmp_path / "tokenizer.json"),
+        "buckets": ["all"],
+        "seed": 1,
+    }
+    told = sharding.tokenize_part(output=output, **arguments)
+    assert set(told) == {"buckets", "lengths"}
+    assert exchange.read_slice([sharding.lengths_path(output)], 0).schema == sharding.LENGTHS
+    assert pa.schema([*sharding.LENGTHS, sharding.IS_FIM]).names == ["order", "related", "length", "fim"]

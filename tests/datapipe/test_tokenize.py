@@ -64,6 +64,17 @@ def test_every_digit_is_a_token(tokenizer: Tokenizer) -> None:
     assert [tokenizer.decode([token]) for token in tokens[-5:-1]] == ["2", "0", "2", "6"]
 
 
+def test_no_text_makes_markup_that_a_given_tokenizer_does_not_call_special() -> None:
+    spec = json.loads(train_bpe([], vocab_size=300))
+    for token in spec["added_tokens"]:
+        token["special"] = token["content"] == "<|endoftext|>"
+    tokenizer = Tokenizer(json.dumps(spec).encode())
+    think = vocabulary(tokenizer)["<think>"]
+    web, rendered = tokenizer.encode(["a <think> b"] * 2, ["web", "reasoning"])
+    assert think not in web
+    assert think in rendered
+
+
 def test_markup_is_text_on_the_web_and_special_in_rendered_rows(tokenizer: Tokenizer) -> None:
     text = "<|user|>hi<|assistant|><think></think>there"
     web, agent = tokenizer.encode([text, text], ["web", "agent"])
