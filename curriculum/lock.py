@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 from curriculum.manifest import Manifest
 from datapipe import store
 
-FORMAT = 5
+FORMAT = 6
 LOCK = "lock.json"
 
 

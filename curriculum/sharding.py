@@ -297,9 +297,21 @@ def _write_layout(
         "cut_documents": packing.cut_documents,
         "cut_tokens": packing.cut_tokens,
         "avoidable_cuts": packing.avoidable_cuts,
+        "length_histogram": {
+            "edges": LENGTH_EDGES,
+            "documents": _tokens_by_length(docs["length"][docs["source"] == members.index(member)]),
+            "pieces": _tokens_by_length(packing.length),
+        },
         "sha256_index": sha256_index,
         **({"fim": fim} if docs["fim"].any() else {}),
     }
+
+
+def _tokens_by_length(lengths: np.ndarray) -> list[int]:
+    """Tokens in documents, or pieces, of the lengths between `LENGTH_EDGES`."""
+    bins = np.maximum(np.searchsorted(LENGTH_EDGES, lengths, side="right") - 1, 0)
+    tokens: list[int] = np.bincount(bins, lengths, len(LENGTH_EDGES)).astype(np.int64).tolist()
+    return tokens
 
 
 def _table(columns: Mapping[str, np.ndarray], schema: pa.Schema) -> pa.Table:

@@ -59,21 +59,31 @@ class Histogram:
     marks: tuple[Tick, ...]  # row lengths
 
 
-def histogram(title: str, edges: Sequence[float], counts: Sequence[int], marks: Sequence[int] = ()) -> Histogram:
+def histogram(
+    title: str,
+    edges: Sequence[float],
+    counts: Sequence[int],
+    marks: Sequence[int] = (),
+    *,
+    what: str = "documents",
+    beside: Sequence[int] = (),
+) -> Histogram:
     """Bins of equal width on paper whatever their edges, without the empty ones at both ends.
 
-    `marks` are values of the axis to point out; they are placed by logarithm in their bin. Raises ValueError where the edges do not fit.
+    `what` is counted; `beside` are the counts of a histogram that is to have the same axes. `marks` are values of the axis to point out;
+    they are placed by logarithm in their bin. Raises ValueError where the edges do not fit.
     """
     if not len(counts) <= len(edges) <= len(counts) + 1:
         raise ValueError(
             f"{title}: {len(counts)} bins need {len(counts) + 1} edges (or {len(counts)}), not {len(edges)}"
         )
-    filled = [index for index, count in enumerate(counts) if count] or [0]
-    edges, counts = edges[filled[0] : filled[-1] + 2], counts[filled[0] : filled[-1] + 1]
-    highest, bins = max(counts, default=0) or 1, len(counts)
+    filled = [index for each in (counts, beside) for index, count in enumerate(each) if count] or [0]
+    highest = max([*counts, *beside], default=0) or 1
+    edges, counts = edges[min(filled) : max(filled) + 2], counts[min(filled) : max(filled) + 1]
+    bins = len(counts)
     ends = [*edges[1:], math.inf][:bins]
     bars = tuple(
-        (round(100 * count / highest, 2), f"{_interval(start, end)} tokens: {compact(count)} documents")
+        (round(100 * count / highest, 2), f"{_interval(start, end)} tokens: {compact(count)} {what}")
         for start, end, count in zip(edges, ends, counts, strict=False)
     )
     stride = max(1, math.ceil(bins / 5))

@@ -4,10 +4,10 @@ Only the parts the report shows are kept. Costs: two small files. Not covered: f
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from curriculum import curating, lock
 from curriculum.plan import PLAN, Plan, PlanError
@@ -115,6 +115,14 @@ class Corpus:
         return self.chars / self.tokens if self.tokens else None
 
 
+class Lengths(NamedTuple):
+    """Tokens of a shard set by length: of the documents they are from, before packing, and of the pieces in its rows."""
+
+    edges: Sequence[int]
+    documents: Sequence[int]
+    pieces: Sequence[int]
+
+
 @dataclass(frozen=True)
 class ShardSet:
     """The packed rows of one bucket in one packing; `tokens` does not count `padding`."""
@@ -135,6 +143,7 @@ class ShardSet:
     cut_documents: int
     cut_tokens: int  # all tokens of the documents that are cut
     avoidable_cuts: int  # documents that are cut though a row would have held them
+    lengths: Lengths
     fim: int  # documents that are rearranged for fill-in-the-middle
     fim_cut: int  # of these
     num_files: int
@@ -277,6 +286,7 @@ def _shard_set(data: dict[str, Any]) -> ShardSet:
         seq_len=packing["seq_len"],
         related=packing["related"],
         fill=tuple(packing["fill"]),
+        lengths=Lengths(**data["length_histogram"]),
         fim=rearranged.get("documents", 0),
         fim_cut=rearranged.get("cut_documents", 0),
         num_files=len(data["files"]),

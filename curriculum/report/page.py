@@ -20,7 +20,7 @@ from curriculum.model_shape import ModelShape
 from curriculum.plan import Plan
 from curriculum.report import formatting
 from curriculum.report.areas import mixture_chart
-from curriculum.report.bars import Bar, stacked
+from curriculum.report.bars import Bar, Histogram, histogram, stacked
 from curriculum.report.corpora import corpus_view
 from curriculum.report.data import Lock, ReportError, ShardSet, read_curated, read_lock, read_plan
 from curriculum.report.metrics import Run, read_run
@@ -54,6 +54,20 @@ class Fill:
 
     def sum(self, name: str) -> int:
         return sum(getattr(shards, name) for shards in self.sets)
+
+    @property
+    def lengths(self) -> list[tuple[str, Histogram]]:
+        """Where the tokens lie by length: before packing, and in the rows."""
+        edges = self.sets[0].lengths.edges
+        before = [sum(counts) for counts in zip(*(shards.lengths.documents for shards in self.sets), strict=True)]
+        after = [sum(counts) for counts in zip(*(shards.lengths.pieces for shards in self.sets), strict=True)]
+        return [
+            (
+                f"by length of {what}",
+                histogram(f"tokens by length of {what}", edges, counts, [self.seq_len], what="tokens", beside=beside),
+            )
+            for what, counts, beside in (("document", before, after), ("piece in a row", after, before))
+        ]
 
     @property
     def fill(self) -> float | None:

@@ -73,6 +73,9 @@ def test_every_count_adds_up(built: tuple[Path, Built]) -> None:
         assert entry["rows"] * entry["packing"]["seq_len"] == entry["tokens"] + entry["padding"]
         assert entry["tokens"] == lock["corpora"][entry["corpus"]]["buckets"][entry["bucket"]]["tokens"]
         assert sum(file["rows"] for file in entry["files"]) == entry["rows"]
+        lengths, rows = entry["length_histogram"], entry["packing"]["seq_len"]
+        assert sum(lengths["documents"]) == sum(lengths["pieces"]) == entry["tokens"]
+        assert all(edge <= rows for edge, count in zip(lengths["edges"], lengths["pieces"], strict=True) if count)
         if entry["packing"]["method"] == "best_fit":
             assert entry["avoidable_cuts"] == 0
 

@@ -200,6 +200,7 @@ def shard_sets(corpora: dict[str, Any]) -> list[dict[str, Any]]:
             tokens = {f"{corpus}/{bucket}": min(counts["tokens"], rows * seq_len)}
             if joint and corpus != FILLS:
                 tokens[f"{FILLS}/all"] = (rows * seq_len - sum(tokens.values())) // 2
+            before = corpora[corpus]["length_histogram"]["counts"]
             folder, num_tokens = f"shards/{corpus}/{bucket}/{pack}-{seq_len}-0123456789ab", sum(tokens.values())
             sets.append(
                 {
@@ -217,6 +218,7 @@ def shard_sets(corpora: dict[str, Any]) -> list[dict[str, Any]]:
                     "pieces": counts["documents"] + (rows if pack == "concat" else 0),
                     "cut_documents": counts["documents"] * (6 if pack == "concat" else 1) // 9,
                     "cut_tokens": num_tokens // 2,
+                    "length_histogram": {"edges": EDGES, "documents": before, "pieces": before[::-1]},
                     "avoidable_cuts": counts["documents"] // 4 if pack == "concat" else 0,
                     "files": [_file(folder, rows, num_tokens)],
                 }

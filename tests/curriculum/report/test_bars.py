@@ -31,6 +31,17 @@ def test_a_histogram_says_where_its_bins_and_the_row_lengths_lie() -> None:
     assert [(mark.label, mark.at) for mark in chart.marks] == [("64", 33.33)]  # fmt: skip
 
 
+def test_histograms_beside_each_other_have_the_same_axes() -> None:
+    edges, left, right = [16, 32, 64, 128], [0, 5, 0, 0], [0, 0, 10, 0]
+    charts = [
+        histogram("a", edges, left, what="tokens", beside=right),
+        histogram("b", edges, right, what="tokens", beside=left),
+    ]
+    assert charts[0].bars == ((50.0, "32 to 64 tokens: 5 tokens"), (0.0, "64 to 128 tokens: 0 tokens"))
+    assert [height for height, _ in charts[1].bars] == [0.0, 100.0]
+    assert charts[0].ticks == charts[1].ticks
+
+
 def test_the_last_bin_of_a_histogram_may_be_open() -> None:
     assert histogram("lengths", [16, 32], [1, 2]).bars[-1] == (100.0, "32 or more tokens: 2 documents")
 
