@@ -27,5 +27,6 @@ GENERATORS: dict[str, Step] = {
     "qa": Step("corpus", "synth.qa:QA", 1),
     "lookup": Step("corpus", "synth.lookup:LOOKUP", 1),
     "chat": Step("corpus", "synth.chat:CHAT", 1),
+    "threads": Step("corpus", "synth.threads.generator:THREADS", 1),
     "long": Step("corpus", "synth.long_context:LONG", 1),
 }

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from datapipe.readers import html, jsonl, parquet, path_lists, raw, tree, warc
+from datapipe.readers import github, html, jsonl, parquet, path_lists, raw, tree, warc
 from datapipe.readers.places import Place
 from datapipe.readers.split import Input, Row, Split, files, group, pattern, tables
 from datapipe.schema import KINDS
@@ -48,6 +48,7 @@ READERS: dict[str, Reader] = {
     "html": Reader(html.read, "web", html.SUFFIXES, read_at=html.read_at),
     "jsonl": Reader(jsonl.read, "web", jsonl.SUFFIXES, jsonl.cut, jsonl.read_at),
     "parquet": Reader(parquet.read, "web", parquet.SUFFIXES, parquet.cut, parquet.read_at),
+    "github": Reader(github.read, "thread", jsonl.SUFFIXES, jsonl.cut),
     "tree": Reader(tree.read, "code"),
 }
 

@@ -12,8 +12,8 @@ uncompressed: one of 10 GB compressed is hours of one core while the others wait
 """
 
 import json
-from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO
 
 from datapipe import store
 from datapipe.readers.compression import MemberError, open_decompressed, sniff
@@ -56,6 +56,16 @@ def read(
     else `file#id` with the value of `id_key`, else `file#offset` of the line.
     """
     keys = Keys(text_key, id_key, origin_key, license_key, lang_key)
+    return rows(source, lambda line, offset: [_document(line, keys, source.name, offset)], max_line_bytes)
+
+
+def rows(
+    source: Input, parse: Callable[[bytes | bytearray | None, int], Iterable[Row]], max_line_bytes: int
+) -> Iterator[Row]:
+    """The rows that `parse` makes of each line and its offset, completed with where the line lies.
+
+    `parse` gets None for a line over `max_line_bytes`. A row may set its own `origin`.
+    """
     with store.open_input(source.path) as stream:
         offset, stop = _bounds(stream, source)
         lines = stream if source.count is not None else open_decompressed(stream)
@@ -65,8 +75,7 @@ def read(
                 if not line_bytes:
                     break
                 if line is None or line.strip():
-                    found = _document(line, keys, source.name, offset)
-                    yield {**_place(source.name, offset, line_bytes), **found}
+                    yield from ({**_place(source.name, offset, line_bytes), **row} for row in parse(line, offset))
                 offset += line_bytes
         except MemberError as error:
             found = {"drop_reason": f"jsonl.{error.reason}", "meta": json.dumps({"file_offset": error.offset})}
@@ -140,16 +149,23 @@ def _line(stream: BinaryIO, max_bytes: int) -> tuple[bytes | bytearray | None, i
     return (line if line_bytes <= max_bytes else None), line_bytes
 
 
+def parsed(line: bytes | bytearray | None) -> tuple[Any, str | None]:
+    """The JSON value of a line, or why there is none."""
+    if line is None:
+        return None, "jsonl.too_long"
+    try:
+        return json.loads(line.decode("utf-8-sig")), None
+    except UnicodeDecodeError:
+        return None, "jsonl.not_utf8"
+    except (ValueError, RecursionError):
+        return None, "jsonl.invalid"
+
+
 def _document(line: bytes | bytearray | None, keys: Keys, file: str, offset: int) -> Row:
     """What a line says: a document or a drop reason."""
-    if line is None:
-        return {"drop_reason": "jsonl.too_long"}
-    try:
-        record = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        return {"drop_reason": "jsonl.not_utf8"}
-    except (ValueError, RecursionError):
-        return {"drop_reason": "jsonl.invalid"}
-    if not isinstance(record, dict):
-        return {"drop_reason": "jsonl.invalid"}
+    record, reason = parsed(line)
+    if reason is None and not isinstance(record, dict):
+        reason = "jsonl.invalid"
+    if reason:
+        return {"drop_reason": reason}
     return document(record, keys, file, str(offset)) or {"drop_reason": "jsonl.no_text"}

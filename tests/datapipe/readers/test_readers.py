@@ -30,9 +30,9 @@ def files(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ({"paths": ["x"]}, "names no reader; add `reader:` with one of warc, html, jsonl, parquet, tree"),
+        ({"paths": ["x"]}, "names no reader; add `reader:` with one of warc, html, jsonl, parquet, github, tree"),
         ({"reader": "wrac", "paths": ["x"]}, "reader: 'wrac' is unknown; did you mean 'warc'?"),
-        ({"reader": "csv", "paths": ["x"]}, "reader: 'csv' is unknown; use one of warc, html, jsonl, parquet, tree"),
+        ({"reader": "csv", "paths": ["x"]}, "reader: 'csv' is unknown; use one of warc, html, jsonl, parquet, github, tree"),
         ({"reader": ["warc"], "paths": ["x"]}, "reader: ['warc'] is unknown; did you mean 'warc'?"),
         ({"reader": "warc", "paths": ["a", "https://x/y.gz"]}, "paths: 'https://x/y.gz' is in a store that is not read"),
         ({"reader": "warc", "paths": ["s3://"]}, "paths: 's3://' names no bucket; write s3://bucket/folder"),

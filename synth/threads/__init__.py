@@ -1,0 +1,1 @@
+"""Issues, pull requests and commits of a repository, joined to one document per thread."""
