@@ -221,8 +221,9 @@ def _check_generator(fields: Fields, source: dict[str, Any], corpora: set[str]) 
         if not _is_among(other, corpora):
             document.problem(("source", "from", index), *_no_corpus(other, corpora))
     params = {key: value for key, value in source.items() if key not in ("generator", "from", "split_bytes")}
-    functions = tuple(load(GENERATORS[generator])) if generator in GENERATORS else ()
-    _check_params(fields, ("source",), params, functions)
+    loaded = load(GENERATORS[generator]) if generator in GENERATORS else ()
+    _check_params(fields, ("source",), params, tuple(filter(callable, loaded)))
+    _check_values(fields, ("source",), params, loaded)
     names = [name for name in names if _is_among(name, corpora)]
     return {**source, "from": names, "split_bytes": fields.count(("source", "split_bytes"), 256 * 2**20)}
 

@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
 EMBEDDING, CELL = "embedding", "centroid"
 _NEEDS = {"cluster.kmeans": (EMBEDDING,), "dedup.semantic": (EMBEDDING, CELL)}
-_NAMES = {"bucket.rank": "columns", "filter.any_score": "least"}  # the parameter that names the columns
+_NAMES = {
+    "bucket.rank": "columns",
+    "filter.any_score": "least",
+    "filter.score": "column",
+}  # the parameter that names the columns
 _MAKERS = {EMBEDDING: "embed.words", CELL: "cluster.kmeans"}
-_MAKES = {"filter.language": ("lang_score",)}
+_MAKES = {"filter.language": ("lang_score",), "dedup.minhash": ("cluster_size",), "bucket.rank": ("quality_rank",)}
 
 
 def check_columns(document: Document, specs: "Sequence[StepSpec | None]") -> None:
@@ -27,10 +31,10 @@ def check_columns(document: Document, specs: "Sequence[StepSpec | None]") -> Non
             continue
         wanted = _NEEDS.get(spec.name, ())
         if spec.name in _NAMES:
-            columns = _value(spec, _NAMES[spec.name])
-            wanted = (
-                tuple(columns) if isinstance(columns, list | tuple | dict) else ()
-            )  # its check says what else is wrong
+            named = _value(spec, _NAMES[spec.name])  # its check says what else is wrong
+            wanted = tuple(
+                [named] if isinstance(named, str) else named if isinstance(named, list | tuple | dict) else ()
+            )
         if _value(spec, "features") == EMBEDDING:
             wanted = (EMBEDDING,)
         for column in wanted:
@@ -47,7 +51,8 @@ def check_columns(document: Document, specs: "Sequence[StepSpec | None]") -> Non
             document.problem(
                 ("steps", index, spec.name), f"writes {made!r} again.", "Give it another name: `column: NAME`."
             )
-        new = {made, *_MAKES.get(spec.name, ())} - {""}
+        worst = f"{made}_worst" if spec.name == "score.perplexity" else ""
+        new = {made, worst, *_MAKES.get(spec.name, ())} - {""}
         gone = {EMBEDDING, CELL} if spec.name == "dedup.semantic" and not _value(spec, "keep_embedding") else set()
         written = (written | new) - gone
         lacking = None if lacking is None else lacking | gone

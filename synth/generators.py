@@ -21,12 +21,16 @@ class Generator(NamedTuple):
 
     emit: Callable[..., pa.Table]
     reduce: Callable[..., pa.Table]
+    check: Callable[..., None] | None = None  # raises ValueError for parameters that cannot be meant
 
 
 GENERATORS: dict[str, Step] = {
     "qa": Step("corpus", "synth.qa:QA", 1),
     "lookup": Step("corpus", "synth.lookup:LOOKUP", 1),
     "chat": Step("corpus", "synth.chat:CHAT", 1),
+    "book": Step("corpus", "synth.books:BOOK", 1),
+    "gather": Step("corpus", "synth.gather:GATHER", 1),
+    "interleave": Step("corpus", "synth.interleave:INTERLEAVE", 1),
     "threads": Step("corpus", "synth.threads.generator:THREADS", 1),
     "long": Step("corpus", "synth.long_context:LONG", 1),
 }

@@ -32,6 +32,8 @@ GOOD = {"score.quality": {"reference": "books"}}
             ["score.code_tags", {"filter.any_score": {"least": {"code_tags": 1, "quality": 0.5}}}],
             "needs the column 'quality'",
         ),
+        ([{"filter.score": {"column": "perplexity", "max": 7}}], "needs the column 'perplexity'"),
+        (["filter.score"], "column 'quality' has no limit"),
         (["cluster.kmeans"], "needs the column 'embedding'"),
         (["embed.words", "dedup.semantic"], "needs the column 'centroid'.*\n    Put cluster.kmeans before it"),
         (
@@ -158,7 +160,7 @@ def test_a_step_of_somebody_elses_that_cannot_be_imported(tmp_path: Path) -> Non
         ),
         ({"score.quality": {"reference": "bookz"}}, r"no corpus 'bookz' .*\n    Did you mean 'books'\? Else name its"),
         ({"dedup.exact": {"max_droped": 0.5}}, r"not a parameter .*\n    Did you mean 'max_dropped'\?"),
-        ({"dedup.exact": {"ngram": 5}}, r"not a parameter .*\n    Known: against, index, max_dropped\."),
+        ({"dedup.exact": {"ngram": 5}}, r"not a parameter .*\n    Known: against, index, max_dropped, prefer\."),
         ({"filter.length": {"index": True}}, r"not a parameter .*\n    Known: max_chars, max_dropped, "),
         ({"score.educational": {"teacher": "glm"}}, r"teacher is 'glm', .*type `teacher: \{base_url"),
     ],

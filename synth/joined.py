@@ -1,0 +1,36 @@
+"""What a document made of several others says of itself: language, licence, and where every part of it came from."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from datapipe.schema import document_id
+
+SEPARATOR = "\n\n"  # between the parts of a joined text
+
+
+def joined_row(origin: str, rows: Sequence[Mapping[str, Any]], text: str, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """A document of origin `origin`, made of `rows` (at least one). `raw` is null: it lies in several places.
+
+    The language is that of most characters, of equals the first by name. The licence holds for all parts: `A AND B`, and null as soon
+    as one part's is unknown.
+    """
+    licenses = {row["license"] for row in rows}
+    known = sorted(licenses - {None})
+    together = " AND ".join(f"({each})" if " " in each and len(known) > 1 else each for each in known)
+    chars: Counter[str] = Counter()
+    for row in rows:
+        chars[row["lang"] or ""] += len(row["text"])
+    lang = min(chars, key=lambda name: (-chars[name], name))
+    return {
+        "id": document_id(origin),
+        "text": text,
+        "origin": origin,
+        "corpus": rows[0]["corpus"],
+        "kind": rows[0]["kind"],
+        "lang": lang or None,
+        "license": together if None not in licenses else None,
+        "raw": None,
+        "meta": json.dumps(meta, ensure_ascii=False, sort_keys=True),
+    }
