@@ -51,3 +51,19 @@ def test_wrong_parameters_say_what_to_type() -> None:
         license(table, unknown="maybe")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"type \[MIT\]"):
         license(table, allow="MIT")
+
+
+def test_a_doubtful_licence_is_dropped() -> None:
+    metas = ['{"license_confidence": 0.95}', '{"license_confidence": 0.5}', "{}", '{"license_confidence": null}', None]
+    table = documents([{"text": "x", "origin": str(i), "license": "MIT", "meta": meta} for i, meta in enumerate(metas)])
+    assert license(table).to_pylist() == [None, "license.doubtful", None, None, None]
+    assert license(table, min_confidence=0.5).to_pylist() == [None] * 5
+    assert license(table, allow=["ISC"]).to_pylist() == ["license.denied"] * 5
+    with pytest.raises(ValueError, match="min_confidence is 90; type a share from 0 to 1"):
+        license(table, min_confidence=90)
+
+
+@pytest.mark.parametrize("text", ["(" * 1000 + "MIT" + ")" * 1000, "MIT OR " * 1000 + "MIT"])
+def test_endless_expressions_are_unreadable(text: str) -> None:
+    table = documents([{"text": "x", "origin": "o", "license": text}])
+    assert license(table).to_pylist() == ["license.unreadable"]

@@ -1,0 +1,227 @@
+"""What the first lines of a file say about its language: the interpreter it names, an editor's mode line, and telling suffixes apart.
+
+Rules for an ambiguous suffix are tried in order and the first that finds its pattern wins; where none does, the last entry says what the
+suffix mostly is (a name), or that the model is asked (None). Only the first `HEAD_BYTES` are read. The patterns are anchored at lines
+and free of nested repeats, so a head costs linear time. Not covered: files of several languages (they have that of their suffix).
+"""
+
+import functools
+import re
+
+from datapipe.readers.languages.table import BY_INTERPRETER, BY_NAME, Language
+
+HEAD_BYTES = 16 << 10
+
+_SHEBANG = re.compile(
+    r"#!\s*(?:\S*/)?(?:env\s+(?:-\S+\s+|\w+=\S*\s+)*(?:\S*/)?)?([A-Za-z][\w+-]*?)(?:-?\d[\d.]*)?(?=\s|$)"
+)
+_EMACS = re.compile(r"-\*-\s*(?:[^\n]*?\bmode:\s*)?([\w+#-]+)\s*(?:;[^\n]*)?-\*-", re.I)
+_VIM = re.compile(r"\b(?:vi|vim|ex):\s*(?:set?\s+)?[^\n]*?\b(?:ft|filetype|syntax)=([\w+#-]+)")
+_MODES = {
+    "bash": "shell", "sh": "shell", "zsh": "shell", "shell-script": "shell", "cpp": "c++", "cs": "c#", "csharp": "c#",
+    "objc": "objective-c",
+    "js": "javascript", "js2": "javascript", "latex": "tex", "plaintex": "tex",
+    "lisp": "common lisp", "elisp": "emacs lisp",
+    "emacs-lisp": "emacs lisp", "make": "makefile", "makefile-gmake": "makefile", "makefile-automake": "makefile", "perl6": "raku",
+    "cperl": "perl", "asm": "assembly", "nasm": "assembly", "octave": "matlab", "conf": "ini", "dosini": "ini",
+    "rst": "restructuredtext",
+    "viml": "vim script", "vim": "vim script", "sml": "standard ml", "fsharp": "f#", "coq": "rocq",
+    "ps1": "powershell", "dosbatch": "batch",
+    "caml": "ocaml", "tuareg": "ocaml", "conf-unix": "ini", "enh-ruby": "ruby",
+    "rmd": "markdown", "nxml": "xml", "yacc": "yacc",
+}  # fmt: skip
+_MARKUP_START = re.compile(r"\s*(?:<\?xml\s|<!doctype\s+html\b|<html\b)", re.I)
+_HOSTS_OF_MARKUP = frozenset(("php", "hack"))  # programming languages whose files may begin with markup
+_ECMASCRIPT = frozenset(("javascript", "typescript"))  # one interpreter runs both
+
+_OBJECTIVE_C = r"^[ \t]*(?:@(?:interface|protocol|implementation|property|class|end|import)\b|#\s*import\s)"
+_CPP = (
+    r"^[ \t]*(?:template\s*<|(?:inline\s+)?namespace\b|using\s+(?:namespace\s+)?\w|(?:enum\s+)?class\s+[\w\s:<>,]*[{;]"
+    r"|(?:public|private|protected)\s*(?:\w+\s*)?:|virtual\s|friend\s|explicit\s|#\s*include\s*<\w+>"
+    r"|#\s*include\s*[<\"][^>\"\n]*\.(?:hpp|hh|hxx)[>\"])"
+    r"|\bstd::\w|\bconstexpr\b|\bnullptr\b|\b(?:static|dynamic|reinterpret|const)_cast<|\boperator\s*[=+*<\[(-]"
+)
+_QT_TRANSLATION = r"<TS\b|<!DOCTYPE TS>"
+_PERL = (
+    r"^[ \t]*(?:use\s+(?:strict|warnings|v?5|base|parent|lib|vars|[A-Z]\w*)\b"
+    r"|package\s+[\w:]+\s*[;{]|(?:my|our|local)\s+[$@%(]|sub\s+\w+\s*[{(]|=(?:pod|head\d|cut)\b)"
+)
+_RAKU = r"^[ \t]*(?:use[ \t]+v6|unit[ \t]+(?:module|class|role)\b|multi[ \t]+(?:sub|method)\b)"
+_PROLOG = r"^(?::-\s*\w|\w[^\n%]*:-(?:\s|$)|[a-z]\w*\([^\n]*\)\s*\.\s*$)"
+_GLSL = (
+    r"^[ \t]*(?:#version\s+\d|precision\s+\w+\s+float|uniform\s+\w|varying\s+\w|attribute\s+\w)"
+    r"|\bgl_(?:Position|FragColor|Vertex)\b|\bvoid\s+main\s*\(\s*(?:void)?\s*\)"
+)
+_FORTH = r"^(?:: \S+\s|\\ |VARIABLE\s|CREATE\s|\( )"
+_PHP = r"<\?(?:php\b|=)"
+_ASSEMBLY = (
+    r"^[ \t]*(?:\.(?:globl|global|section|text|macro|equ|align|byte|word)\b|%(?:macro|define|include"
+    r"|ifdef)\b|(?:mov|push|pop|lea|jmp|call|ldr|xor)[lqwb]?\s|\w+\s+(?:equ|db|dw|dd|proc|macro)\b)"
+)
+_ROFF = r"^[.']\s*(?:TH|SH|Dd|Dt|Sh|so|de|PP|B|\\\")"
+_MAKE_RULE = r"^[^\s:=#][^:=\n]*:(?!=)[^\n]*(?:\\)?$|^[A-Z_]+\s*[:?+]?=\s"
+
+_RULES: dict[str, tuple[tuple[str, str] | str | None, ...]] = {
+    ".h": (("objective-c", _OBJECTIVE_C), ("c++", _CPP), "c"),
+    ".m": (
+        ("objective-c", _OBJECTIVE_C + r"|^[ \t]*#\s*include\b|^[-+]\s*\(\w"),
+        ("wolfram", r"\(\*|^[ \t]*\w+\[[^\]\n]*_[^\]\n]*\]\s*:?=|BeginPackage\["),
+        ("matlab", r"^[ \t]*(?:%|function\b|classdef\b|end\s*;?\s*$|(?:clear|clc|close)\b)|^[ \t]*\w+\s*=\s*[^;\n]*;?\s*$"),
+        None,
+    ),
+    ".mm": (("xml", r"\A\s*<"), "objective-c++"),
+    ".cl": (("common lisp", r"^[ \t]*[;(]\s*|\(def(?:un|macro|var|package)\b"), "opencl"),
+    ".cs": (("smalltalk", r"\A\s*[\"']|![\w\s]+methodsFor:"), "c#"),
+    ".sc": (("supercollider", r"^[ \t]*(?:\+|\*)?[ \t]*\w+[ \t]*(?::[ \t]*\w+)?[ \t]*\{[ \t]*$|\|\w+\||\bvar[ \t]+<>?\w"), "scala"),
+    ".ts": (("xml", r"\A\s*(?:<\?xml|" + _QT_TRANSLATION + ")"), "typescript"),
+    ".rs": (("xml", r"\A\s*<\?xml"), "rust"),
+    ".d": (("makefile", r"\A(?:#[^\n]*\n)*\s*[\w./+-]+\.\w+\s*:(?:\s|$)"), "d"),
+    ".vsh": (("glsl", _GLSL), "v"),
+    ".cls": (
+        ("tex", r"^[ \t]*(?:%|\\(?:NeedsTeXFormat|ProvidesClass|newcommand|def)\b)"),
+        ("visual basic", r"^[ \t]*(?:VERSION\s+\d|Attribute\s+VB_|Option\s+Explicit|End\s+Sub)\b"),
+        ("apex", r"\b(?:public|private|global|with sharing)\b[^\n]*\bclass\b"),
+        None,
+    ),
+    ".as": (("actionscript", r"^[ \t]*(?:package\b|import\s+[\w.]+|(?:public|private|internal)\s+(?:function|class"
+                             r"|var)\b)|\bvar\s+\w+\s*:"), "angelscript"),
+    ".pl": (("raku", _RAKU), ("perl", _PERL), ("prolog", _PROLOG), "perl"),
+    ".pm": (("raku", _RAKU), "perl"),
+    ".t": (("raku", _RAKU), ("perl", _PERL), None),
+    ".r": (("rebol", r"^[ \t]*REBOL\s*\["), "r"),
+    ".pro": (
+        ("prolog", _PROLOG),
+        ("qmake", r"^[ \t]*(?:QT|CONFIG|TEMPLATE|SOURCES|HEADERS|TARGET|SUBDIRS|INCLUDEPATH|LIBS|win32|unix)\b\s*[-+*]?=|^[ \t]*include\("),
+        ("idl", r"^[ \t]*(?:pro|function)\s+\w+|^[ \t]*;"),
+        None,
+    ),
+    ".gd": (("gap", r"^#[#YW]|\bDeclare(?:Operation|Attribute|GlobalFunction|Property)\b"), "gdscript"),
+    ".f": (("forth", r"^(?:: \S+\s[^\n]*;|\\ )"), "fortran"),
+    ".pp": (("pascal", r"^[ \t]*(?:unit|program|library|uses|interface|implementation)\b[^\n]*|\bbegin\s*$"), "puppet"),
+    ".mod": (("xml", r"\A\s*<(?:\?xml|!)"), ("modula-2", r"^[ \t]*(?:IMPLEMENTATION\s+|DEFINITION\s+)?MODULE\s+\w+"), None),
+    ".e": (("eiffel", r"^[ \t]*(?:class|feature|inherit|create|note"
+                      r"|indexing)\b"), ("euphoria", r"^[ \t]*(?:include|global|function|procedure|constant)\b"), None),
+    ".ex": (("euphoria", r"^[ \t]*(?:include\s|global\s|end\s+(?:procedure|function|if)|without\s+warning)"), "elixir"),
+    ".v": (
+        ("verilog", r"^[ \t]*(?:`(?:timescale|define|include|ifdef)|module\s+\w+|endmodule|always\s*@|(?:input"
+                    r"|output|reg|wire|assign)\s)"),
+        ("rocq", r"^[ \t]*(?:Require|Import|Export|Theorem|Lemma|Definition|Inductive|Fixpoint|Proof|Module|Section|Set|From)\b|\(\*"),
+        ("v", r"^[ \t]*(?:pub\s+)?(?:fn|struct|module|import)\s+\w+"),
+        None,
+    ),
+    ".ml": (("standard ml", r"^[ \t]*(?:fun|structure|signature|functor|datatype)\s+\w+|\bfn\s+\w+\s*=>"), "ocaml"),
+    ".fs": (
+        ("f#", r"^[ \t]*(?:open|module|namespace|type)\s+[\w.]+|^[ \t]*let\s+(?:rec\s+|inline\s+|mutable\s+)?\w|^[ \t]*\[<"),
+        ("glsl", _GLSL),
+        ("forth", _FORTH),
+        None,
+    ),
+    ".vs": (("glsl", _GLSL), None),
+    ".bb": (("clojure", r"^[ \t]*[;(]|^#!"), "bitbake"),
+    ".l": (("lex", r"^%(?:%|\{|option\b)"), ("roff", _ROFF), ("common lisp", r"^[ \t]*[;(]"), None),
+    ".plt": (("prolog", _PROLOG), "gnuplot"),
+    ".md": (("machine description", r"^\(define_(?:insn|expand|split|peephole2?|constants|attr)\b"), "markdown"),
+    ".inc": (
+        ("php", _PHP),
+        ("assembly", _ASSEMBLY),
+        ("pascal", r"^[ \t]*(?:\{\$|procedure\s|unit\s|uses\s)"),
+        ("bitbake", r"^[ \t]*(?:SRC_URI|DEPENDS|LICENSE|PV|inherit|require)\b"),
+        ("povray", r"^[ \t]*#(?:declare|local|version)\b"),
+        ("c++", _CPP),
+        ("c", r"^[ \t]*#\s*(?:define|include|if|ifdef|ifndef)\b|;\s*$|^[A-Z_]+\(|/\*"),
+        None,
+    ),
+    ".i": (("swig", r"^%\w+"), ("c", r"^#\s*(?:\d+\s|line\b|include)|;\s*$"), None),
+    ".ll": (("llvm", r"^(?:define|declare|target|source_filename|; ModuleID|@\w+ =|%\w+ =|; RUN)"), ("lex", r"^%%"), "llvm"),
+    ".y": (("yacc", r"^%(?:%|\{|token\b|start\b)"), None),
+    ".yy": (("yacc", r"^%(?:%|\{|token\b|start\b|skeleton\b)"), ("json", r"\A\s*\{"), None),
+    ".re": (("c++", r"/\*!re2c|^[ \t]*#\s*include"), "reason"),
+    ".res": (("rescript", r"^[ \t]*(?:let|open|type|module|@)\b"), None),
+    ".tpl": (("smarty", r"\{(?:\*|if\b|foreach\b|include\b|\$\w)"), ("php", _PHP), None),
+    ".st": (("smalltalk", r"![\w\s]*(?:methodsFor:|class)|subclass:\s*#"), None),
+    ".q": (("sql", r"^[ \t]*(?i:select|create|insert|set|from|drop)\b"), "q"),
+    ".conf": (("ini", r"^[ \t]*(?:\[[^\]\n]+\]\s*$|[\w.-]+\s*=)"), None),
+    ".do": (("shell", r"\A#!|^[ \t]*(?:redo|echo|exec)\b"), "stata"),
+    ".sig": (("standard ml", r"\bsignature\b"), None),
+    ".fun": (("standard ml", r"\bfunctor\b"), None),
+    ".bas": (("basic", r"^[ \t]*(?:\d+\s+)?(?i:rem|print|dim|sub|end|attribute|option|'|let|goto)\b"), None),
+    ".def": (("modula-2", r"^[ \t]*DEFINITION\s+MODULE\b"), ("c", r"^[ \t]*(?:#\s*(?:define|if|undef)|[A-Z_]+\s*\(|/[*/])"), None),
+    ".sch": (("xml", r"\A\s*<"), ("scheme", r"^[ \t]*[;(]"), None),
+    ".mt": (("wolfram", r"\(\*"), None),
+    ".resource": (("robotframework", r"^\*\*\*\s*\w"), None),
+    ".asset": (("unity asset", r"\A%YAML"), None),
+    ".mat": (("unity asset", r"\A%YAML"), None),
+    ".meta": (("unity asset", r"^fileFormatVersion:"), None),
+    ".anim": (("unity asset", r"\A%YAML"), None),
+    ".spec": (
+        ("rpm spec", r"^(?:Name|Version|Release|Summary|%\w+)\s*[:{ ]"),
+        ("python", r"^[ \t]*(?:import|from|a\s*=\s*Analysis)\b"),
+        ("ruby", r"^[ \t]*(?:describe|require)\b"),
+        None,
+    ),
+    ".fx": (("hlsl", r"\b(?:technique|float4|cbuffer|sampler)\b"), None),
+    ".trigger": (("apex", r"^[ \t]*trigger\s+\w+\s+on\b"), None),
+    **{f".{section}": (("roff", _ROFF), None) for section in range(1, 10)},
+}  # fmt: skip
+
+
+def named(head: str) -> Language | None:
+    """The language that the shebang or an editor's mode line among the first and last lines of `head` names; None when none does."""
+    if language := interpreter(head):
+        return language
+    if head.startswith(("#lang ", "#!lang ")):
+        return BY_NAME["racket"]
+    lines = head.splitlines()
+    for line in (*lines[:5], *lines[-5:]):
+        if match := (_EMACS.search(line) if "-*-" in line else _VIM.search(line)):
+            mode = match[1].lower()
+            if language := BY_NAME.get(_MODES.get(mode, mode)):
+                return language
+    return None
+
+
+def interpreter(head: str) -> Language | None:
+    """The language of the interpreter in a first line `#!...`."""
+    if not head.startswith("#!"):
+        return None
+    match = _SHEBANG.match(head)
+    return BY_INTERPRETER.get(match[1].lower()) if match else None
+
+
+def contradicts(language: Language, head: str) -> Language | None:
+    """What a file must be whose name says `language` while its beginning says that it cannot be; None while they agree.
+
+    A file of a programming language does not begin with an XML declaration or an HTML page, nor name another interpreter. `sh` is no
+    other: scripts of many languages begin as shell and hand themselves over.
+    """
+    if language.type != "programming":
+        return None
+    if head.startswith("#!"):
+        other = interpreter(head)
+        is_same = other is None or other.name in (language.name, "shell") or {other.name, language.name} <= _ECMASCRIPT
+        return None if is_same else other
+    if language.name not in _HOSTS_OF_MARKUP and head.lstrip("\ufeff \t\r\n").startswith("<"):
+        match = _MARKUP_START.match(head.lstrip("\ufeff"))
+        return BY_NAME["xml" if "xml" in match[0].lower() else "html"] if match else None
+    return None
+
+
+def by_suffix(suffix: str, head: str) -> tuple[Language | None, bool]:
+    """(the language that the rules of an ambiguous suffix find, whether they decide). Undecided: ask the model."""
+    rules, otherwise = _rules(suffix)
+    for name, pattern in rules:
+        if pattern.search(head):
+            return BY_NAME[name], True
+    return (BY_NAME[otherwise], True) if otherwise else (None, False)
+
+
+def has_rules(suffix: str) -> bool:
+    return suffix in _RULES
+
+
+@functools.cache
+def _rules(suffix: str) -> tuple[tuple[tuple[str, re.Pattern[str]], ...], str | None]:
+    *rules, otherwise = _RULES[suffix]
+    compiled = [(rule[0], re.compile(rule[1], re.M)) for rule in rules if isinstance(rule, tuple)]
+    assert otherwise is None or isinstance(otherwise, str)
+    return tuple(compiled), otherwise
