@@ -105,7 +105,8 @@ def _merge(
 
 def _is_labelled(step: Bound) -> bool:
     loaded = load(step.step)
-    return isinstance(loaded, CorpusStep) and loaded.is_labelled
+    asks = step.params.get("labels") or step.params.get("teacher")
+    return isinstance(loaded, CorpusStep) and loaded.is_labelled and bool(asks)
 
 
 def _labels(path: str) -> pa.Table:
@@ -120,9 +121,9 @@ def _labels(path: str) -> pa.Table:
 
 
 def _reference(parts: list[str], most: int | None) -> pa.Table:
-    """`id`, `origin` and `text` of documents, in the order of ids; at most so many: those with the smallest ids, which are hashes."""
+    """id, origin, lang and text of documents, in the order of ids; at most so many: those with the smallest ids, which are hashes."""
     tables = []
     for path in parts:
         with store.open_input(path) as source:
-            tables.append(pq.read_table(source, columns=["id", "origin", "text"]))
+            tables.append(pq.read_table(source, columns=["id", "origin", "lang", "text"]))
     return pa.concat_tables(tables).sort_by([("id", "ascending"), ("origin", "ascending")]).slice(0, most)

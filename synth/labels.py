@@ -27,6 +27,7 @@ from synth.teacher_answers import Answers
 from synth.teacher_http import FIRST_PAUSE_SECONDS, Endpoint
 
 LABELS = pa.schema([("id", pa.string()), ("text", pa.large_string()), ("label", pa.float64())])
+READ_LABELS = LABELS.append(pa.field("lang", pa.string()))  # null where the file does not say
 LEAST, GREATEST = 0, 5
 ASKED_FIRST, LEAST_SCORED = 200, 0.05  # of so many answers so many must hold a score, or no more are asked for
 _SCORE = re.compile(r"^[*_# ]*score[*_ ]*:[*_ ]*(\d{1,9})(?: ?/ ?5)?[*_. ]*$", re.IGNORECASE | re.MULTILINE)
@@ -77,7 +78,7 @@ def label_of(answer: Answer) -> int | str:
 
 
 def read_labels(path: str) -> pa.Table:
-    """Labels made elsewhere: JSON lines (also .gz, .zst) with `text` and `label`, and `id` if they have one.
+    """Labels made elsewhere: JSON lines (also .gz, .zst) with `text` and `label`, and `id` and `lang` if they have them.
 
     Raises StepError for a file that is not there or is broken, and for a line that is no label.
     """
@@ -86,7 +87,7 @@ def read_labels(path: str) -> pa.Table:
     for number, line in enumerate(data.splitlines(), start=1):
         if line.strip():
             rows.append(_row(path, number, line))
-    return pa.Table.from_pylist(rows, schema=LABELS).sort_by("id")
+    return pa.Table.from_pylist(rows, schema=READ_LABELS).sort_by("id")
 
 
 async def _ask_all(
@@ -175,8 +176,9 @@ def _row(path: str, number: int, line: bytes) -> dict[str, Any]:
         if not isinstance(text := row["text"], str):
             raise TypeError(f"text {text!r}")
         name = str(row.get("id") or document_id(text))
-        f"{name}{text}".encode()  # half a pair of surrogates is no text
-        return {"id": name, "text": text, "label": label}
+        lang = row.get("lang") and str(row["lang"])
+        f"{name}{text}{lang}".encode()  # half a pair of surrogates is no text
+        return {"id": name, "text": text, "label": label, "lang": lang}
     except UnicodeDecodeError as error:
         raise StepError(f"{path}, line {number}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:

@@ -16,6 +16,7 @@ PARTS = {
     "language": "language identification: accuracy and rate",
     "decontaminate": "benchmark items found in text, and text that is none",
     "quality": "quality scores against people's judgement",
+    "code": "rules and quality models of source code: rates beside peers, and spoiled files told from whole ones",
     "semantic": "template pages that fuzzy deduplication leaves",
 }
 

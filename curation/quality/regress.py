@@ -6,6 +6,10 @@ the corpus, or a file made elsewhere, human judgements among them. FineWeb-Edu p
 of `curation.quality.style` (standardised, cut at three deviations, of unit length on average), which needs no model: on 254 human
 keep/drop labels its AUC is 0.90, that of n-grams alone 0.84, of plain fastText 0.84, of the length 0.74 (`curation.bench quality`).
 
+GLM-4.5 has a model tell which share of a document teaches mathematics and science (GLM-4.5 report, section 2.2). With `chunk_chars` the
+labels are of drawn chunks (`curation.quality.chunks`), the score of a document is the mean of what is expected of its chunks, weighted by
+length, and the verdict compares such means; `max_examples` then counts chunks. `prompt: educational_share` asks for that share.
+
 Predictions are not cut off at the ends of the scale, which would make ties of the best. The same labels give the same weights at any
 number of processes (`curation.quality.ridge`).
 
@@ -17,7 +21,7 @@ per CPU second.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +31,7 @@ import pyarrow.compute as pc
 from curation import draw, words
 from curation.quality import style
 from curation.quality.agreement import Agreement, agreement
+from curation.quality.chunks import LEAST_CHARS, chunks_of, document_ids, in_chunks, means
 from curation.quality.ridge import Examples, Weights, fit, held_out, predict
 from curation.rules.surface import Surface
 from curation.steps import COUNTS, CorpusStep, StepError
@@ -57,16 +62,22 @@ def emit(
     features: str = "ngrams",
     sample: float = 1.0,
     max_chars: int = 4_000,
+    chunk_chars: int = 0,
+    chunks: int = 4,
     seed: int = 0,
 ) -> pa.Table:
     """Candidates for labelling (`curation.draw`): key, draw, id, text, and the embedding if that is learned from.
 
     None when the labels come from a file, which has its own texts. `sample` is the share of the documents that become candidates.
+    `chunk_chars`: the first `max_chars` of a text are judged where this is 0, else at most `chunks` parts of it of so many characters.
     """
     also = [EMBEDDING] if features == "embedding" else []
     if also:
         _refuse_without_embedding(docs)
     wanted = docs if teacher else docs.slice(0, 0)
+    if chunk_chars:
+        sampled = draw.drawn(wanted, sample=sample, max_chars=words.MAX_CHARS, seed=seed)
+        return in_chunks(sampled, chunk_chars=chunk_chars, chunks=chunks, seed=seed)
     return draw.drawn(wanted, sample=sample, max_chars=max_chars, seed=seed, also=also)
 
 
@@ -87,19 +98,21 @@ def merge(
     folds: int = 5,
     min_agreement: float = MIN_AGREEMENT,
     max_chars: int = 4_000,
+    chunk_chars: int = 0,
     seed: int = 0,
 ) -> pa.Table:
     """Learns the labels; one row (`VERDICT`): the weights, and the agreement with labels that were held out, also for the report.
 
     `labels`: columns id, text and label (float), handed over by the engine. `ridge` is the penalty on squared weights, `buckets` the slots
-    for n-grams of each length. `folds` parts are held out in turn, labels of equal texts together, 0 for no measurement.
+    for n-grams of each length. `folds` parts are held out in turn, labels of equal texts together, 0 for no measurement. Of chunks
+    (`chunk_chars`) each is learned; those of one document are held out together, and judged together.
     `min_agreement`: the least rank correlation of what is held out, or two standard deviations of it by chance where that is more; 0
     takes any.
     Raises StepError for too few labels, for labels that are all the same, and when they agree with nothing.
     """
     if labels is None:
         raise ValueError("no labels: name a `teacher` or a file, e.g. `labels: {file: labels.jsonl}`")
-    labels = _usable(labels)
+    labels, max_chars = usable(labels), chunk_chars or max_chars
     given_N = labels["label"].to_numpy().astype(np.float64)
     docs = _with_embedding(labels, tables) if features == "embedding" else labels
     examples = features_of(docs, features=features, ngram=ngram, buckets=buckets, max_chars=max_chars)
@@ -107,12 +120,12 @@ def merge(
     weights = fit(examples, given_N, np.ones(len(given_N), bool), num_slots=num_slots, ridge=ridge)
     found = Agreement(len(given_N), *[float("nan")] * 4)
     if folds:
-        read = pc.utf8_slice_codeunits(labels["text"], 0, max_chars)
-        found = agreement(
-            held_out(examples, given_N, draw.draws_of(read, seed), folds, num_slots, ridge),
-            given_N,
-            threshold=threshold,
-        )
+        together = document_ids(labels["id"]) if chunk_chars else pc.utf8_slice_codeunits(labels["text"], 0, max_chars)
+        draws_N = draw.draws_of(together, seed)
+        predicted_N = held_out(examples, given_N, draws_N, folds, num_slots, ridge)
+        if chunk_chars:
+            predicted_N, given_N = (_of_documents(values_N, labels) for values_N in (predicted_N, given_N))
+        found = agreement(predicted_N, given_N, threshold=threshold)
         _refuse_chance(found, min_agreement)
     arrays = [[each] for each in (*weights[:4], weights.constant, threshold, *found)]
     told = {name: round(value, 4) for name, value in found._asdict().items() if math.isfinite(value)}
@@ -128,13 +141,23 @@ def apply(
     ngram: int = 2,
     buckets: int = 1 << 17,
     max_chars: int = 4_000,
+    chunk_chars: int = 0,
+    chunks: int = 4,
+    seed: int = 0,
 ) -> pa.Table:
     """Adds `column` (float32): the label that is expected of each document, on the scale of the labels but not cut off at its ends."""
     row = verdict.slice(0, 1)
     slots, dense, mean, scale = (row[name].combine_chunks().values.to_numpy() for name in VERDICT.names[:4])
     weights = Weights(slots, dense, mean, scale, row["constant"][0].as_py())
-    examples = features_of(docs, features=features, ngram=ngram, buckets=buckets, max_chars=max_chars)
-    return with_column(docs, column, pa.array(predict(examples, weights).astype(np.float32)))
+    options: dict[str, Any] = {"features": features, "ngram": ngram, "buckets": buckets}
+    if not chunk_chars:
+        scores_D = predict(features_of(docs, max_chars=max_chars, **options), weights)
+    else:
+        found = chunks_of(docs["id"], docs["text"], chunk_chars=chunk_chars, chunks=chunks, seed=seed)
+        texts = pa.table({"text": pa.array(found.texts, pa.large_string())})
+        scores_N = predict(features_of(texts, max_chars=chunk_chars, **options), weights)
+        scores_D = means(scores_N, found.doc_N, np.array(list(map(len, found.texts)), np.int64), docs.num_rows)
+    return with_column(docs, column, pa.array(scores_D.astype(np.float32)))
 
 
 def check(
@@ -144,6 +167,8 @@ def check(
     features: str = "ngrams",
     sample: float = 1.0,
     max_chars: int = 4_000,
+    chunk_chars: int = 0,
+    chunks: int = 4,
     max_examples: int = 20_000,
     ridge: float = 3.0,
     folds: int = 5,
@@ -172,6 +197,13 @@ def check(
         raise ValueError(
             "features is embedding, which a file of labels does not have: type `features: ngrams`, or name a teacher"
         )
+    if chunk_chars and features == "embedding":
+        raise ValueError("chunk_chars needs texts, and an embedding is of a whole document: type `features: ngrams`")
+    if (chunk_chars and chunk_chars < LEAST_CHARS) or chunks < 1:
+        raise ValueError(
+            f"chunk_chars is {chunk_chars} and chunks {chunks}: type 0 characters for the beginning of a document, or {LEAST_CHARS} and "
+            "more, such as 2000, and 1 chunk or more"
+        )
     if ridge <= 0:
         raise ValueError(f"ridge is {ridge}, but must be above 0: type 3")
     if folds < 0 or folds == 1:
@@ -184,6 +216,12 @@ def check(
 
 
 EDUCATIONAL = CorpusStep(emit, reduce, merge, apply, check, is_labelled=True)
+
+
+def _of_documents(values_N: np.ndarray, labels: pa.Table) -> np.ndarray:
+    """Values of chunks as those of their documents."""
+    names, doc_N = np.unique(document_ids(labels["id"]).to_pylist(), return_inverse=True)
+    return means(values_N, doc_N, pc.utf8_length(labels["text"]).to_numpy(), len(names))
 
 
 def _names_a_file(labels: object) -> bool:
@@ -200,7 +238,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _usable(labels: pa.Table) -> pa.Table:
+def usable(labels: pa.Table) -> pa.Table:
     """The labels that are there, in an order that depends on nothing else."""
     if missing := {"id", "text", "label"}.difference(labels.column_names):
         raise StepError(
@@ -239,33 +277,42 @@ def features_of(docs: pa.Table, *, features: str, ngram: int, buckets: int, max_
         _refuse_without_embedding(docs)
         nothing = np.zeros(0, np.int32)
         return Examples(_embeddings(docs[EMBEDDING]), nothing, nothing, np.zeros(0, np.float32))
-    parts = [
-        Examples(np.zeros((0, len(style.NAMES))), *(np.zeros(0, kind) for kind in (np.int32, np.int32, np.float32)))
-    ]
-    first = 0
-    for chunk in words.chunks(pc.utf8_slice_codeunits(docs["text"], 0, max_chars)):
-        part = _of_chunk(chunk, ngram, buckets)
-        parts.append(part._replace(doc_K=part.doc_K + np.int32(first)))
-        first += len(chunk.starts_D)
-    return Examples(*map(np.concatenate, zip(*parts, strict=True)))
+    chunks = words.chunks(pc.utf8_slice_codeunits(docs["text"], 0, max_chars))
+    return joined((_of_chunk(chunk, ngram, buckets) for chunk in chunks), len(style.NAMES))
 
 
 def _of_chunk(chunk: words.Chunk, ngram: int, buckets: int) -> Examples:
-    num_docs = len(chunk.starts_D)
     runs = words.word_runs(chunk)
     hashes_S = words.hash_spans(words.char_sums(chunk, lower=True), runs)
+    cells = ngram_cells(hashes_S, runs.doc_S, len(chunk.starts_D), ngram, buckets)
+    return Examples(style.measure(Surface(chunk), runs, hashes_S), *cells)
+
+
+def ngram_cells(
+    hashes_S: np.ndarray, doc_S: np.ndarray, num_docs: int, ngram: int, buckets: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(document, slot, value) of every cell of a chunk: log(1 + count) of runs of one to `ngram` words, of unit length per document."""
     cells = []
     for order in range(ngram):
-        hashes_G, first_G = words.ngrams(hashes_S, runs.doc_S, order + 1)
+        hashes_G, first_G = words.ngrams(hashes_S, doc_S, order + 1)
         slots_G = (hashes_G % np.uint64(buckets)).astype(np.int64) + order * buckets
-        cells.append(runs.doc_S[first_G] * (ngram * buckets) + slots_G)
+        cells.append(doc_S[first_G] * (ngram * buckets) + slots_G)
     cell_K, count_K = np.unique(np.concatenate(cells), return_counts=True)
     doc_K, slot_K = np.divmod(cell_K, ngram * buckets)
     value_K = _LOG[np.minimum(count_K, len(_LOG) - 1)]
     length_D = np.sqrt(np.bincount(doc_K, value_K * value_K, num_docs))
     value_K = value_K / length_D[doc_K]
-    dense_DF = style.measure(Surface(chunk), runs, hashes_S)
-    return Examples(dense_DF, doc_K.astype(np.int32), slot_K.astype(np.int32), value_K.astype(np.float32))
+    return doc_K.astype(np.int32), slot_K.astype(np.int32), value_K.astype(np.float32)
+
+
+def joined(parts: Iterable[Examples], num_dense: int) -> Examples:
+    """The examples of all chunks, in their order."""
+    nothing = (np.zeros(0, kind) for kind in (np.int32, np.int32, np.float32))
+    found, first = [Examples(np.zeros((0, num_dense)), *nothing)], 0
+    for part in parts:
+        found.append(part._replace(doc_K=part.doc_K + np.int32(first)))
+        first += len(part.dense_NF)
+    return Examples(*map(np.concatenate, zip(*found, strict=True)))
 
 
 def _embeddings(column: pa.ChunkedArray) -> np.ndarray:

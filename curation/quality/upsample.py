@@ -6,6 +6,9 @@ tokens. GLM-4.5 learns its best bucket in more than 3.2 epochs and drops its wor
 a choice, not published. `cluster_epochs` multiplies the epochs of what a deduplication found often, FineWeb-2's rehydration (Penedo et al.
 2025); their weights depend on the corpus, so there are no defaults. Buckets are what the plan counts in tokens: labels are split for it.
 
+`by: lang` ranks the documents of every language, or of every value of another column of texts, among themselves: scores of models of their
+own are not to be compared. Groups of fewer than `min_documents`, and documents without one, are ranked together.
+
 No worker holds a row per document: a histogram of scores is added up. Its bins are the upper 24 bits of the float32 score (sign, exponent,
 15 bits of the fraction), so two scores closer than 1 part in 32,768 fall together, and a bin never falls into two ranks: a rank is off
 its 5 % by at most one bin on either side. A bin takes the rank of its middle character; documents without a score have rank 0.
@@ -13,6 +16,7 @@ its 5 % by at most one bin on either side. A bin takes the rank of its middle ch
 The cost: 32 bytes per bin and column in the merge, less than 100 MB for three columns of probabilities; no time to speak of.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
@@ -21,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.reasons import mark
-from curation.steps import CorpusStep, StepError
+from curation.steps import COUNTS, CorpusStep, StepError
 from datapipe.schema import with_column
 
 COLUMNS = ("quality",)
@@ -29,6 +33,8 @@ RANKS = 20
 LABELS = {"high": 19, "medium_high": 18, "medium": 12, "medium_low": 7, "low": 0}  # Nemotron-CC, table of section 2.4
 EPOCHS = {"high": 3.2, "medium_high": 2.0, "medium": 1.0, "medium_low": 0.5, "low": 0.0}
 RANK_COLUMN = "quality_rank"
+GROUP = "group"
+MIN_DOCUMENTS = 1_000  # of a group with ranks of its own: 50 in each of twenty
 BIN_BITS = 24
 NO_SCORE = 0  # a bin below that of minus infinity
 HISTOGRAM = pa.schema(
@@ -51,8 +57,11 @@ CUT = pa.schema(
 )
 
 
-def emit(docs: pa.Table, *, columns: Sequence[str] = COLUMNS) -> pa.Table:
-    """A histogram of every column: key, column, bin, documents, characters."""
+def emit(docs: pa.Table, *, columns: Sequence[str] = COLUMNS, by: str = "") -> pa.Table:
+    """A histogram of every column: key, column, bin, documents, characters; with `by` of every group, and its name in `group`."""
+    if by:
+        parts = [_named(emit(docs.take(own), columns=columns), group) for group, own in _groups(docs, by)]
+        return pa.concat_tables([_named(HISTOGRAM.empty_table(), None), *parts])
     chars_D = pc.fill_null(pc.utf8_length(docs["text"]), 0).to_numpy()
     parts = []
     for index, bins_D in enumerate(_bins(docs, columns)):
@@ -66,15 +75,44 @@ def emit(docs: pa.Table, *, columns: Sequence[str] = COLUMNS) -> pa.Table:
 
 
 def reduce(rows: pa.Table) -> pa.Table:
-    """The histograms added up, in the order of columns and bins."""
-    added = rows.group_by(["key", "column", "bin"]).aggregate([("documents", "sum"), ("chars", "sum")])
-    added = added.rename_columns(HISTOGRAM.names).cast(HISTOGRAM)
-    return added.sort_by([("column", "ascending"), ("bin", "ascending")])
+    """The histograms added up, in the order of groups, columns and bins."""
+    kinds = [name for name in ("key", "column", "bin", GROUP) if name in rows.column_names]
+    added = rows.group_by(kinds).aggregate([("documents", "sum"), ("chars", "sum")])
+    added = added.rename_columns([name.removesuffix("_sum") for name in added.column_names])
+    order = [(name, "ascending") for name in (GROUP, "column", "bin") if name in kinds]
+    return added.select(rows.column_names).cast(rows.schema).sort_by(order)
 
 
-def merge(tables: Sequence[pa.Table], *, columns: Sequence[str] = COLUMNS, ranks: int = RANKS) -> pa.Table:
-    """The cuts (`CUT`): a row per column and rank, the lowest first."""
-    rows = reduce(pa.concat_tables([HISTOGRAM.empty_table(), *tables]))
+def merge(
+    tables: Sequence[pa.Table],
+    *,
+    columns: Sequence[str] = COLUMNS,
+    ranks: int = RANKS,
+    by: str = "",
+    min_documents: int = MIN_DOCUMENTS,
+) -> pa.Table:
+    """The cuts (`CUT`): a row per column and rank, the lowest first; with `by` for every group, the last for those that share theirs."""
+    if not by:
+        return _cuts(reduce(pa.concat_tables([HISTOGRAM.empty_table(), *tables])), columns, ranks)
+    rows = reduce(pa.concat_tables([_named(HISTOGRAM.empty_table(), None), *tables]))
+    first = rows.filter(pc.equal(rows["column"], 0))
+    counted = first.group_by(GROUP).aggregate([("documents", "sum")]).sort_by(GROUP).to_pylist()
+    large = {
+        row[GROUP]: row["documents_sum"] for row in counted if row[GROUP] and row["documents_sum"] >= min_documents
+    }
+    is_large = pc.is_in(rows[GROUP], pa.array(list(large), pa.string()))
+    cuts = [_named(_cuts(rows.filter(pc.equal(rows[GROUP], group)), columns, ranks), group) for group in large]
+    small = _named(rows.filter(pc.invert(is_large)), None)
+    cuts.append(_named(_cuts(reduce(small), columns, ranks), None))
+    told = {
+        "ranked_apart": large,
+        "ranked_together": sum(row["documents_sum"] for row in counted) - sum(large.values()),
+    }
+    return pa.concat_tables(cuts).replace_schema_metadata({COUNTS: json.dumps(told)})
+
+
+def _cuts(rows: pa.Table, columns: Sequence[str], ranks: int) -> pa.Table:
+    """Of one histogram for every column."""
     cuts = []
     for index, column in enumerate(columns):
         own = rows.filter(pc.equal(rows["column"], index))
@@ -103,18 +141,23 @@ def apply(
     labels: Mapping[str, int] = LABELS,
     epochs: Mapping[str, float] = EPOCHS,
     cluster_epochs: Mapping[str, float] | None = None,
+    by: str = "",
 ) -> pa.Table:
     """Sets `quality_rank` (int32), `bucket`, and `bucket.<label>` as the reason of those whose label has 0 epochs.
 
-    The rank is the highest that any column gives, the label the one with the greatest least rank that it reaches. `epochs`: how often
-    the documents of a label are learned. `cluster_epochs`: from so many copies (`cluster_size`) on the bucket is `<label>_c<copies>`, with
-    the epochs of the label times this number. The mixture reads both, here only a zero matters.
+    The rank is the highest that any column gives, with `by` among the documents of its group, and the label the one with the greatest least
+    rank that it reaches. `epochs`: how often the documents of a label are learned. `cluster_epochs`: from so many copies (`cluster_size`)
+    on the bucket is `<label>_c<copies>`, with the epochs of the label times this number. The mixture reads both, here only a zero matters.
     """
     _check_labels(labels, epochs, int(pc.max(verdict["rank"]).as_py()) + 1)
-    rank_D = np.zeros(docs.num_rows, np.int64)
-    for column, bins_D in zip(columns, _bins(docs, columns), strict=True):
-        own = verdict.filter(pc.equal(verdict["column"], column)).sort_by("rank")
-        rank_D = np.maximum(rank_D, np.searchsorted(own["least_bin"].to_numpy(), bins_D, side="right") - 1)
+    if by:
+        rank_D = np.zeros(docs.num_rows, np.int64)
+        apart = set(verdict[GROUP].to_pylist())
+        for group, own in _groups(docs, by):
+            is_own = pc.equal(verdict[GROUP], group) if group in apart and group else pc.is_null(verdict[GROUP])
+            rank_D[own.to_numpy()] = _ranks(docs.take(own), verdict.filter(is_own), columns)
+    else:
+        rank_D = _ranks(docs, verdict, columns)
     least = sorted(labels.values())
     names = sorted(labels, key=lambda label: labels[label])
     label_D = np.searchsorted(least, rank_D, side="right") - 1
@@ -127,6 +170,15 @@ def apply(
     return mark(with_column(docs, "bucket", bucket), reasons)
 
 
+def _ranks(docs: pa.Table, cuts: pa.Table, columns: Sequence[str]) -> np.ndarray:
+    """int64 (D,): the highest rank that any column gives."""
+    rank_D = np.zeros(docs.num_rows, np.int64)
+    for column, bins_D in zip(columns, _bins(docs, columns), strict=True):
+        own = cuts.filter(pc.equal(cuts["column"], column)).sort_by("rank")
+        rank_D = np.maximum(rank_D, np.searchsorted(own["least_bin"].to_numpy(), bins_D, side="right") - 1)
+    return rank_D
+
+
 def check(
     *,
     columns: Sequence[str] = COLUMNS,
@@ -134,8 +186,11 @@ def check(
     labels: Mapping[str, int] = LABELS,
     epochs: Mapping[str, float] = EPOCHS,
     cluster_epochs: Mapping[str, float] | None = None,
+    min_documents: int = MIN_DOCUMENTS,
 ) -> None:
     """ValueError for columns that are no list, for labels that leave ranks out, and for epochs of other labels."""
+    if min_documents < 1:
+        raise ValueError(f"bucket.rank: min_documents is {min_documents}, but a group has some: type {MIN_DOCUMENTS}")
     if isinstance(columns, str) or not columns or len(set(columns)) < len(columns):
         raise ValueError(f"bucket.rank: columns is {columns!r}, but it is a list of different scores: type [quality]")
     if not 2 <= ranks <= 1000:
@@ -187,6 +242,23 @@ def score_bins(scores: np.ndarray) -> np.ndarray:
     bits = (scores.astype(np.float32) + np.float32(0)).view(np.uint32)
     ordered = np.where(bits >> 31 == 1, ~bits, bits | np.uint32(1 << 31)) >> np.uint32(32 - BIN_BITS)
     return np.where(np.isnan(scores), np.uint32(NO_SCORE), ordered).astype(np.uint32)
+
+
+def _groups(docs: pa.Table, by: str) -> list[tuple[str | None, pa.Array]]:
+    """(group, its rows) in the order of names. Raises StepError for a column that is not there, or holds no texts."""
+    kind = docs.schema.field(by).type if by in docs.column_names else pa.null()
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        texts = [field.name for field in docs.schema if pa.types.is_string(field.type)]
+        raise StepError(f"by is {by!r}, but the documents have no such column of texts: type one of {', '.join(texts)}")
+    groups_D = np.array(docs[by].to_pylist(), object)
+    return [
+        (group, pa.array(np.flatnonzero(groups_D == group))) for group in sorted(set(groups_D), key=lambda g: g or "")
+    ]
+
+
+def _named(table: pa.Table, group: str | None) -> pa.Table:
+    """The table with the name of its group."""
+    return with_column(table, GROUP, pa.array([group] * table.num_rows, pa.string()))
 
 
 def _bins(docs: pa.Table, columns: Sequence[str]) -> list[np.ndarray]:

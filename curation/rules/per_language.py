@@ -36,24 +36,26 @@ class Checked(Protocol):
     def __call__(self, docs: pa.Table, **params: Any) -> Any: ...
 
 
-def per_language(step: Callable[..., Result]) -> Checked:
+def per_language(step: Callable[..., Result], *, own: Languages = _NONE, names: re.Pattern[str] = _CODE) -> Checked:
     """`step` with the parameter `languages`, parameters by the language code in the column `lang`, and a `check` of all parameters.
 
-    `step` takes documents and keyword-only parameters with defaults, and returns one row per document in their order.
+    `step` takes documents and keyword-only parameters with defaults, and returns one row per document in their order. `own`: what holds for
+    a language where `languages` says nothing else. `names`: what a language may be called.
     """
     signature: inspect.Signature = inspect.signature(step)
 
     @functools.wraps(step)
     def apart(docs: pa.Table, *, languages: Languages = _NONE, **params: Any) -> Result:
+        languages = {code: {**own.get(code, {}), **languages.get(code, {})} for code in {**own, **languages}}
         if not languages:
             return step(docs, **params)
         langs = np.array(docs["lang"].to_pylist(), object)
         rows = [np.flatnonzero(langs == code) for code in languages]
         rows.append(np.setdiff1d(np.arange(docs.num_rows), np.concatenate(rows)))
-        settings = [{**params, **own} for own in languages.values()] + [params]
+        settings = [{**params, **each} for each in languages.values()] + [params]
         found = [
-            step(docs.take(pa.array(mine)), **own)
-            for mine, own in zip(rows, settings, strict=True)
+            step(docs.take(pa.array(mine)), **each)
+            for mine, each in zip(rows, settings, strict=True)
             if len(mine) or not docs.num_rows
         ]
         joined = _joined(found) if isinstance(found[0], pa.Table) else pa.concat_arrays(found)
@@ -65,22 +67,22 @@ def per_language(step: Callable[..., Result]) -> Checked:
             raise ValueError(
                 f"languages is {languages!r}; type `languages: {{fr: {{...}}}}`, parameters by language code"
             )
-        for code, own in languages.items():
-            if not isinstance(code, str) or not _CODE.fullmatch(code):
+        for code, given in languages.items():
+            if not isinstance(code, str) or not names.fullmatch(code):
                 raise ValueError(
                     f"languages has {code!r}, which is no code that documents have: type for instance fr, or fra_Latn if the model says "
                     "so; Norwegian stands in quotes, for YAML reads no as false"
                 )
-            if not isinstance(own, Mapping):
+            if not isinstance(given, Mapping):
                 raise ValueError(
-                    f"languages.{code} is {own!r}; type parameters of this step: `{code}: {{name: value}}`"
+                    f"languages.{code} is {given!r}; type parameters of this step: `{code}: {{name: value}}`"
                 )
-            for name in own:
+            for name in given:
                 if name not in signature.parameters:
                     raise ValueError(
                         f"languages.{code}.{name} is not a parameter of this step; type {_nearest(name, signature)}"
                     )
-            _check({**params, **own}, signature, f"languages.{code}.")
+            _check({**params, **given}, signature, f"languages.{code}.")
 
     extra = inspect.Parameter("languages", inspect.Parameter.KEYWORD_ONLY, default=_NONE, annotation=Languages)
     parameters = [*signature.parameters.values(), extra]

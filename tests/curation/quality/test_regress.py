@@ -262,3 +262,50 @@ def test_people_are_predicted_better_than_by_length(shared_data: Path) -> None:
     assert found.auc > 0.88
     assert found.f1 > 0.83
     assert auc_difference(scores, lengths, labels > 0).low > 0.05
+
+
+def test_chunks_are_learned_and_their_mean_is_the_score(drive: Drive) -> None:
+    """Half of every second document teaches: its beginning says nothing of that, its chunks do."""
+    good, bad = (" ".join([subject] * 30) for subject in SUBJECTS)
+    texts = [f"{bad[:1000]} {good[:1000] if index % 2 else bad[:1000]} {index}" for index in range(80)]
+    docs = documents([{"text": text, "origin": str(index)} for index, text in enumerate(texts)])
+    params: dict[str, Any] = {"teacher": TEACHER, "chunk_chars": 200, "chunks": 12, **SMALL}
+    sample = emit(docs, **{name: params[name] for name in ("teacher", "chunk_chars", "chunks")})
+    labels = sample.select(["id", "text"]).append_column(
+        "label", pa.array([5.0 if "bees" in text else 0.0 for text in sample["text"].to_pylist()])
+    )
+    verdicts: list[pa.Table] = []
+    found = drive(EDUCATIONAL, docs, labels=labels, verdicts=verdicts, **params)
+    half = np.array(["bees" in text for text in found["text"].to_pylist()])
+    scores = found["educational"].to_numpy()
+    assert np.abs(scores[half] - 2.5).max() < 0.6
+    assert np.abs(scores[~half]).max() < 0.4
+    assert verdicts[0]["examples"].to_pylist() == [80]  # documents, though there are many more chunks
+    assert sample.num_rows > 800
+    again = drive(EDUCATIONAL, docs, labels=labels, partitions=4, receivers=3, shuffle=2, **params)
+    assert again.equals(found)
+
+
+def test_chunks_of_one_document_are_held_out_together() -> None:
+    """Labels that follow the document alone: a model that saw its other chunks would know them."""
+    rng = np.random.default_rng(4)
+    own = [" ".join(f"w{index}x{word}" for word in range(20)) for index in range(40)]
+    rows = [(f"{index}#{place}", f"{own[index]} part{place}") for index in range(40) for place in range(5)]
+    given = rng.integers(0, 6, 40).astype(np.float64)
+    labels = pa.table(
+        {"id": [name for name, _ in rows], "text": [text for _, text in rows], "label": np.repeat(given, 5)}
+    )
+    told = merge([], labels=labels, chunk_chars=200, min_agreement=0.0, **SMALL).to_pylist()[0]
+    assert told["examples"] == 40
+    assert abs(told["spearman"]) < 0.4
+
+
+def test_chunks_that_cannot_be_are_refused() -> None:
+    for wrong, told in (
+        ({"chunk_chars": 50}, "chunk_chars is 50 and chunks 4: type 0"),
+        ({"chunk_chars": -1}, "chunk_chars is -1"),
+        ({"chunk_chars": 500, "chunks": 0}, "chunks 0"),
+        ({"chunk_chars": 500, "features": "embedding"}, "an embedding is of a whole document"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            check(teacher=TEACHER, **wrong)

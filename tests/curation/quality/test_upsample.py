@@ -1,5 +1,6 @@
 """Ranks, labels and buckets: against a plain definition, ties, missing scores, any division of the corpus, clusters, mistakes."""
 
+import json
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -24,7 +25,7 @@ from curation.quality.upsample import (
     reduce,
     score_bins,
 )
-from curation.steps import StepError
+from curation.steps import COUNTS, StepError
 from datapipe.schema import documents, with_column
 
 Drive = Callable[..., pa.Table]
@@ -65,6 +66,55 @@ def test_the_rank_is_the_best_of_the_columns(rows: list[tuple[float | None, floa
         own = verdict.slice(index * ranks, ranks)
         assert sum(own["documents"].to_pylist()) == len(rows)
         assert sum(own["chars"].to_pylist()) == sum(chars)
+
+
+GROUPS = st.sampled_from(["python", "c", "go", None])
+
+
+@given(st.lists(st.tuples(SCORES, GROUPS, st.integers(0, 30)), min_size=1, max_size=40), st.integers(1, 12))
+def test_groups_are_ranked_apart_and_small_ones_together(
+    rows: list[tuple[float | None, str | None, int]], min_documents: int
+) -> None:
+    scores, groups, chars = map(list, zip(*rows, strict=True))
+    docs = with_column(scored(chars, quality=scores), "lang", pa.array(groups, pa.string()))
+    half = docs.num_rows // 2
+    parts = [emit(part, by="lang") for part in (docs[:half], docs[half:])]
+    verdict = merge([reduce(part) for part in parts[::-1]], by="lang", min_documents=min_documents, ranks=4)
+    labels = {"high": 3, "low": 0}
+    found = apply(docs, verdict, labels=labels, epochs={"high": 2, "low": 1}, by="lang")["quality_rank"].to_pylist()
+    large = {group for group in groups if group and groups.count(group) >= min_documents}
+    for own in [*large, None]:
+        mine = [place for place, group in enumerate(groups) if (group if group in large else None) == own]
+        expected = plain_ranks([scores[place] for place in mine], [chars[place] for place in mine], 4)
+        assert [found[place] for place in mine] == expected
+    told = json.loads(verdict.schema.metadata[COUNTS])
+    assert told == {
+        "ranked_apart": {group: groups.count(group) for group in sorted(large)},
+        "ranked_together": sum(group not in large for group in groups),
+    }
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_ranks_of_groups_do_not_depend_on_partitions_or_receivers(drive: Drive, seed: int) -> None:
+    rng = np.random.default_rng(0)
+    docs = scored(rng.integers(1, 99, 200).tolist(), quality=np.round(rng.random(200), 2).tolist())
+    docs = with_column(docs, "lang", pa.array(rng.choice(["python", "c", "go"], 200, p=[0.6, 0.35, 0.05]).tolist()))
+    params = {"by": "lang", "min_documents": 20}
+    expected = drive(RANK, docs, partitions=1, receivers=1, **params)
+    assert drive(RANK, docs, partitions=seed + 2, receivers=seed + 1, shuffle=seed, **params).equals(expected)
+    assert not expected.equals(drive(RANK, docs))
+
+
+def test_groups_need_a_column_of_texts() -> None:
+    docs = scored([3], quality=[0.5])
+    with pytest.raises(StepError, match=r"by is 'quality', but .*type one of id, .*lang"):
+        emit(docs, by="quality")
+    with pytest.raises(StepError, match="by is 'language'"):
+        emit(docs, by="language")
+    with pytest.raises(ValueError, match=r"min_documents is 0.*type 1000"):
+        check(min_documents=0)
+    assert merge([reduce(emit(docs[:0], by="lang"))], by="lang").num_rows == 20
+    assert "group" not in merge([reduce(emit(docs))]).column_names
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -51,9 +51,12 @@ def code(
     declaration in the first `xml_prefix` characters; style sheets (XSLT) stay. HTML keeps a share and a number of visible characters;
     JSON and YAML files keep a size. `generated_marks` are looked for, whatever their case, in the first `generated_prefix` characters.
     """
-    statistics = [_line_statistics(chunk) for chunk in words.chunks(docs["text"])]
-    stats = [np.concatenate(part) for part in zip(*statistics, strict=True)] if statistics else [np.empty(0)] * 3
-    mean_line, longest_line, alphabetic = stats
+    mean_line, longest_line, alphabetic = np.empty((3, 0))
+    for chunk in words.chunks(docs["text"]):
+        _, mean_D, longest_D = line_statistics(chunk)
+        letters_D = chunk.count_flags((chunk.classes_C & words.LETTER) != 0) / np.maximum(chunk.chars_D, 1)
+        mean_line, longest_line = np.append(mean_line, mean_D), np.append(longest_line, longest_D)
+        alphabetic = np.append(alphabetic, letters_D)
     paths, texts = docs["origin"].to_pylist(), docs["text"].to_pylist()
     files = [(path.lower(), text or "") for path, text in zip(paths, texts, strict=True)]
 
@@ -66,7 +69,7 @@ def code(
 
     def is_bare_html(path: str, text: str) -> bool:
         least = max(min_visible_html_chars, min_visible_html * len(text))
-        return path.endswith(HTML_ENDINGS) and visible_chars(text) < least
+        return path.endswith(HTML_ENDINGS) and len(visible_text(text)) < least
 
     def is_odd_data(path: str, text: str) -> bool:
         return path.endswith(DATA_ENDINGS) and not min_data_chars <= len(text) <= max_data_chars
@@ -89,14 +92,14 @@ def _is_xml(path: str, text: str, prefix: int) -> bool:
     return "<?xml version=" in text[:prefix] and not style_sheet
 
 
-def visible_chars(html: str) -> int:
-    """Characters of a page that are not markup, comments, scripts, styles or repeated white space."""
+def visible_text(html: str) -> str:
+    """What of a page is not markup, comments, scripts or styles, in lower case; one space where there is white space."""
     html = html.lower()
     shown, place = [], 0
     while (start := html.find("<", place)) >= 0:
         shown.append(html[place:start])
         place = _behind_markup(html, start)
-    return len(" ".join(" ".join([*shown, html[place:]]).split()))
+    return " ".join(" ".join([*shown, html[place:]]).split())
 
 
 def _behind_markup(html: str, start: int) -> int:
@@ -108,12 +111,10 @@ def _behind_markup(html: str, start: int) -> int:
     raise ValueError(f"no markup at {start}")
 
 
-def _line_statistics(chunk: words.Chunk) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(mean line length, longest line, share of letters), each (D,)."""
+def line_statistics(chunk: words.Chunk) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(number of lines, mean length, longest), each (D,), blank lines among them; lengths are in characters."""
     feed = np.flatnonzero(chunk.classes_C & words.NEWLINE)  # every document is followed by one
     length_L = np.diff(feed, prepend=-1) - 1
     first_D = np.searchsorted(feed, chunk.starts_D)
-    longest = np.maximum.reduceat(length_L, first_D)
-    lines = np.diff(np.append(first_D, len(feed)))
-    letters = chunk.count_flags((chunk.classes_C & words.LETTER) != 0)
-    return (chunk.chars_D - lines + 1) / lines, longest, letters / np.maximum(chunk.chars_D, 1)
+    lines_D = np.diff(np.append(first_D, len(feed)))
+    return lines_D, (chunk.chars_D - lines_D + 1) / lines_D, np.maximum.reduceat(length_L, first_D)

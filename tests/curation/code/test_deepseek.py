@@ -1,6 +1,6 @@
 import pytest
 
-from curation.code import code, visible_chars
+from curation.code.deepseek import code, visible_text
 from datapipe.schema import documents
 
 PLAIN = "def add(left, right):\n    return left + right\n"
@@ -46,8 +46,8 @@ def test_thresholds_are_parameters_and_an_empty_table_is_fine() -> None:
 
 
 def test_visible_text_of_pages_that_never_close_what_they_open() -> None:
-    assert visible_chars(PAGE % "one  two") == len("one two")
-    assert visible_chars("a < b") == 1
-    assert visible_chars("a<script>b") == 1
-    assert visible_chars("<!--" * 100_000 + "x") == 0
-    assert visible_chars("<" * 200_000) == 0
+    assert visible_text(PAGE % "One  two") == "one two"
+    assert visible_text("a < b") == "a"
+    assert visible_text("a<script>b") == "a"
+    assert visible_text("<!--" * 100_000 + "x") == ""
+    assert visible_text("<" * 200_000) == ""

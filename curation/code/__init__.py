@@ -1,0 +1,1 @@
+"""Source files: what is wrong with one, and how good it is."""
