@@ -20,8 +20,9 @@ Tree = Any  # lxml.html.HtmlElement
 _TAG = re.compile(r"<[A-Za-z]+[\s>]")
 _COUNT = XPath("count(//*)")
 _WORTH_REWRITING = (
-    'pre, xmp, listing, code br, tt br, table, math, script[type^="math/"], [class*="math"], [class*="code"] br, [data-tex], '
-    '[style*="white-space"], img[class*="tex"], img[src*="tex"], img[alt^="$"], img[alt^="\\\\"]'
+    'pre, xmp, listing, code br, tt br, table, math, m\\:math, mml\\:math, script[type^="math/"], [class*="math"], [class*="code"] br, '
+    "[data-tex], [data-latex], [data-mathml], sup, sub, "
+    '[style*="white-space"], img[class*="tex"], img[src*="tex"], img[src*="math"], img[src*="cht="], img[alt^="$"], img[alt^="\\\\"]'
 )
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _DATE_NAMES = frozenset(

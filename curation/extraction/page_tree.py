@@ -23,7 +23,9 @@ _UNSEEN = ("style", "svg", "link", "meta", "iframe", "input", "source", "canvas"
 _INLINE = ("img", "i", "b", "em", "u", "small", "font", "ins", "mark", "abbr", "cite", "wbr", "nobr", "big", "acronym")
 _MAIN_SHARE = 0.5
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6", "dt", "caption", "figcaption")
-_FIND_BY_CLASS = XPath("//@class[contains(., 'code') or contains(., 'math')]/..")
+_FIND_BY_CLASS = XPath(
+    "//@class[contains(., 'code') or contains(., 'math') or contains(., 'MathJax')]/.. | //@data-latex/.."
+)
 _CODE_LISTS = XPath("//dl[.//pre] | //dd[.//pre]")
 _LOOSE_TERMS = XPath("//div/dt")
 _LOOSE_DEFINITIONS = XPath("//div/dd")

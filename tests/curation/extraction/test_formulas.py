@@ -85,6 +85,7 @@ def test_forms(body: str, wanted: str) -> None:
         "a <img src='http://[broken/latex.php?latex=' alt=''> b",
         "a <span class='math'></span> b",
         "a <span class='math'>a course of <b>mathematics</b></span> b",
+        "a <span class='math'>a long sentence about x^2 in a course</span> b",
         "a <math></math> b",
         "Menus: $$ - $$$, open now",
         r"a \[ that never ends",

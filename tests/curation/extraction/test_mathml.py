@@ -12,7 +12,7 @@ from curation.extraction.mathml import latex
 
 NAMES = (
     "mi mn mo mtext ms mspace mrow mfrac msqrt mroot msub msup msubsup munder mover munderover mmultiscripts mprescripts none mtable mtr "
-    "mlabeledtr mtd mfenced menclose mphantom maction semantics annotation mstyle mpadded math unknown"
+    "mlabeledtr mtd mfenced menclose mphantom maction semantics annotation mstyle mpadded math unknown apply ci cn plus power divide"
 )
 
 
@@ -25,6 +25,19 @@ def convert(inner: str) -> str:
     [
         ("<mi>E</mi><mo>=</mo><mi>m</mi><msup><mi>c</mi><mn>2</mn></msup>", "E = mc^2"),
         ("<mfrac><mn>1</mn><mrow><mn>2</mn><mi>a</mi></mrow></mfrac>", r"\frac{1}{2a}"),
+        ("<apply><plus/><ci>x</ci><cn>1</cn></apply>", "x + 1"),
+        (
+            "<apply><eq/><apply><times/><apply><minus/><ci>a</ci><ci>b</ci></apply><ci>c</ci></apply><cn>0</cn></apply>",
+            r"((a - b) \cdot c) = 0",
+        ),
+        ("<apply><divide/><cn>1</cn><apply><power/><ci>x</ci><cn>2</cn></apply></apply>", r"\frac{1}{x^2}"),
+        ("<apply><power/><apply><plus/><ci>x</ci><cn>1</cn></apply><cn>2</cn></apply>", "{(x + 1)}^2"),
+        ("<apply><minus/><ci>x</ci></apply>", "-x"),
+        (
+            "<apply><root/><ci>x</ci></apply><apply><sin/><ci>x</ci></apply><apply><ci>f</ci><ci>x</ci><ci>y</ci></apply>",
+            r"\sqrt{x}\sin(x)f(x, y)",
+        ),
+        ("<apply><laplacian/><ci>x</ci></apply><apply></apply>", r"\operatorname{laplacian}(x)"),
         ("<mfrac bevelled='true'><mn>1</mn><mrow><mn>2</mn><mi>a</mi></mrow></mfrac>", "1/{2a}"),
         ("<mo>(</mo><mfrac linethickness='0'><mi>n</mi><mi>k</mi></mfrac><mo>)</mo>", r"\binom{n}{k}"),
         ("<mfrac linethickness='0pt'><mi>n</mi><mi>k</mi></mfrac>", r"\genfrac{}{}{0pt}{}{n}{k}"),
