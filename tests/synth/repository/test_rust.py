@@ -1,0 +1,83 @@
+"""Rust: modules and paths, and the compiler's own list of a crate's files."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from synth.repository import rust
+from tests.synth.repository.trees import edges
+
+STATEMENTS = {
+    "mod a;\npub(crate) mod b;\nmod r#c;": {"mod a", "mod b", "mod c"},
+    '#[path = "x/y.rs"]\n#[cfg(unix)]\nmod a;': {"mod a x/y.rs"},
+    "mod a {\n    pub mod b;\n    use super::c;\n}\nuse super::d;": {"mod a/b", "self::c", "super::d"},
+    "use crate::a::{b, c::{self, D as E}, *};": {"crate::a::b", "crate::a::c", "crate::a::c::D", "crate::a"},
+    "use a::{ // why, not\n    b,\n};": {"a::b", "a"},
+    "extern crate a; pub use ::b::c;": {"a", "b::c"},
+    "fn f() { crate::a::g(self::h::X, super::super::i) }": {"crate::a::g", "self::h::X", "super::super::i"},
+    '// mod a;\n/* use crate::a; */ let s = "mod b;"; let t = r#"\nmod c;\n"#; let l: &\'a str = \'x\'; use d;': {"d"},
+    "modify(); reuse crate; my_crate::a": set(),
+}
+
+
+@pytest.mark.parametrize("text", STATEMENTS)
+def test_forms_of_an_import(text: str) -> None:
+    assert set(rust.scan(text).imports) == STATEMENTS[text]
+
+
+CRATE = {
+    "one/Cargo.toml": '[package]\nname = "crate-one"\n',
+    "one/src/lib.rs": "mod a;\npub mod b;\nmod tests {\n    use super::a::A;\n}\n"
+    'mod outer {\n    mod inner;\n}\n#[path = "odd.rs"]\nmod even;\n',
+    "one/src/a.rs": "use crate::b::deep::Deep;\nmod sub;\n",
+    "one/src/a/sub.rs": "use super::A;\n",
+    "one/src/b/mod.rs": "pub mod deep;\nuse self::deep::Deep;\nuse super::Root;\n",
+    "one/src/b/deep.rs": "use super::super::a;\n",
+    "one/src/outer/inner.rs": "",
+    "one/src/odd.rs": "",
+    "one/tests/it.rs": "use crate_one::b::deep::Deep;\n",
+    "two/Cargo.toml": '[package]\nname = "two"\n[lib]\npath = "two.rs"\n',
+    "two/two.rs": "use crate_one::a;\nuse std::fmt;\nmod inner;\n",
+    "two/inner.rs": "",
+}
+
+
+def test_dependencies_of_two_crates() -> None:
+    lib, a, b, deep = (f"one/src/{name}.rs" for name in ("lib", "a", "b/mod", "b/deep"))
+    assert edges(CRATE) == {
+        *((path, lib) for path in (a, b, "one/src/outer/inner.rs", "one/src/odd.rs")),
+        (deep, a),
+        ("one/src/a/sub.rs", a),
+        (a, "one/src/a/sub.rs"),
+        (deep, b),
+        (lib, b),
+        (a, deep),
+        (deep, "one/tests/it.rs"),
+        (a, "two/two.rs"),
+        ("two/inner.rs", "two/two.rs"),
+    }
+
+
+@pytest.mark.skipif(shutil.which("rustc") is None, reason="needs rustc")
+def test_the_compiler_reads_the_modules_that_are_found(tmp_path: Path) -> None:
+    texts = {
+        path: "\n".join(line for line in text.split("\n") if "mod " in line or line == "}" or "path" in line)
+        for path, text in CRATE.items()
+    }
+    for path, text in texts.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    command = ["rustc", "--crate-type", "lib", "--emit=dep-info=deps", "src/lib.rs"]
+    subprocess.run(command, cwd=tmp_path / "one", capture_output=True, check=True)
+    read = {line.rstrip(":") for line in (tmp_path / "one/deps").read_text().split("\n") if line.endswith(".rs:")}
+    found = {path.removeprefix("one/") for pair in edges(texts) for path in pair if "two" not in path}
+    assert found == read
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", "package = 3", "[package]\nname = 3", "lib = []\n[package]\nname='x'", "a = " + "[" * 10_000]
+)
+def test_a_damaged_manifest_says_nothing_wrong(text: str) -> None:
+    assert set(rust.scan_manifest(text).declares) <= {"x", "src/lib.rs"}
