@@ -122,7 +122,7 @@ def folders(pattern: str) -> list[str]:
     pattern = pattern.rstrip("/") or "/"
     if is_s3(pattern):
         return sorted(info.path for info in s3.glob(pattern, "directory"))
-    matches = [pattern] if os.path.isdir(pattern) else globbing.glob(pattern, recursive=True)
+    matches = [pattern] if os.path.isdir(pattern) else _matching(pattern)
     return sorted({match.rstrip("/") or "/" for match in matches if os.path.isdir(match)})
 
 
@@ -208,8 +208,31 @@ def _glob_local(pattern: str) -> list[FileInfo]:
     elif os.path.isdir(pattern):
         paths = {os.path.join(folder, name) for folder, _, names in os.walk(pattern) for name in names}
     else:
-        paths = set(globbing.glob(pattern, recursive=True))
+        paths = set(_matching(pattern))
     return [FileInfo(path, os.path.getsize(path)) for path in sorted(paths) if os.path.isfile(path)]
+
+
+def _matching(pattern: str) -> Iterator[str]:
+    """As glob.glob, but `**` does not lead through links: two that point upwards would make paths without end."""
+    before, stars, after = pattern.partition("**/") if "**/" in pattern else pattern.partition("**")
+    if not stars or before[-1:] not in ("", "/"):
+        yield from globbing.glob(pattern)
+        return
+    for top in globbing.glob(before) if before else ("",):
+        for folder, folders, names in os.walk(top or "."):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            here = os.path.join(folder, "") if top else os.path.join(folder, "").removeprefix("./")
+            if after:
+                yield from _matching(globbing.escape(here) + after)
+            else:
+                yield from (
+                    here,
+                    *(
+                        here + name
+                        for name in [*folders, *(names if stars == "**" else [])]
+                        if not name.startswith(".")
+                    ),
+                )
 
 
 @contextlib.contextmanager

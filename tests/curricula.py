@@ -16,7 +16,7 @@ stages:
 """  # the first stage begins in line 7
 CORPORA = {
     "web": 'kind: web\nsource: {reader: warc, paths: ["w/*"]}\n',
-    "code": 'kind: code\nsource: {reader: tree, paths: ["c/*"], unit: file}\n',
+    "code": 'kind: code\nsource: {reader: tree, paths: ["c/*"]}\n',
     "books": 'kind: book\nsource: {reader: jsonl, paths: ["b/*"]}\n',
 }
 RANKED = """\

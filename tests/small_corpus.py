@@ -44,7 +44,7 @@ steps:
   - filter.length: {min_chars: 1000}
   - dedup.exact
 """,
-    "code": "kind: code\nsource: {reader: tree, paths: [\"repos/*\"], unit: file}\nsteps:\n  - filter.code\n  - dedup.exact\n",
+    "code": "kind: code\nsource: {reader: tree, paths: [\"repos/*\"]}\nsteps:\n  - filter.code\n  - dedup.exact\n",
     "qa": "kind: reasoning\nsource: {generator: qa, from: [books, web]}\n",
 }  # fmt: skip
 MODEL = """\

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from datapipe.readers import github, html, jsonl, parquet, path_lists, raw, tree, warc
+from datapipe.readers import git, github, html, jsonl, latex, package, parquet, path_lists, raw, stack, tree, warc
 from datapipe.readers.places import Place
-from datapipe.readers.split import Input, Row, Split, files, group, pattern, tables
+from datapipe.readers.split import Input, Pattern, Row, Split, files, group, pattern, tables
 from datapipe.schema import KINDS
 from datapipe.store import S3_PREFIX, StoreError, glob, join
 
@@ -38,9 +38,13 @@ def _whole(file: Input) -> list[Input]:
 class Reader(NamedTuple):
     read: Callable[..., Iterator[Row | pa.Table]]  # (input, *, options)
     kind: str  # of its documents, where neither the source nor the row says one
-    suffixes: tuple[str, ...] = ()  # of its files in a folder; none for a reader of folders
+    suffixes: tuple[str, ...] = ()  # of its files in a folder; none for a reader that has `find`
     cut: Callable[[Input], list[Input]] = _whole  # a file into parts that can be read by themselves
     read_at: Callable[..., Iterator[tuple[Place, Row]]] | None = None  # (input, places, *, options): some rows again
+    find: Callable[[Pattern, Mapping[str, Any]], list[Input]] | None = (
+        None  # (pattern, options): what is no single file
+    )
+    is_nested: bool = False  # what lies in a folder that was found is part of it
 
 
 READERS: dict[str, Reader] = {
@@ -48,8 +52,12 @@ READERS: dict[str, Reader] = {
     "html": Reader(html.read, "web", html.SUFFIXES, read_at=html.read_at),
     "jsonl": Reader(jsonl.read, "web", jsonl.SUFFIXES, jsonl.cut, jsonl.read_at),
     "parquet": Reader(parquet.read, "web", parquet.SUFFIXES, parquet.cut, parquet.read_at),
+    "stack": Reader(stack.read, "code", parquet.SUFFIXES, parquet.cut),
     "github": Reader(github.read, "thread", jsonl.SUFFIXES, jsonl.cut),
-    "tree": Reader(tree.read, "code"),
+    "latex": Reader(latex.read, "math", latex.SUFFIXES),
+    "package": Reader(package.read, "code", package.SUFFIXES),
+    "tree": Reader(tree.read, "code", find=tree.find, is_nested=True),
+    "git": Reader(git.read, "code", find=git.find),
 }
 
 
@@ -165,7 +173,7 @@ def _find(reader: Reader, source: Mapping[str, Any], root: str) -> dict[str, lis
     of_entry: dict[str, list[Input]] = {}
     for key in sorted(found):
         entry, one = found[key]
-        if not _lies_in(one.path, paths_found):
+        if not (reader.is_nested and _lies_in(one.path, paths_found)):
             of_entry.setdefault(entry, []).append(one)
     return of_entry
 
@@ -176,10 +184,10 @@ def _matching(reader: Reader, written: str, source: Mapping[str, Any], root: str
     if path_lists.is_list(written):
         base = join(root, source.get("base") or "")
         inputs = path_lists.find(where, base, source.get("first"), source.get("every", 1))
-    elif reader.suffixes:
-        inputs = files(where, reader.suffixes)
+    elif reader.find:
+        inputs = reader.find(where, _options(reader, source))
     else:
-        inputs = tree.find(where)
+        inputs = files(where, reader.suffixes)
     if not inputs:
         raise _nothing(reader, written, where.path)
     return [part for one in inputs for part in reader.cut(one)]
@@ -210,7 +218,7 @@ def _lies_in(path: str, folders: set[str]) -> bool:
 def _check_lists(source: Mapping[str, Any]) -> None:
     """The options of lists of paths, which need a list to be about."""
     lists = [path for path in source["paths"] if path_lists.is_list(path)]
-    if lists and not READERS[source["reader"]].suffixes:
+    if lists and READERS[source["reader"]].find:
         raise ValueError(f"paths: {lists[0]!r} lists files, and reader {source['reader']!r} reads folders")
     for key in ("first", "every", "base"):
         if key not in source:

@@ -21,8 +21,8 @@ import contextlib
 import difflib
 import io
 import json
-from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -78,6 +78,22 @@ def read(
 ) -> Iterator[Row | pa.Table]:
     """The documents of some row groups of a file. Raises ValueError when a named column is not there."""
     keys = Keys(text_key, id_key, origin_key, license_key, lang_key)
+    yield from read_shaped(source, lambda schema: _shape(keys, schema, source.name, max_text_bytes), max_text_bytes)
+
+
+class Shape(NamedTuple):
+    """What is read of a file, and how that becomes documents."""
+
+    text: str  # the column whose values are bounded in size
+    columns: list[str]
+    rows_of: Callable[[dict[str, Any], int], Iterable[Row]]  # (a record, its row): its documents
+    table_of: Callable[[pa.RecordBatch, int], pa.Table | None] = lambda batch, row: (
+        None
+    )  # (a batch, its first row): all at once
+
+
+def read_shaped(source: Input, shape_of: Callable[[pa.Schema], Shape], max_text_bytes: int) -> Iterator[Row | pa.Table]:
+    """The documents of some row groups of a file, by a shape that follows from its schema."""
     with store.open_input(source.path) as stream:
         try:
             file = _open(stream)
@@ -86,13 +102,24 @@ def read(
                 raise
             yield _damaged(source.name, None, error)
             return
-        keys = _chosen(keys, file.schema_arrow)
-        _require(file.schema_arrow, keys, source.name)
+        shape = shape_of(file.schema_arrow)
         first, count = source.first or 0, source.count if source.count is not None else file.num_row_groups
         first_row = sum(file.metadata.row_group(index).num_rows for index in range(first))
         for index in range(first, first + count):
-            yield from _row_group(file, stream, index, first_row, keys, source.name, max_text_bytes)
+            yield from _row_group(file, stream, index, first_row, shape, source.name, max_text_bytes)
             first_row += file.metadata.row_group(index).num_rows
+
+
+def _shape(keys: Keys, schema: pa.Schema, name: str, max_bytes: int) -> Shape:
+    """One document per row, by the names of columns. ValueError when one is not there."""
+    keys = _chosen(keys, schema)
+    require(schema, keys.named(), name)
+
+    def rows_of(record: dict[str, Any], row: int) -> list[Row]:
+        found = document(record, keys, name, str(row)) or {"drop_reason": "parquet.no_text"}
+        return [{**place(name, row), **found}]
+
+    return Shape(keys.text, keys.named(), rows_of, lambda batch, row: _as_table(batch, row, keys, name, max_bytes))
 
 
 def read_at(
@@ -107,13 +134,12 @@ def read_at(
             if not _is_damage(error):
                 raise
             return
-        keys = _chosen(keys, file.schema_arrow)
-        _require(file.schema_arrow, keys, source.name)
+        shape = _shape(keys, file.schema_arrow, source.name, max_text_bytes)
         first_row = 0
         for index in range(file.num_row_groups):
             num_rows = file.metadata.row_group(index).num_rows
             if any(first_row <= row < first_row + num_rows for row in wanted):
-                for found in _rows(file, stream, index, first_row, keys, source.name, max_text_bytes):
+                for found in _rows(file, stream, index, first_row, shape, source.name, max_text_bytes):
                     if place := wanted.get(found["raw"]["offset"]):
                         yield place, found
             first_row += num_rows
@@ -166,32 +192,31 @@ def _check_chunks(file: pq.ParquetFile, stream: BinaryIO, row_groups: Iterable[i
 
 
 def _rows(
-    file: pq.ParquetFile, stream: BinaryIO, index: int, first_row: int, keys: Keys, name: str, max_bytes: int
+    file: pq.ParquetFile, stream: BinaryIO, index: int, first_row: int, shape: Shape, name: str, max_bytes: int
 ) -> Iterator[Row]:
     """`_row_group`, one by one."""
-    for found in _row_group(file, stream, index, first_row, keys, name, max_bytes):
+    for found in _row_group(file, stream, index, first_row, shape, name, max_bytes):
         yield from found.to_pylist() if isinstance(found, pa.Table) else [found]
 
 
 def _row_group(
-    file: pq.ParquetFile, stream: BinaryIO, index: int, first_row: int, keys: Keys, name: str, max_bytes: int
+    file: pq.ParquetFile, stream: BinaryIO, index: int, first_row: int, shape: Shape, name: str, max_bytes: int
 ) -> Iterator[Row | pa.Table]:
     row = first_row
     try:
         _check_chunks(file, stream, [index])
-        batch_rows, mean_bytes = _batch_rows(file, index, keys.text)
+        batch_rows, mean_bytes = _batch_rows(file, index, shape.text)
         if mean_bytes > max_bytes:
             num_rows = file.metadata.row_group(index).num_rows
-            yield from ({**_place(name, row), **_too_long(None)} for row in range(first_row, first_row + num_rows))
+            yield from ({**place(name, row), **_too_long(None)} for row in range(first_row, first_row + num_rows))
             return
-        for batch in file.iter_batches(batch_rows, row_groups=[index], columns=keys.named(), use_threads=False):
-            if (table := _as_table(batch, row, keys, name, max_bytes)) is not None:
+        for batch in file.iter_batches(batch_rows, row_groups=[index], columns=shape.columns, use_threads=False):
+            if (table := shape.table_of(batch, row)) is not None:
                 yield table
                 row += batch.num_rows
                 continue
-            for record, reason in _records(batch, keys.text, max_bytes):
-                found = reason or document(record, keys, name, str(row)) or {"drop_reason": "parquet.no_text"}
-                yield {**_place(name, row), **found}
+            for record, reason in _records(batch, shape.text, max_bytes):
+                yield from [{**place(name, row), **reason}] if reason else shape.rows_of(record, row)
                 row += 1
     except DAMAGE as error:
         if not _is_damage(error):
@@ -299,7 +324,8 @@ def _text_bytes(texts: pa.Array) -> pa.Array:
     return pa.array([0] * len(texts), pa.int32())
 
 
-def _place(name: str, row: int) -> Row:
+def place(name: str, row: int) -> Row:
+    """Where a row lies, as columns of a document."""
     return {"origin": f"{name}#{row}", "raw": {"file": name, "offset": row, "length": None}}
 
 
@@ -313,8 +339,9 @@ def _chosen(keys: Keys, schema: pa.Schema) -> Keys:
     return keys._replace(text=next((name for name in names if name in schema.names), names[0]))
 
 
-def _require(schema: pa.Schema, keys: Keys, name: str) -> None:
-    for key in keys.named():
+def require(schema: pa.Schema, columns: Iterable[str], name: str) -> None:
+    """ValueError for a column that is not there, or there twice."""
+    for key in columns:
         if key not in schema.names:
             close = difflib.get_close_matches(key, schema.names, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"its columns are {', '.join(schema.names)}"

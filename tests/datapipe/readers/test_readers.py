@@ -16,6 +16,8 @@ from datapipe.schema import DOCUMENT, document_id
 
 ReadRows = Callable[..., list[dict[str, Any]]]
 
+KNOWN = ", ".join(readers.READERS)
+
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
@@ -30,9 +32,9 @@ def files(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ({"paths": ["x"]}, "names no reader; add `reader:` with one of warc, html, jsonl, parquet, github, tree"),
+        ({"paths": ["x"]}, f"names no reader; add `reader:` with one of {KNOWN}"),
         ({"reader": "wrac", "paths": ["x"]}, "reader: 'wrac' is unknown; did you mean 'warc'?"),
-        ({"reader": "csv", "paths": ["x"]}, "reader: 'csv' is unknown; use one of warc, html, jsonl, parquet, github, tree"),
+        ({"reader": "csv", "paths": ["x"]}, f"reader: 'csv' is unknown; use one of {KNOWN}"),
         ({"reader": ["warc"], "paths": ["x"]}, "reader: ['warc'] is unknown; did you mean 'warc'?"),
         ({"reader": "warc", "paths": ["a", "https://x/y.gz"]}, "paths: 'https://x/y.gz' is in a store that is not read"),
         ({"reader": "warc", "paths": ["s3://"]}, "paths: 's3://' names no bucket; write s3://bucket/folder"),
@@ -47,7 +49,9 @@ def files(tmp_path: Path) -> Path:
         ({"reader": "warc", "paths": ["x"], "max_record_bytes": 0}, "max_record_bytes: 0 is below 1"),
         ({"reader": "warc", "paths": ["x"], "max_record_bytes": True}, "max_record_bytes: True is not of type int"),
         ({"reader": "jsonl", "paths": ["x"], "id_key": 3}, "id_key: 3 is not of type str; type a text"),
-        ({"reader": "tree", "paths": ["x"], "unit": "repo"}, "unit: 'repo' is unknown; use one of file, repository"),
+        ({"reader": "tree", "paths": ["x"], "unit": "repository"}, "unit: reader 'tree' has no such option"),
+        ({"reader": "git", "paths": ["x"], "unit": "repo"}, "unit: 'repo' is unknown; use one of file, commit"),
+        ({"reader": "git", "paths": ["x.paths"]}, "paths: 'x.paths' lists files, and reader 'git' reads folders"),
     ],
 )  # fmt: skip
 def test_a_bad_source_is_refused_before_any_data_is_touched(source: dict[str, Any], message: str) -> None:
@@ -62,7 +66,7 @@ def test_a_good_source_passes() -> None:
     readers.check_source(
         {"reader": "jsonl", "paths": ["x"], "kind": "math", "split_bytes": 1, "text_key": "t", "id_key": None}
     )
-    readers.check_source({"reader": "tree", "paths": ["x"], "unit": "file"})
+    readers.check_source({"reader": "git", "paths": ["x"], "unit": "commit", "history": "all"})
 
 
 def test_inputs_are_sorted_and_grouped(files: Path) -> None:
@@ -141,7 +145,7 @@ def test_names_that_clash_are_refused(files: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reader", "path"), [("jsonl", "a/*.json"), ("jsonl", "empty"), ("tree", "a/*"), ("html", "none/*")]
+    ("reader", "path"), [("jsonl", "a/*.json"), ("jsonl", "empty"), ("tree", "a/*"), ("git", "a/*"), ("html", "none/*")]
 )
 def test_a_path_that_matches_nothing(files: Path, reader: str, path: str) -> None:
     (files / "empty").mkdir()
@@ -205,7 +209,7 @@ def test_a_file_name_that_is_no_unicode(tmp_path: Path, read_rows: ReadRows, rea
     with open(os.fsencode(tmp_path / "x") + b"/caf\xe9" + suffix, "wb") as file:
         file.write(b'{"text": "a page"}')
     [row] = read_rows(tmp_path, reader=reader, paths=["x"])
-    assert "caf\ufffd" in row["raw"]["file"]
+    assert ("caf\\xe9" if reader == "tree" else "caf\ufffd") in row["raw"]["file"]
     assert row["drop_reason"] is None
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 import pytest
 
 from datapipe import readers, store
-from datapipe.readers.languages import LANGUAGES, language_of
 
 ReadRows = Callable[..., list[dict[str, Any]]]
 Files = dict[str, bytes | str]
@@ -52,37 +52,16 @@ def test_a_document_per_file(tmp_path: Path, request: pytest.FixtureRequest, rea
         "alpha@1.2:a/core.py": (None, "python", licence),
         "alpha@1.2:a/tagged.c": (None, "c", "GPL-2.0-only WITH Linux-syscall-note"),
         "alpha@1.2:bin/run": (None, "python", licence),
-        "alpha@1.2:a/empty.py": ("tree.empty", None, licence),
-        "alpha@1.2:a/latin.py": ("tree.not_utf8", None, licence),
-        "alpha@1.2:a/binary.py": ("tree.binary", None, licence),
-        "alpha@1.2:a/big.py": ("tree.too_large", None, licence),
-        "alpha@1.2:a/logo.png": ("tree.not_source", None, licence),
-        "alpha@1.2:LICENSE": ("tree.not_source", None, licence),
+        "alpha@1.2:a/empty.py": ("file.empty", None, None),
+        "alpha@1.2:a/latin.py": ("file.not_utf8", None, None),
+        "alpha@1.2:a/binary.py": ("file.binary", None, None),
+        "alpha@1.2:a/big.py": ("file.too_large", None, None),
+        "alpha@1.2:a/logo.png": ("file.not_source", None, None),
+        "alpha@1.2:LICENSE": (None, "text", licence),
     }
     core = next(row for row in rows if row["origin"].endswith("core.py"))
     assert (core["text"], core["kind"]) == ("print('ü')\n\n\n", "code")
     assert core["raw"] == {"file": "repos/alpha/a/core.py", "offset": 0, "length": 14}
-
-
-def test_a_document_per_repository(tmp_path: Path, read_rows: ReadRows) -> None:
-    write(str(tmp_path), ALPHA)
-    (row,) = read_rows(tmp_path, **SOURCE, unit="repository", max_file_bytes=5000)
-    assert (row["origin"], row["kind"], row["lang"], row["license"]) == ("alpha@1.2", "repo", "c", "MIT OR Apache-2.0")
-    assert row["text"] == (
-        "<!-- path: README.md -->\n# Alpha\n\n"
-        "# path: pyproject.toml\n[project]\n\n"
-        "# path: a/core.py\nprint('ü')\n\n"
-        "// path: a/tagged.c\n/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */\nint x;\n\n"
-        "# path: bin/run\n#!/usr/bin/env python3\n1\n"
-    )
-    skipped = {"binary": 1, "empty": 1, "not_source": 2, "not_utf8": 1, "too_large": 1}
-    assert json.loads(row["meta"]) == {"files": 5, "skipped": skipped}
-
-
-def test_repositories_that_are_no_document(tmp_path: Path, read_rows: ReadRows) -> None:
-    write(str(tmp_path), {"repos/a/x.py": "x" * 600, "repos/a/y.py": "y" * 600, "repos/b/logo.png": "x"})
-    rows = read_rows(tmp_path, **SOURCE, unit="repository", max_repository_bytes=1000)
-    assert [(row["drop_reason"], row["text"]) for row in rows] == [("tree.too_large", ""), ("tree.empty", "")]
 
 
 def test_a_repository_in_a_repository_is_part_of_it(tmp_path: Path) -> None:
@@ -128,11 +107,56 @@ def test_metadata_made_to_break_a_parser_says_nothing(
     assert read_rows(tmp_path, **SOURCE)[0]["origin"].startswith("x@")
 
 
-def test_links_are_not_followed(tmp_path: Path, read_rows: ReadRows) -> None:
-    write(str(tmp_path), {"repos/x/a.py": "1", "secret.py": "2", "folder/b.py": "3"})
-    os.symlink(tmp_path / "secret.py", tmp_path / "repos/x/link.py")
-    os.symlink(tmp_path / "folder", tmp_path / "repos/x/folder")
-    assert [row["text"] for row in read_rows(tmp_path, **SOURCE)] == ["1"]
+def test_links_are_counted_and_not_followed(tmp_path: Path, read_rows: ReadRows) -> None:
+    write(str(tmp_path), {"repos/x/a.py": "1", "repos/x/b/c.py": "4", "secret.py": "2", "folder/b.py": "3"})
+    for name, target in {
+        "link.py": "secret.py",
+        "folder": "folder",
+        "broken.py": "nowhere",
+        "b/loop": "repos/x",
+    }.items():
+        os.symlink(tmp_path / target, tmp_path / "repos/x" / name)
+    os.mkfifo(tmp_path / "repos/x/pipe.py")
+    rows = read_rows(tmp_path, **SOURCE)
+    links = dict.fromkeys(("b/loop", "broken.py", "folder", "link.py"), ("file.link", ""))
+    found = {row["origin"].partition(":")[2]: (row["drop_reason"], row["text"]) for row in rows}
+    assert found == {"a.py": (None, "1"), "b/c.py": (None, "4"), **links}
+
+
+def test_prose_and_package_metadata_are_documents(tmp_path: Path, read_rows: ReadRows) -> None:
+    prose = ["README", "CHANGES.txt", "docs/guide.txt", "docs/a.rst", "notes.md"]
+    metadata = ["go.mod", "requirements.txt", "pom.xml", "package.json", "pyproject.toml", "Cargo.toml"]
+    write(
+        str(tmp_path),
+        {
+            f"repos/x/{path}": "Some words of a guide, in whole sentences. They end here.\n" * 5
+            for path in [*prose, *metadata, "notes.xyz", "Readme.png"]
+        },
+    )
+    rows = {row["origin"].partition(":")[2]: row for row in read_rows(tmp_path, **SOURCE)}
+    assert {path for path in rows if rows[path]["drop_reason"]} == {"notes.xyz", "Readme.png"}
+    roles = {path: json.loads(row["meta"]).get("role") for path, row in rows.items()}
+    assert {roles[path] for path in prose} == {"documentation"}
+    assert {roles[path] for path in metadata} == {"configuration"}
+
+
+def test_names_that_are_no_utf8_stay_apart(tmp_path: Path, read_rows: ReadRows) -> None:
+    write(str(tmp_path), {f"repos/x/{os.fsdecode(name)}": name for name in (b"caf\xe9.py", b"caf\xe8.py")})
+    rows = read_rows(tmp_path, **SOURCE)
+    assert [row["origin"].partition(":")[2] for row in rows] == ["caf\\xe8.py", "caf\\xe9.py"]
+
+
+def test_a_file_of_any_size_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_rows: ReadRows) -> None:
+    write(str(tmp_path), {"repos/x/a.py": "1"})
+    with open(tmp_path / "repos/x/min.js", "wb") as file:
+        file.truncate(500_000_000)
+    monkeypatch.setattr(store, "fingerprint", lambda info: str(info.size_bytes))  # listing it reads it in pieces
+    tracemalloc.start()
+    rows = read_rows(tmp_path, **SOURCE)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [row["drop_reason"] for row in rows] == [None, "file.too_large"]
+    assert peak_bytes < 10_000_000
 
 
 def test_an_installed_package(read_rows: ReadRows) -> None:
@@ -140,32 +164,5 @@ def test_an_installed_package(read_rows: ReadRows) -> None:
 
     folder = Path(jinja2.__file__).parent
     rows = read_rows("", reader="tree", paths=[str(folder)])
-    kept = {row["origin"].partition(":")[2]: row["text"] for row in rows if not row["drop_reason"]}
+    kept = {row["origin"].partition(":")[2]: row["text"] for row in rows if row["lang"] == "python"}
     assert kept == {str(path.relative_to(folder)): path.read_text("utf-8") for path in folder.rglob("*.py")}
-
-
-@pytest.mark.parametrize(
-    ("path", "head", "name"),
-    [
-        ("a/b.py", b"", "python"),
-        ("x.CPP", b"", "c++"),
-        ("Makefile", b"", "makefile"),
-        ("d/CMakeLists.txt", b"", "cmake"),
-        ("run", b"#!/bin/sh\n", "shell"),
-        ("run", b"#! /usr/bin/env -S node --x\n", "javascript"),
-        ("run", b"#!/usr/local/bin/python3.11\n", "python"),
-        ("run", b"#!/usr/bin/perl -w\n", "perl"),
-        ("run", b"#!/usr/bin/unheard-of\n", None),
-        ("run", b"print(1)\n", None),
-        ("notes.txt", b"#!/bin/sh\n", "shell"),
-        (".gitignore", b"", None),
-    ],
-)
-def test_languages(path: str, head: bytes, name: str | None) -> None:
-    language = language_of(path, head)
-    assert (language.name if language else None) == name
-
-
-def test_no_suffix_means_two_languages() -> None:
-    suffixes = [suffix for language in LANGUAGES for suffix in language.suffixes]
-    assert len(suffixes) == len(set(suffixes))
