@@ -90,8 +90,8 @@ COUNTS = b"counts"
 
 
 STEPS: dict[str, Step] = {
-    "extract.html": Step("map", "curation.extraction.extract:html", 2),
-    "extract.again": Step("map", "curation.extraction.extract:again", 1),
+    "extract.html": Step("map", "curation.extraction.extract:html", 3),
+    "extract.again": Step("map", "curation.extraction.extract:again", 2),
     "score.code_tags": Step("score", "curation.extraction.code_tags:code_tags", 1),
     "filter.url": Step("filter", "curation.rules.blocklist:url", 1),
     "filter.language": Step("map", "curation.languages.language:language", 2),
@@ -104,8 +104,11 @@ STEPS: dict[str, Step] = {
     "filter.words": Step("filter", "curation.rules.blocklist:blocked_words", 1),
     "filter.decontaminate": Step("corpus", "curation.decontamination.decontaminate:DECONTAMINATE", 1),
     "pii.replace": Step("map", "curation.pii.replace:replace", 2),
-    "filter.code": Step("filter", "curation.code:code", 1),
-    "filter.license": Step("filter", "curation.license:license", 1),
+    "filter.code": Step("filter", "curation.code.deepseek:code", 1),
+    "filter.opencoder": Step("filter", "curation.code.opencoder:opencoder", 1),
+    "score.code": Step("corpus", "curation.code.score:CODE_QUALITY", 1),
+    "filter.role": Step("filter", "curation.roles:role", 1),
+    "filter.license": Step("filter", "curation.license:license", 2),
     "clean.book": Step("map", "curation.books.clean:book", 1),
     "score.perplexity": Step("corpus", "curation.books.perplexity:PERPLEXITY", 1),
     "filter.score": Step("filter", "curation.rules.score_limits:score", 1),
@@ -122,6 +125,9 @@ STEPS: dict[str, Step] = {
     "score.knowledge": Step("corpus", "curation.quality.reference:KNOWLEDGE", 3),
     "score.educational": Step("corpus", "curation.quality.regress:EDUCATIONAL", 2),
     "score.fasttext": Step("map", "curation.quality.released:fasttext", 1),
+    "recall.round": Step("corpus", "curation.recall.rounds:ROUND", 1),
+    "filter.recalled": Step("filter", "curation.recall.selection:recalled", 1),
+    "bucket.threshold": Step("map", "curation.quality.thresholds:threshold", 1),
     "bucket.rank": Step("corpus", "curation.quality.upsample:RANK", 2),
 }
 

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from curation.quality import upsample
+from curation.quality import thresholds, upsample
 from curation.steps import STEPS as CURATION_STEPS
 from curation.steps import Kind, RoutedStep, Step, load
 from curriculum.document import Document, ManifestError, Where, shown
@@ -30,6 +30,7 @@ STEPS = {**CURATION_STEPS, **SYNTH_STEPS}
 MAX_DROPPED = 0.95  # of a step that compares documents with each other, where the manifest says nothing
 _ENGINE_SETTINGS = {False: ("max_dropped",), True: ("max_dropped", "index", "against")}  # by whether a step is routed
 PAGES = "pages"  # parameter of a map that the engine gives
+_BUCKETS = {"bucket.rank": upsample, "bucket.threshold": thresholds}  # which say what their labels are
 TOKEN_FORMATS = ("megatron",)  # of corpora that come as tokens
 
 
@@ -84,16 +85,16 @@ class Corpus:
     def bucket_epochs(self) -> dict[str, float]:
         """Epochs per bucket, best first; a corpus without ranking is one bucket, `all`."""
         for step in self.steps:
-            if step.name == "bucket.rank":
-                return upsample.bucket_epochs(**_taken(upsample.bucket_epochs, step.params))
+            if buckets := _BUCKETS.get(step.name):
+                return buckets.bucket_epochs(**_taken(buckets.bucket_epochs, step.params))
         return {"all": 1.0}
 
     @property
     def bucket_shares(self) -> dict[str, float]:
         """Share of the characters in each bucket, as far as it can be known before they are ranked."""
         for step in self.steps:
-            if step.name == "bucket.rank":
-                return upsample.expected_shares(**_taken(upsample.expected_shares, step.params))
+            if buckets := _BUCKETS.get(step.name):
+                return buckets.expected_shares(**_taken(buckets.expected_shares, step.params))
         return {"all": 1.0}
 
 

@@ -11,14 +11,21 @@ if TYPE_CHECKING:
     from curriculum.corpus import StepSpec
 
 EMBEDDING, CELL = "embedding", "centroid"
-_NEEDS = {"cluster.kmeans": (EMBEDDING,), "dedup.semantic": (EMBEDDING, CELL)}
+RECALLED = "recalled"  # no score
+_NEEDS = {"cluster.kmeans": (EMBEDDING,), "dedup.semantic": (EMBEDDING, CELL), "filter.recalled": (RECALLED,)}
 _NAMES = {
     "bucket.rank": "columns",
+    "bucket.threshold": "column",
     "filter.any_score": "least",
     "filter.score": "column",
 }  # the parameter that names the columns
-_MAKERS = {EMBEDDING: "embed.words", CELL: "cluster.kmeans"}
-_MAKES = {"filter.language": ("lang_score",), "dedup.minhash": ("cluster_size",), "bucket.rank": ("quality_rank",)}
+_MAKERS = {EMBEDDING: "embed.words", CELL: "cluster.kmeans", RECALLED: "recall.round"}
+_MAKES = {
+    "filter.language": ("lang_score",),
+    "dedup.minhash": ("cluster_size",),
+    "recall.round": (RECALLED, "recall"),
+    "bucket.rank": ("quality_rank",),
+}
 
 
 def check_columns(document: Document, specs: "Sequence[StepSpec | None]") -> None:
@@ -38,9 +45,11 @@ def check_columns(document: Document, specs: "Sequence[StepSpec | None]") -> Non
         if _value(spec, "features") == EMBEDDING:
             wanted = (EMBEDDING,)
         for column in wanted:
+            if (spec.name, column) == ("bucket.threshold", "chars"):
+                continue  # the length of the text
             if column not in written and (lacking is None or column in lacking):
                 maker = _MAKERS.get(column, f"a step that scores, with `column: {column}` or of that name")
-                known = ", ".join(sorted(written - {EMBEDDING, CELL})) or "none"
+                known = ", ".join(sorted(written - {EMBEDDING, CELL, RECALLED})) or "none"
                 document.problem(
                     ("steps", index, spec.name),
                     f"needs the column {column!r}, which no step before it writes (scores so far: {known}).",
