@@ -1,6 +1,6 @@
 """Keeping source files by what they are for: a reader of repositories writes each file's role into `meta`.
 
-Roles are source, test, documentation, configuration, data, vendored, generated, minified (datapipe/readers/roles.py). A document
+Roles are source, test, documentation, configuration, legal, data, vendored, generated, minified (datapipe/readers/roles.py). A document
 without one, such as a web page, is kept. Some 1 M documents per CPU second.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-ROLES = ("source", "test", "documentation", "configuration", "data", "vendored", "generated", "minified")
+ROLES = ("source", "test", "documentation", "configuration", "legal", "data", "vendored", "generated", "minified")
 KEPT = ("source", "test", "documentation", "configuration")
 
 _ROLE = rf'"role": ?"(?P<role>{"|".join(ROLES)})"'

@@ -1,4 +1,4 @@
-"""What a file is for in its repository: source, test, documentation, configuration, data, vendored, generated or minified.
+"""What a file is for in its repository: source, test, documentation, configuration, legal, data, vendored, generated or minified.
 
 The path decides first (folders and names that projects agree on; the conventions are those GitHub Linguist lists in vendor.yml and
 documentation.yml), then the first 2,000 characters (marks that generators leave) and the shape of the lines. The first that fits counts:
@@ -8,6 +8,7 @@ documentation.yml), then the first 2,000 characters (marks that generators leave
     minified       scripts and styles without line breaks
     data           fixtures and snapshots of tests, tables, pictures, translations, source that is mostly numbers or one long literal
     test           under tests/, or named like one
+    legal          licences and notices: the same texts in every repository
     documentation  prose, manuals
     configuration  package metadata, build files, settings
     source         the rest
@@ -20,7 +21,7 @@ import re
 
 from datapipe.readers.languages.table import BY_NAME
 
-ROLES = ("source", "test", "documentation", "configuration", "data", "vendored", "generated", "minified")
+ROLES = ("source", "test", "documentation", "configuration", "legal", "data", "vendored", "generated", "minified")
 HEAD_CHARS, LINE_CHARS = 2000, 1 << 16  # looked at for marks, for the shape of lines
 SHAPE_CHARS, MINIFIED_MEAN_LINE = 1000, 110  # shorter files are not judged by their lines; the mean is Linguist's
 LONG_LINE, LONG_LINE_SHARE, DIGIT_SHARE = 1000, 0.5, 0.4
@@ -49,6 +50,7 @@ _TESTS = _names(
     "integration-tests integration_test functional_tests _testing"
 )
 _DOCUMENTS = _names("doc docs documentation man manpages manual guide guides wiki javadoc javadocs")
+_LEGAL = _names("licenses licences")
 _SETTINGS = _names(".github .circleci .vscode .devcontainer .husky .gitlab")
 
 # Names, in lower case, matched whole
@@ -74,11 +76,14 @@ _TEST_NAME = re.compile(
 _TEST_CLASS = re.compile(
     r"(?:[A-Z]\w*(?:Tests?|TestCase|Spec|IT)|Test[A-Z]\w*)\.(?:java|kt|scala|groovy|cs|swift|php|hs|mm?|cpp)"
 )  # in its own case
+_LEGAL_NAME = re.compile(
+    r"(?:(?:un)?licen[cs]es?|copying|copyright|notice|patents)(?:[-_.].*)?|.*[-_.]licen[cs]es?(?:\.(?:txt|md|rst))?"
+)
 _DOCUMENT_NAME = re.compile(
-    r"(?:readme|(?:un)?licen[cs]es?|copying|copyright|notice|authors?|contribut(?:ors|ing)|maintainers"
+    r"(?:readme|authors?|contribut(?:ors|ing)|maintainers"
     r"|change(?:s|log)|history|news|install|todo|thanks|"
-    r"credits|patents|security|code_of_conduct|acknowledge?ments|hacking|faq|release[-_]?notes|citation).*"
-    r"|.*[-_]licen[cs]es?(?:\.txt)?|\w*_changes\.txt"
+    r"credits|security|code_of_conduct|acknowledge?ments|hacking|faq|release[-_]?notes|citation).*"
+    r"|\w*_changes\.txt"
 )
 _SETTINGS_NAME = re.compile(
     r"(?:package|tsconfig.*|jsconfig|composer|bower|lerna|nx|turbo|angular|deno|vercel|now|renovate|manifest"
@@ -166,6 +171,8 @@ def role_of(path: str, text: str, language: str | None) -> str:
     is_test = bool(folders & _TESTS or _TEST_NAME.fullmatch(name) or _TEST_CLASS.fullmatch(path.rpartition("/")[2]))
     if language in _SETTINGS_LANGUAGES or folders & _SETTINGS or _SETTINGS_NAME.fullmatch(name):
         return "configuration" if len(text) <= SETTINGS_CHARS or kind == "programming" else "data"
+    if kind == "prose" and (folders & _LEGAL or _LEGAL_NAME.fullmatch(name)):
+        return "legal"
     if kind == "prose" or language in _MANUALS:
         is_document = (
             language not in ("text", None) or _DOCUMENT_NAME.fullmatch(name) or (_is_prose(text) and not is_test)

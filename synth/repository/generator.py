@@ -231,7 +231,7 @@ def _parts(received: _Received, name: str, version: str, numbers: list[int], cap
 def _main_language(received: _Received, numbers: Sequence[int]) -> str | None:
     """The language with most characters among the source files, or among all files where there is no source."""
     sizes: Counter[str] = Counter()
-    is_code = [received.role[n] not in ("documentation", "configuration", "data") for n in numbers]
+    is_code = [received.role[n] not in ("documentation", "configuration", "legal", "data") for n in numbers]
     for n, code in zip(numbers, is_code, strict=True):
         if received.lang[n] and (code or not any(is_code)):
             sizes[received.lang[n]] += received.num_chars[n]

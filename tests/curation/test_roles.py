@@ -10,9 +10,9 @@ def test_reasons() -> None:
     metas = [json.dumps({"role": name}) for name in roles.ROLES]
     metas += ["{}", '{"role":"vendored","x":1}', '{"messages": [{"role": "user"}]}']
     table = documents([{"text": "x", "origin": str(i), "meta": meta} for i, meta in enumerate(metas)])
-    dropped = ["role.data", "role.vendored", "role.generated", "role.minified"]
+    dropped = ["role.legal", "role.data", "role.vendored", "role.generated", "role.minified"]
     assert roles.role(table).to_pylist() == [None] * 4 + dropped + [None, "role.vendored", None]
-    assert roles.role(table, keep=["data"]).to_pylist()[:5] == [f"role.{name}" for name in roles.ROLES[:4]] + [None]
+    assert roles.role(table, keep=["data"]).to_pylist()[:6] == [f"role.{name}" for name in roles.ROLES[:5]] + [None]
     assert roles.role(table.slice(0, 0)).to_pylist() == []
 
 
