@@ -19,9 +19,10 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any, cast
 
-from datapipe.sample import licenses
+from datapipe.readers import licenses
 
 OWN_NAME = "tokenloom"
+PYTHON_LICENSE = "PSF-2.0"
 LICENSE_FILE = re.compile(r"(licen[cs]e|copying|notice)", re.IGNORECASE)
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -73,11 +74,12 @@ def _files(dist: Distribution) -> tuple[tuple[str, Path], ...]:
     return tuple((name, Path(root, name)) for name in inside)
 
 
-def _license_texts(dist: Distribution) -> Iterator[str]:
-    """The texts of the distribution's licence files; a generator, because reading the list of files of a large one takes a second."""
-    for name, path in _files(dist):
-        if ".dist-info/" in name and LICENSE_FILE.match(path.name):
-            yield read_text(path) or ""
+def _license_of_files(dist: Distribution) -> str | None:
+    """What the distribution's licence files say: reading the list of files of a large one takes a second."""
+    files = {name.partition(".dist-info/")[2]: path for name, path in _files(dist) if ".dist-info/" in name}
+    texts = {name: read_text(path) or "" for name, path in files.items() if LICENSE_FILE.match(path.name)}
+    found = licenses.of_files(texts)
+    return found.spdx if found else None
 
 
 def _package(dist: Distribution) -> Package:
@@ -87,7 +89,7 @@ def _package(dist: Distribution) -> Package:
     return Package(
         name=metadata["Name"],
         version=dist.version,
-        license=licenses.spdx(metadata, _license_texts(dist)),
+        license=licenses.from_metadata(dist.read_text("METADATA") or "") or _license_of_files(dist),
         summary=metadata.get("Summary", ""),
         classifiers=tuple(metadata.get_all("Classifier", [])),
         description=description,

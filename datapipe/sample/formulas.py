@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 from datapipe.sample import markup
 from datapipe.sample.budget import Account
 from datapipe.sample.docstrings import Docstring, docstrings
-from datapipe.sample.environment import VERSION, Package, packages, read_text, stable_rank, stdlib_files
-from datapipe.sample.licenses import PYTHON_LICENSE
+from datapipe.sample.environment import PYTHON_LICENSE, VERSION, Package, packages, read_text, stable_rank, stdlib_files
 from datapipe.sample.site_pages import manual_page
 from datapipe.sample.warc import RECORD_OVERHEAD_BYTES, Capture, WarcFolder
 

@@ -16,10 +16,9 @@ from typing import NamedTuple
 
 from datapipe.sample.budget import Account
 from datapipe.sample.docstrings import docstrings
-from datapipe.sample.environment import Package, read_text, stable_rank, stdlib_files
+from datapipe.sample.environment import PYTHON_LICENSE, Package, read_text, stable_rank, stdlib_files
 from datapipe.sample.formulas import MATH_MODULES, has_formula, module_name
 from datapipe.sample.language_reference import reference_sections
-from datapipe.sample.licenses import PYTHON_LICENSE
 from datapipe.sample.warc import LEVEL, write_file
 
 FILES = 4

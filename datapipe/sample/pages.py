@@ -17,8 +17,7 @@ from typing import Any
 
 from datapipe.sample import markup
 from datapipe.sample.budget import Account
-from datapipe.sample.environment import VERSION, Package, normalised, stable_rank, stdlib_files
-from datapipe.sample.licenses import PYTHON_LICENSE
+from datapipe.sample.environment import PYTHON_LICENSE, VERSION, Package, normalised, stable_rank, stdlib_files
 from datapipe.sample.manuals import is_long
 from datapipe.sample.site_pages import error_page, manual_page, project_page
 from datapipe.sample.warc import RECORD_OVERHEAD_BYTES, Capture, WarcFolder

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datapipe.sample.budget import Account
-from datapipe.sample.environment import Package, read_text, stable_rank, stdlib_files
-from datapipe.sample.licenses import PYTHON_LICENSE
+from datapipe.sample.environment import PYTHON_LICENSE, Package, read_text, stable_rank, stdlib_files
 from datapipe.sample.warc import write_file
 
 SUFFIXES = frozenset(
