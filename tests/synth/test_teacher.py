@@ -323,7 +323,7 @@ def test_answers_in_an_object_store(s3: str) -> None:
         ({"concurrency": 0}, "concurrency is 0, but must be above 0: the default is 16"),
         ({"price_in": -1}, "price_in is -1, but cannot be negative"),
         ({"max_cost": 5}, "nothing costs anything: type price_in and price_out"),
-        ({"prompt": "nonsense"}, "type one of educational, educational_share, knowledge, thread, or the path"),
+        ({"prompt": "nonsense"}, "type one of code, educational, educational_share, knowledge, thread, or the path"),
         ({"extra_body": 3}, r"teacher\.extra_body is 3, but is a mapping"),
     ],
 )
