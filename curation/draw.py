@@ -56,3 +56,10 @@ def check(*, sample: float, max_examples: int, seed: int, max_chars: int = 1) ->
         raise ValueError(f"max_chars {max_chars} and max_examples {max_examples} must be at least 1")
     if not 0 <= seed < 1 << 32:
         raise ValueError(f"seed {seed} must lie in 0..{(1 << 32) - 1}")
+
+
+def check_above_zero(**values: float) -> None:
+    """Raises ValueError for the first that is not."""
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"{name} is {value}, but must be above 0")

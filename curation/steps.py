@@ -90,8 +90,8 @@ COUNTS = b"counts"
 
 
 STEPS: dict[str, Step] = {
-    "extract.html": Step("map", "curation.extraction.extract:html", 3),
-    "extract.again": Step("map", "curation.extraction.extract:again", 2),
+    "extract.html": Step("map", "curation.extraction.extract:html", 4),
+    "extract.again": Step("map", "curation.extraction.extract:again", 3),
     "score.code_tags": Step("score", "curation.extraction.code_tags:code_tags", 1),
     "filter.url": Step("filter", "curation.rules.blocklist:url", 1),
     "filter.language": Step("map", "curation.languages.language:language", 2),
@@ -109,7 +109,7 @@ STEPS: dict[str, Step] = {
     "score.code": Step("corpus", "curation.code.score:CODE_QUALITY", 1),
     "filter.role": Step("filter", "curation.roles:role", 1),
     "filter.license": Step("filter", "curation.license:license", 2),
-    "clean.book": Step("map", "curation.books.clean:book", 1),
+    "clean.book": Step("map", "curation.books.clean:book", 2),
     "score.perplexity": Step("corpus", "curation.books.perplexity:PERPLEXITY", 1),
     "filter.score": Step("filter", "curation.rules.score_limits:score", 1),
     "filter.any_score": Step("filter", "curation.rules.any_score:any_score", 1),

@@ -18,7 +18,7 @@ from curriculum.fields import Fields, did_you_mean
 from curriculum.fill_in import load_fim
 from curriculum.listed import filled_in
 from curriculum.segment import Bound
-from curriculum.step_columns import check_columns
+from curriculum.step_columns import check_columns, check_order
 from datapipe.fim import Fim
 from datapipe.readers import READERS, check_source
 from datapipe.schema import KINDS
@@ -176,6 +176,7 @@ def _load_corpus(name: str, fields: Fields, corpora: set[str]) -> Corpus:
                 f"Leave it out, or read with one of {', '.join(name for name, each in READERS.items() if each.read_at)}.",
             )
     check_columns(document, specs)
+    check_order(document, specs)
     declared = fields.count(("declared_tokens",), 0) or None
     fim = load_fim(fields, kind, is_imported="tokens" in source)
     return Corpus(name, kind, source, tuple(spec for spec in specs if spec), declared, max_dropped, fim)

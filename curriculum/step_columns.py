@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from curation.steps import load
-from curriculum.document import Document
+from curriculum.document import Document, Where
+from datapipe.schema import DOCUMENT, DROP, LOSS_SPANS
 
 if TYPE_CHECKING:
     from curriculum.corpus import StepSpec
@@ -19,6 +20,7 @@ _NAMES = {
     "filter.any_score": "least",
     "filter.score": "column",
 }  # the parameter that names the columns
+_TAKEN = {*DOCUMENT.names, DROP, LOSS_SPANS, "bucket", "cluster_size", EMBEDDING, CELL, RECALLED}
 _MAKERS = {EMBEDDING: "embed.words", CELL: "cluster.kmeans", RECALLED: "recall.round"}
 _MAKES = {
     "filter.language": ("lang_score",),
@@ -65,6 +67,30 @@ def check_columns(document: Document, specs: "Sequence[StepSpec | None]") -> Non
         gone = {EMBEDDING, CELL} if spec.name == "dedup.semantic" and not _value(spec, "keep_embedding") else set()
         written = (written | new) - gone
         lacking = None if lacking is None else lacking | gone
+
+
+def check_order(document: Document, specs: "Sequence[StepSpec | None]") -> None:
+    """Adds a problem for a score in place of something else, for rounds that are not numbered 1, 2, 3, and for buckets set twice."""
+    rounds, buckets = 0, ""
+    for index, spec in enumerate(specs):
+        if spec is None:
+            continue
+        where: Where = ("steps", index, spec.name)
+        if spec.name.startswith("score.") and (not (made := _made(spec)) or made in _TAKEN):
+            document.problem(
+                where,
+                f"writes its score to the column {made!r}, which {'is something else' if made else 'is no name'}.",
+                "Give it another name: `column: NAME`.",
+            )
+        if spec.name == "recall.round":
+            rounds += 1
+            if _value(spec, "round") != rounds:
+                said = f"is {_value(spec, 'round')}, but this is the round number {rounds} of the corpus."
+                document.problem((*where, "round"), said, "Number the rounds 1, 2, 3.")
+        if spec.name.startswith("bucket."):
+            if buckets:
+                document.problem(where, f"sets the buckets, which {buckets} has set.", "Leave one of the two out.")
+            buckets = spec.name
 
 
 def _made(spec: "StepSpec") -> str:

@@ -82,6 +82,8 @@ def clean(
             text, found = matter.without_matter(text, most_chars)
             if found["matter_refused"]:
                 text, counts = clean(original, furniture=furniture, front_matter=False, join_lines=join_lines)
+                if text != original:  # joined lines may be judged otherwise
+                    text, found = clean(text, furniture=furniture, join_lines=join_lines)
                 return text, counts + found
             counts.update(found)
             most_chars -= sum(count for name, count in found.items() if name != "archive_chars")

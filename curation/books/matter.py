@@ -25,6 +25,7 @@ TAIL_SHARE = 0.1  # where adverts and a copyright page at the end lie
 INDEX_SHARE = 0.4  # the index lies in the last two fifths
 MOST_SECTIONS, SECTION_LINES = 100, 20_000  # of contents and indexes that are looked at, and of each
 LEAST_ENTRIES, LEAST_INDEX_ENTRIES = 3, 8
+ADVERT_CHARS = 300  # of a title with its price and what a paper said
 HEADING_CHARS, BLOCK_LINES, BLOCK_CHARS = 60, 18, 1_800
 _COLUMN_HEADS = frozenset({"page", "chapter", "seite"})
 KINDS = ("archive", "metadata", "title", "copyright", "contents", "index", "advertisement")
@@ -81,12 +82,17 @@ _ADVERTS = re.compile(
     re.I,
 )
 _COPYRIGHT = re.compile(
-    r"©\s*(?:copyright\s*)?(?:\d{4}|by)|copyright\s*(?:©|\(c\)|,)?\s*(?:by\b|\d{4})|all rights reserved|\bISBN[\s:0-9-]|"
-    r"library of congress|cataloging[- ]in[- ]publication|no part of this (?:book|publication|work)|"
-    r"first (?:published|edition|printing)\b.*\d{4}|printed in (?:the )?(?:u\.?s\.?a|united|great britain|england|china)|"
+    r"©\s*(?:copyright\s*)?(?:\d{4}|by)|copyright\s*(?:©|\(c\))|\bISBN(?:-1[03])?[\s:]*\d|all rights reserved|"
+    r"library of congress (?:catalog|control)|cataloging[- ]in[- ]publication|no part of this (?:book|publication|work)|"
     r"tous droits réservés|dépôt légal|alle rechte vorbehalten|todos los derechos reservados|版权所有",
     re.I,
 )
+# What running text says too: counts where a block begins, or behind a line that no wrapped text has.
+_MAYBE_COPYRIGHT = re.compile(
+    r"\W*(?:Copyright\s*,?\s*(?:by\b|\d{4})|First (?:published|edition|printing)\b.*\d{4}|"
+    r"Printed in (?:the )?(?:U\.?S\.?A|United|Great Britain|England|China))"
+)
+_TITLE_LINE = 29  # characters: a full line has more (`wrapping`)
 _ARCHIVE_START = re.compile(
     r"^(?:\*\*\* ?START OF (?:THE|THIS) PROJECT GUTENBERG EBOOK|\*END\*? ?THE SMALL PRINT)", re.M | re.I
 )
@@ -264,17 +270,17 @@ def _index(lines: Sequence[str], heading: int) -> Iterator[Cut]:
 
 
 def _adverts(lines: Sequence[str], heading: int, *, is_last: bool) -> Iterator[Cut]:
-    """Short blocks that are no sentences; at the end of the book all that follows."""
-    if is_last:
-        yield Cut(heading, len(lines), "advertisement")
-        return
+    """Short blocks that are no sentences; at the end of the book all short ones, up to a paragraph."""
     end = heading + 1
-    for begin, stop in _blocks(lines, heading + 1, min(len(lines), heading + 60)):
+    for begin, stop in _blocks(lines, heading + 1, len(lines) if is_last else min(len(lines), heading + 60)):
         block = lines[begin:stop]
-        if any(_is_sentence(line) or len(line) > 80 for line in block) or _begins_book(block[0]):
+        if is_last and sum(map(len, block)) > ADVERT_CHARS:
+            break
+        if not is_last and (any(_is_sentence(line) or len(line) > 80 for line in block) or _begins_book(block[0])):
             break
         end = stop
-    yield Cut(heading, end, "advertisement")
+    if end > heading + 1:
+        yield Cut(heading, end, "advertisement")
 
 
 def _begins_book(line: str) -> bool:
@@ -287,7 +293,12 @@ def _pages(lines: Sequence[str]) -> Iterator[Cut]:
     head, tail = _edges(lines)
     for begin, end in [*_blocks(lines, 0, head), *_blocks(lines, max(head, tail), len(lines))]:
         block = "\n".join(lines[begin:end])
-        if end - begin <= BLOCK_LINES and len(block) <= BLOCK_CHARS and _COPYRIGHT.search(block):
+        if end - begin > BLOCK_LINES or len(block) > BLOCK_CHARS:
+            continue
+        if _COPYRIGHT.search(block) or any(
+            _MAYBE_COPYRIGHT.match(lines[index]) and (index == begin or len(lines[index - 1]) <= _TITLE_LINE)
+            for index in range(begin, end)
+        ):
             yield Cut(begin, end, "copyright")
 
 

@@ -87,6 +87,36 @@ def code(
     return first_reason(len(files), failed)
 
 
+def check(
+    *,
+    max_mean_line: float = 100.0,
+    max_line: int = 1000,
+    min_alphabetic: float = 0.25,
+    xml_prefix: int = 100,
+    min_visible_html: float = 0.2,
+    min_visible_html_chars: int = 100,
+    min_data_chars: int = 50,
+    max_data_chars: int = 5000,
+    generated_marks: Sequence[str] = GENERATED_MARKS,
+    generated_prefix: int = 1000,
+) -> None:
+    """Raises ValueError for marks that are no list of texts, shares that are none, sizes that are none or that no file has."""
+    if isinstance(generated_marks, str) or not all(isinstance(mark, str) and mark for mark in generated_marks):
+        raise ValueError(
+            f"generated_marks is {generated_marks!r}, but it is a list of texts, of which one in a file is enough: type [do not edit]"
+        )
+    for name, share in {"min_alphabetic": min_alphabetic, "min_visible_html": min_visible_html}.items():
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} is {share}, but it is a share: type a number from 0 to 1")
+    sizes = (max_mean_line, max_line, xml_prefix, min_visible_html_chars, min_data_chars, generated_prefix)
+    if min(sizes) < 0 or min_data_chars > max_data_chars:
+        raise ValueError(
+            f"max_mean_line {max_mean_line}, max_line {max_line}, xml_prefix {xml_prefix}, min_visible_html_chars "
+            f"{min_visible_html_chars}, min_data_chars {min_data_chars}, max_data_chars {max_data_chars}, generated_prefix "
+            f"{generated_prefix}: type 0 or more of each, and no more for min_data_chars than for max_data_chars"
+        )
+
+
 def _is_xml(path: str, text: str, prefix: int) -> bool:
     style_sheet = path.endswith((".xsl", ".xslt")) or "<xsl:" in text[: 10 * prefix]
     return "<?xml version=" in text[:prefix] and not style_sheet

@@ -39,6 +39,7 @@ from datapipe.schema import with_column
 
 MIN_EXAMPLES = 200
 REFERENCE_DOCUMENTS = 50_000  # of all languages: some 500 MB
+_PLACES = pa.schema([("id", pa.string()), ("lang", pa.string()), ("origin", pa.string())])
 VERDICT = pa.schema(
     [
         ("lang", pa.string()),  # null: the shared model
@@ -177,6 +178,8 @@ def check(
     max_chars: int = 8_000,
     max_examples: int = 5_000,
     min_examples: int = MIN_EXAMPLES,
+    ngram: int = 2,
+    buckets: int = 1 << 16,
     ridge: float = 3.0,
     folds: int = 3,
     min_auc: float = MIN_AUC,
@@ -196,6 +199,8 @@ def check(
         sample=sample,
         max_chars=max_chars,
         max_examples=max_examples,
+        ngram=ngram,
+        buckets=buckets,
         ridge=ridge,
         folds=folds,
         min_agreement=min_agreement,
@@ -252,7 +257,7 @@ def _contrasted(reference: pa.Table, tables: Sequence[pa.Table], seed: int) -> p
 def _labelled(labels: pa.Table, tables: Sequence[pa.Table], seed: int) -> pa.Table:
     """What was labelled, with the language and origin that the sample has where the labels have none."""
     labels = regress.usable(labels)
-    sample = pa.concat_tables([table.select(["id", "lang", "origin"]) for table in tables])
+    sample = pa.concat_tables([_PLACES.empty_table(), *(table.select(_PLACES.names) for table in tables)])
     place = pc.index_in(labels["id"], sample["id"].combine_chunks())
     for name in ("lang", "origin"):
         if name not in labels.column_names:

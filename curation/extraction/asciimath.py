@@ -42,6 +42,7 @@ _GREEK = (
 )
 _WORDS |= {name: "\\" + name for name in (*_GREEK.split(), *tex.FUNCTIONS, "sum", "prod", "int", "oint")}
 _TOKEN = re.compile("|".join(map(re.escape, sorted(_WORDS, key=len, reverse=True))) + r"|sqrt|text|[A-Za-z]|[\s\S]")
+_NESTED = 3  # scripts in scripts, roots under roots
 _SCRIPT = re.compile(r"([_^])\(([^()]{0,200})\)")
 _ROOT = re.compile(r"sqrt\s?\(([^()]{0,200})\)|sqrt\s?(\w)")
 _TEXT = re.compile(r'"([^"]{0,200})"|text\(([^()]{0,200})\)')
@@ -49,7 +50,9 @@ _TEXT = re.compile(r'"([^"]{0,200})"|text\(([^()]{0,200})\)')
 
 def latex(source: str) -> str:
     """The LaTeX of a formula, without delimiters."""
-    source = _SCRIPT.sub(r"\1{\2}", " ".join(source.split()))
+    source = " ".join(source.split())
+    for _ in range(_NESTED):
+        source = _SCRIPT.sub(r"\1{\2}", source)
     parts: list[str] = []
     end = 0
     for quoted in _TEXT.finditer(source):
@@ -59,7 +62,8 @@ def latex(source: str) -> str:
 
 
 def _words(source: str) -> str:
-    source = _ROOT.sub(lambda root: f"√{{{root[1] or root[2]}}}", source)
+    for _ in range(_NESTED):
+        source = _ROOT.sub(lambda root: f"√{{{root[1] or root[2]}}}", source)
     pieces: list[str] = []
     for token in _TOKEN.findall(source):
         piece = r"\sqrt" if token == "√" else _WORDS.get(token, token)

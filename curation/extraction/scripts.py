@@ -1,11 +1,13 @@
 """Superscripts and subscripts of plain HTML, so that they are not lost: `mc<sup>2</sup>` becomes mc^2 and not mc2, H<sub>2</sub>O H_2O.
 
-Only what looks like a power, an index or a formula of chemistry: short, without links, behind a number, a bracket, a unit, or a name of one
-letter (three before a subscript). So marks of footnotes behind words stay as they are, and so do ordinals and trade marks.
+Only what looks like a power, an index or a formula of chemistry: short, without links, behind a number, a bracket, a unit, a function, or a
+name of one letter (three before a subscript). So marks of footnotes behind words stay as they are, and so do ordinals and trade marks.
 """
 
 import re
 from typing import Any
+
+from curation.extraction import tex_symbols as tex
 
 Element = Any  # lxml.html.HtmlElement
 
@@ -48,5 +50,5 @@ def _can_have(before: str, text: str, tag: str) -> bool:
     if tag == "sub":
         return True
     if base["word"]:
-        return len(base["word"]) == 1 or base["word"] in _UNITS
+        return len(base["word"]) == 1 or base["word"] in _UNITS or base["word"] in tex.FUNCTIONS
     return text.lower() not in _NO_POWERS

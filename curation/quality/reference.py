@@ -153,6 +153,11 @@ def check(
     max_chars: int = 4_000,
     max_examples: int = 20_000,
     min_auc: float = MIN_AUC,
+    ngram: int = 2,
+    dim: int = 16,
+    buckets: int = 100_000,
+    epochs: int = 5,
+    lr: float = 0.2,
     seed: int = 0,
 ) -> None:
     """Raises ValueError for parameters out of range; `reference` is the name of a corpus here."""
@@ -162,6 +167,7 @@ def check(
         raise ValueError(
             f"min_auc is {min_auc}, but 0.5 is chance and 1 the best: type {MIN_AUC}, or 0 to take any model"
         )
+    draw.check_above_zero(ngram=ngram, dim=dim, buckets=buckets, epochs=epochs, lr=lr)
     draw.check(sample=sample, max_examples=max_examples, seed=seed, max_chars=max_chars)
 
 

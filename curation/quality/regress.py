@@ -170,6 +170,8 @@ def check(
     chunk_chars: int = 0,
     chunks: int = 4,
     max_examples: int = 20_000,
+    ngram: int = 2,
+    buckets: int = 1 << 17,
     ridge: float = 3.0,
     folds: int = 5,
     min_agreement: float = MIN_AGREEMENT,
@@ -204,6 +206,7 @@ def check(
             f"chunk_chars is {chunk_chars} and chunks {chunks}: type 0 characters for the beginning of a document, or {LEAST_CHARS} and "
             "more, such as 2000, and 1 chunk or more"
         )
+    draw.check_above_zero(ngram=ngram, buckets=buckets)
     if ridge <= 0:
         raise ValueError(f"ridge is {ridge}, but must be above 0: type 3")
     if folds < 0 or folds == 1:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.quality.upsample import check_names
 from curation.reasons import mark
 from curation.steps import StepError
 from datapipe.schema import with_column
@@ -70,6 +71,7 @@ def check(
             f"bucket.threshold: epochs names {', '.join(epochs)} and least {', '.join(least)}: "
             "give every label, and no other, its epochs"
         )
+    check_names("bucket.threshold", epochs)
 
 
 def bucket_epochs(*, epochs: Mapping[str, float] = EPOCHS) -> dict[str, float]:

@@ -17,6 +17,7 @@ The cost: 32 bytes per bin and column in the merge, less than 100 MB for three c
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
@@ -36,6 +37,7 @@ RANK_COLUMN = "quality_rank"
 GROUP = "group"
 MIN_DOCUMENTS = 1_000  # of a group with ranks of its own: 50 in each of twenty
 BIN_BITS = 24
+_NAME = re.compile(r"[^\W_][\w.-]*")
 NO_SCORE = 0  # a bin below that of minus infinity
 HISTOGRAM = pa.schema(
     [
@@ -310,6 +312,16 @@ def _suffixes(docs: pa.Table, cluster_epochs: Mapping[str, float]) -> np.ndarray
     return suffixes[np.searchsorted(copies, sizes_D, side="right")]
 
 
+def check_names(step: str, epochs: Mapping[str, float]) -> None:
+    """ValueError for labels that cannot be names of folders, where the shards of a bucket lie, and where nothing would be learned."""
+    if wrong := [label for label in epochs if not _NAME.fullmatch(str(label))]:
+        raise ValueError(
+            f"{step}: {wrong[0]!r} is a label, and a folder is named by it: type letters, digits, `_`, `-` and dots, such as high"
+        )
+    if not any(epochs.values()):
+        raise ValueError(f"{step}: epochs is {dict(epochs)}, and nothing would be kept: give one label more than 0")
+
+
 def _check_labels(labels: Mapping[str, int], epochs: Mapping[str, float], ranks: int) -> None:
     if not isinstance(labels, Mapping):
         raise ValueError(
@@ -332,6 +344,7 @@ def _check_labels(labels: Mapping[str, int], epochs: Mapping[str, float], ranks:
         raise ValueError(
             f"bucket.rank: epochs names {', '.join(epochs)} and labels {', '.join(labels)}: give every label, and no other, its epochs"
         )
+    check_names("bucket.rank", epochs)
 
 
 def _is_count(value: object) -> bool:

@@ -161,6 +161,9 @@ def merge(
         if told["yield_before"] < min_yield:
             told["ended"] = f"round {round - 1} yielded less than {min_yield:g}: this round does nothing"
             return _verdict([], 0.0, [], told)
+    if before and 0 not in found:
+        told["ended"] = "every page has been recalled: this round does nothing"
+        return _verdict([], 0.0, [], told)
     opened = [name.as_py() for name in places.most_hits(folders)["folder"]]
     told |= {"sites": len(set(map(places.site_of, opened))), "folders": len(opened), "such_as": opened[:EXAMPLES_TOLD]}
     known = pc.or_(pc.greater(examples["round"], 0), pc.is_in(examples["folder"], pa.array(opened, pa.string())))
@@ -226,6 +229,11 @@ def check(
     folder_share: float = 0.5,
     min_pages: int = 5,
     sample: float = 1.0,
+    ngram: int = 3,
+    dim: int = 256,
+    buckets: int = 100_000,
+    epochs: int = 3,
+    lr: float = 0.1,
     max_chars: int = 4_000,
     max_examples: int = 20_000,
     min_auc: float = classifier.MIN_AUC,
@@ -242,6 +250,7 @@ def check(
             raise ValueError(f"{name} is {value}, but it is a share: type a number from 0 to 1")
     if min_pages < 1:
         raise ValueError(f"min_pages is {min_pages}: type 1 or more, such as 5")
+    draw.check_above_zero(ngram=ngram, dim=dim, buckets=buckets, epochs=epochs, lr=lr)
     classifier.check(
         reference=reference, sample=sample, max_chars=max_chars, max_examples=max_examples, min_auc=min_auc, seed=seed
     )

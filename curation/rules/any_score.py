@@ -6,22 +6,28 @@ be found, and missing one costs nothing.
 
 from collections.abc import Mapping
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curation.reasons import first_reason
+from curation.rules.score_limits import numbers
+
+_NONE: Mapping[str, float] = {}
 
 
-def any_score(docs: pa.Table, *, least: Mapping[str, float]) -> pa.Array:
-    """One reason per row, null = keep: `any_score.none` where no score reaches its least. A score that is null reaches nothing."""
+def any_score(docs: pa.Table, *, least: Mapping[str, float] = _NONE) -> pa.Array:
+    """One reason per row, null = keep: `any_score.none` where no score reaches its least. A score that is null reaches nothing.
+
+    StepError where the documents have no such column of numbers.
+    """
     check(least=least)
-    found = pa.array([False] * docs.num_rows, pa.bool_())
+    found_D = np.zeros(docs.num_rows, bool)
     for column, value in least.items():
-        found = pc.or_(found, pc.fill_null(pc.greater_equal(docs[column], value), False))
-    return first_reason(docs.num_rows, [("any_score.none", pc.invert(found).to_numpy(zero_copy_only=False))])
+        found_D |= numbers(docs, column) >= value
+    return first_reason(docs.num_rows, [("any_score.none", ~found_D)])
 
 
-def check(*, least: Mapping[str, float]) -> None:
+def check(*, least: Mapping[str, float] = _NONE) -> None:
     """Raises ValueError for what is no mapping from columns to numbers."""
     if not isinstance(least, Mapping) or not least or not all(_is_number(value) for value in least.values()):
         raise ValueError(

@@ -121,8 +121,8 @@ def _problem(value: Any, default: Any) -> str:
         return "" if isinstance(value, bool) else "true or false"
     if isinstance(default, int | float):
         is_share = isinstance(default, float) and 0 < default <= 1
-        if not _is_number(value) or (is_share and not 0 <= value <= 1):
-            return f"{'a share from 0 to 1' if is_share else 'a number'} such as {default}"
+        if not _is_number(value) or value < 0 or (is_share and value > 1):
+            return f"{'a share from 0 to 1' if is_share else 'a number of 0 or more'} such as {default}"
         return ""
     if isinstance(default, str):
         return "" if isinstance(value, str) else f"a text such as {default!r}"

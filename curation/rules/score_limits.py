@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pyarrow as pa
 
 from curation.reasons import first_reason
@@ -13,6 +14,13 @@ def score(docs: pa.Table, *, column: str = "quality", min: float = -math.inf, ma
 
     StepError where the documents have no such column of numbers.
     """
+    values = numbers(docs, column)
+    failed = [("score.none", values != values), ("score.low", values < min), ("score.high", values > max)]
+    return first_reason(len(values), failed)
+
+
+def numbers(docs: pa.Table, column: str) -> np.ndarray:
+    """float64 (D,), NaN for a document without a value. StepError where the documents have no such column of numbers."""
     kind = docs.schema.field(column).type if column in docs.column_names else pa.null()
     if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
         numbers = [
@@ -22,9 +30,7 @@ def score(docs: pa.Table, *, column: str = "quality", min: float = -math.inf, ma
             f"the documents have no column {column!r} of numbers (there are: {', '.join(numbers) or 'none'}): put the step that scores "
             "before it, or name its column"
         )
-    values = docs[column].cast(pa.float64()).to_numpy()  # a null is NaN
-    failed = [("score.none", values != values), ("score.low", values < min), ("score.high", values > max)]
-    return first_reason(len(values), failed)
+    return docs[column].cast(pa.float64()).to_numpy()
 
 
 def check_score(*, column: str = "quality", min: float = -math.inf, max: float = math.inf) -> None:

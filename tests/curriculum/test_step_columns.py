@@ -34,6 +34,17 @@ GOOD = {"score.quality": {"reference": "books"}}
         ),
         ([{"filter.score": {"column": "perplexity", "max": 7}}], "needs the column 'perplexity'"),
         (["filter.score"], "column 'quality' has no limit"),
+        (
+            [{"score.quality": {"reference": "books", "column": "text"}}],
+            "to the column 'text', which is something else",
+        ),
+        ([{"score.quality": {"reference": "books", "column": ""}}], "to the column '', which is no name"),
+        ([{"recall.round": {"reference": "books", "round": 2}}], "is 2, but this is the round number 1"),
+        (
+            [{"recall.round": {"reference": "books"}}, {"recall.round": {"reference": "books"}}],
+            "steps.1..recall.round.round: is 1, but this is the round number 2",
+        ),
+        ([GOOD, "bucket.rank", {"bucket.threshold": {"column": "quality"}}], "which bucket.rank has set"),
         (["cluster.kmeans"], "needs the column 'embedding'"),
         (["embed.words", "dedup.semantic"], "needs the column 'centroid'.*\n    Put cluster.kmeans before it"),
         (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from curation.books.clean import COUNTED, book, clean
@@ -149,6 +149,7 @@ LINES = st.sampled_from(
 
 
 @given(st.lists(LINES, max_size=60), st.booleans())
+@example([PROSE[:64], PROSE[:64], "", "Copyright 1999 by X"], False)  # a title, for as long as its lines are apart
 def test_cleaning_twice_is_cleaning_once(lines: list[str], repeats: bool) -> None:
     text = "\n".join(lines * (6 if repeats else 1))
     once, _ = clean(text)

@@ -81,6 +81,29 @@ def test_copyright_pages_go_at_the_edges_alone() -> None:
     assert cleaned(f"{long}\n\n{middle}") == f"{long}\n\n{middle}"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "The book on the origin of species, first published in London in 1859, changed how naturalists thought.",
+        "She spent three summers in the Library of Congress, reading the letters of the two brothers.",
+        "Every book has an ISBN, and the number tells the language, the publisher and the title.",
+        "The paper was printed in England until the presses were moved to Lyon.",
+        "In 1710 the law of copyright by statute gave authors fourteen years.",
+        "The poems that follow are those of the\nfirst edition of 1611, as the printer left them.",
+    ],
+)
+def test_a_book_may_speak_of_books(said: str) -> None:
+    text = f"{SENTENCE}\n\n{said}\n\n" + "\n\n".join([BODY] * 4)
+    assert cleaned(text) == text
+
+
+def test_what_stands_behind_adverts_and_is_none_stays() -> None:
+    body = "\n\n".join([BODY] * 20)
+    end = "\n\n".join([SENTENCE * 4] * 3)
+    assert cleaned(f"{body}\n\nWorks by Another\n\n{end}") == f"{body}\n\nWorks by Another\n\n{end}"
+    assert cleaned(f"{body}\n\nBOOKS BY A. WRITER\n\nThe First Tale\n\n{end}") == f"{body}\n\n\n{end}"
+
+
 def test_a_title_goes_only_before_what_proves_it() -> None:
     title = "A TALE\n\nby Nobody\n\n"
     assert cleaned(title + BODY) == title + BODY

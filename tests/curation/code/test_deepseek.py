@@ -1,6 +1,8 @@
+from typing import Any
+
 import pytest
 
-from curation.code.deepseek import code, visible_text
+from curation.code.deepseek import check, code, visible_text
 from datapipe.schema import documents
 
 PLAIN = "def add(left, right):\n    return left + right\n"
@@ -30,6 +32,23 @@ def test_a_rule_keeps_at_its_threshold_and_drops_beyond(path: str, kept: str, dr
         if text is not None:
             table = documents([{"text": text, "origin": f"https://host/repo@c0ffee:src/{path}", "kind": "code"}])
             assert code(table).to_pylist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"generated_marks": "do not edit"}, r"generated_marks is 'do not edit', but it is a list of texts"),
+        ({"generated_marks": [""]}, "a list of texts"),
+        ({"min_alphabetic": 25}, "min_alphabetic is 25, but it is a share"),
+        ({"min_visible_html": -0.1}, "min_visible_html is -0.1, but it is a share"),
+        ({"max_line": -1}, "max_line -1.*type 0 or more"),
+        ({"min_data_chars": 6000}, "no more for min_data_chars"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(wrong: dict[str, Any], said: str) -> None:
+    check()
+    with pytest.raises(ValueError, match=said):
+        check(**wrong)
 
 
 def test_style_sheets_are_no_data() -> None:

@@ -127,6 +127,7 @@ def test_labels_of_a_file_may_name_the_language() -> None:
     nothing = emit(mixed(), labels={"file": "labels.jsonl"})
     assert nothing.num_rows == 0
     assert merge([nothing], labels=labels, **settings)["lang"].to_pylist() == [None]
+    assert merge([], labels=labels, **settings)["lang"].to_pylist() == [None]  # as the engine calls it: nobody is asked
     named = labels.append_column("lang", pa.array(["python"] * 100))
     assert merge([nothing], labels=named, **settings)["lang"].to_pylist() == ["python", None]
 
@@ -180,6 +181,8 @@ def test_mistakes_say_what_to_type() -> None:
         check(reference="good_code", min_auc=1.5)
     with pytest.raises(ValueError, match=r"min_examples is 3: type 20 or more"):
         check(reference="good_code", min_examples=3)
+    with pytest.raises(ValueError, match="buckets is 0, but must be above 0"):
+        check(reference="good_code", buckets=0)
     with pytest.raises(ValueError, match="one of reference and labels"):
         merge([])
     with pytest.raises(StepError, match="0 files in the reference and 210 in the corpus"):

@@ -15,6 +15,8 @@ from curation.extraction.asciimath import latex
         ("alpha+2beta", r"\alpha+2\beta"),
         ("alphax", r"\alpha x"),
         ("int_0^oo e^(-x^2) dx", r"\int_0^\infty e^{-x^2} dx"),
+        ("x^(2^(n))", "x^{2^{n}}"),
+        ("sqrt(1 + sqrt(x))", r"\sqrt{1 + \sqrt{x}}"),
         ("sqrt(x+1) + sqrt2", r"\sqrt{x+1} + \sqrt{2}"),
         ("x in RR, x != 0", r"x \in \mathbb{R}, x \ne 0"),
         ("lim_(x->0) sin x", r"\lim_{x\to 0} \sin x"),

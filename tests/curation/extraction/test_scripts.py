@@ -29,6 +29,7 @@ def written(body: str) -> str:
         ("α<sup>2</sup>", "α^2"),
         ("e<sup><i>iπ</i></sup>", "e^{iπ}"),
         ("2<sup>n</sup>", "2^n"),
+        ("sin<sup>2</sup> x", "sin^2 x"),
         # As they were.
         ("the word<sup>2</sup>", "the word2"),
         ("in the<sup>1</sup>", "in the1"),

@@ -139,6 +139,8 @@ def test_what_cannot_be_trained_on_says_what_to_do() -> None:
         check(reference="books", sample=10)
     with pytest.raises(ValueError, match="seed -1"):
         check(reference="books", seed=-1)
+    with pytest.raises(ValueError, match="buckets is 0, but must be above 0"):
+        check(reference="books", buckets=0)
 
 
 def told(verdict: pa.Table) -> dict[str, Any]:

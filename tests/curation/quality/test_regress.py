@@ -239,6 +239,8 @@ def test_mistakes_say_what_to_type() -> None:
         ({"teacher": TEACHER, "features": "words"}, "type ngrams or embedding"),
         ({"labels": {"file": "a"}, "features": "embedding"}, "or name a teacher"),
         ({"teacher": TEACHER, "ridge": 0}, "ridge is 0, but must be above 0"),
+        ({"teacher": TEACHER, "ngram": 0}, "ngram is 0, but must be above 0"),
+        ({"teacher": TEACHER, "buckets": 0}, "buckets is 0, but must be above 0"),
         ({"teacher": TEACHER, "folds": 1}, "type 0 for no measurement, or 2 and more"),
         ({"teacher": TEACHER, "sample": 2}, "sample is 2"),
         ({"teacher": TEACHER, "seed": -1}, "seed -1"),

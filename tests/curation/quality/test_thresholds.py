@@ -66,6 +66,9 @@ def test_a_missing_column_and_one_of_texts_are_errors() -> None:
         ({"epochs": {"high": -1, "medium": 1, "low": 0}}, "0 or more"),
         ({"epochs": {"high": True, "medium": 1, "low": 0}}, "0 or more"),
         ({"epochs": {"high": 2, "medium": 1}}, "no other"),
+        ({"epochs": {"high": 0, "medium": 0, "low": 0}}, "nothing would be kept"),
+        ({"least": {"a/b": 1}, "epochs": {"a/b": 1}}, "'a/b' is a label, and a folder is named by it"),
+        ({"least": {"..": 1}, "epochs": {"..": 1}}, "a folder is named by it"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(params: dict[str, Any], said: str) -> None:

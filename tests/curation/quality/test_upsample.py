@@ -113,6 +113,8 @@ def test_groups_need_a_column_of_texts() -> None:
         emit(docs, by="language")
     with pytest.raises(ValueError, match=r"min_documents is 0.*type 1000"):
         check(min_documents=0)
+    with pytest.raises(ValueError, match="a folder is named by it"):
+        check(labels={"": 0}, epochs={"": 1})
     assert merge([reduce(emit(docs[:0], by="lang"))], by="lang").num_rows == 20
     assert "group" not in merge([reduce(emit(docs))]).column_names
 

@@ -190,9 +190,18 @@ def test_mistakes_say_what_to_type(drive: Drive) -> None:
         ({"reference": "seed", "folder_share": 2}, "folder_share is 2"),
         ({"reference": "seed", "min_pages": 0}, "min_pages is 0: type 1 or more"),
         ({"reference": "seed", "sample": 0}, "sample is 0"),
+        ({"reference": "seed", "dim": 0}, "dim is 0, but must be above 0"),
+        ({"reference": "seed", "lr": -1}, "lr is -1, but must be above 0"),
     ):
         with pytest.raises(ValueError, match=told):
             check(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_round_after_all_was_found_does_nothing() -> None:
+    docs = with_column(corpus(), "recalled", pa.array([1] * corpus().num_rows, pa.int32()))
+    verdict = merge([reduce(emit(docs))], reference=seed_texts(), round=2, **SMALL)
+    assert json.loads(verdict.schema.metadata[COUNTS])["ended"].startswith("every page has been recalled")
+    assert apply(docs, verdict, round=2)["recalled"].to_pylist() == docs["recalled"].to_pylist()
 
 
 @pytest.mark.data

@@ -2,6 +2,7 @@ import pyarrow as pa
 import pytest
 
 from curation.rules.any_score import any_score
+from curation.steps import StepError
 
 
 def test_one_score_is_enough() -> None:
@@ -20,3 +21,8 @@ def test_no_document_has_no_reason() -> None:
 def test_what_is_no_least_is_refused(least: object) -> None:
     with pytest.raises(ValueError, match=r"least is .*: type scores and the least of each"):
         any_score(pa.table({"tags": [1.0]}), least=least)  # type: ignore[arg-type]
+
+
+def test_a_column_that_is_not_there_is_named() -> None:
+    with pytest.raises(StepError, match=r"no column 'good' of numbers \(there are: tags\)"):
+        any_score(pa.table({"tags": [1.0], "lang": ["en"]}), least={"tags": 1, "good": 1})

@@ -64,7 +64,8 @@ def test_the_signature_is_that_of_the_step_and_languages() -> None:
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"min_words": "fifty"}, "min_words is 'fifty'; type a number such as 50"),
+    ({"min_words": -1}, "min_words is -1; type a number of 0 or more such as 50"),
+    ({"min_words": "fifty"}, "min_words is 'fifty'; type a number of 0 or more such as 50"),
     ({"stop_words": "the"}, r"stop_words is 'the'; type a list of texts"),
     ({"min_words": 10, "max_words": 5}, "min_words is 10 and max_words 5: no document is in between; swap them"),
     ({"max_words": 20}, "min_words is 50 and max_words 20"),
