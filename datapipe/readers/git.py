@@ -4,9 +4,10 @@
 document per commit up to that one (commits.py). A repository is named as its `remote.origin.url` has it, `github.com/owner/repo` without
 credentials, or by its folder. An input is identified by the commit, so the same history is built once however git packs it.
 
-From S3 a repository or bundle is copied to the folder for temporary files while it is read; a bundle is unpacked there in any case, which
-checks every object's hash. Counted as one row: `git.empty` (no commit yet), `git.no_ref` (not this ref), `git.damaged` (no tree can be
-read; `meta.said` has git's words), `git.too_many_files`. Not covered: bundles that build on others (`git.damaged`), submodules' content.
+From S3 a repository (without its alternates) or bundle is copied to the folder for temporary files while it is read; a bundle is unpacked
+there in any case, which checks every object's hash. Counted as one row: `git.empty` (no commit yet), `git.no_ref` (not this ref),
+`git.damaged` (no tree can be read; `meta.said` has git's words), `git.too_many_files`. Not covered: bundles that build on others
+(`git.damaged`), submodules' content.
 """
 
 import contextlib
@@ -181,6 +182,8 @@ def _local(git_dir: str, refs_only: bool) -> Iterator[str]:
         for info in store.glob(git_dir):
             path = info.path.removeprefix(git_dir).lstrip("/")
             top = path.partition("/")[0]
+            if ".." in path.split("/") or path == "objects/info/alternates":
+                continue  # keys and contents of a bucket that would lead to this machine's own files
             if top in ("HEAD", "config", "packed-refs", "refs", "shallow") or (top == "objects" and not refs_only):
                 _copy(info.path, str(Path(folder, path)))
         yield folder

@@ -7,7 +7,8 @@ repository itself git only looks up what a ref names, with all transports forbid
 
 Two processes serve a repository, one for sizes and one for contents; a request and its answer cost about 30 us. A process that dies of a
 damaged object is started again behind it. Alternates, packs of any kind, shallow and partial clones and sha256 work as in git itself, 2.32
-or newer. Not covered: the hash of an object is not computed again (zlib's checksum is).
+or newer. A folder's list over 64 MiB, or a folder with a path over 4,096 bytes, is not read: names packed small would fill the memory. Not
+covered: the hash of an object is not computed again (zlib's checksum is); a pipe in the place of an object or of `info/alternates` hangs.
 """
 
 import contextlib
@@ -25,6 +26,9 @@ from datapipe import store
 BATCH = 50  # requests at once: 65 bytes each are less than the smallest pipe, so that neither side waits for the other
 PIPE_BYTES = 1 << 20
 SHA1_HEX = 40
+MAX_PATH_BYTES = 4096  # of a folder, as in Linux; what lies deeper no checkout could have
+MAX_TREE_BYTES = 64 << 20  # of a folder's list; one of a million files has some 40 MB
+LOOKUP_SECONDS = 120  # for what takes milliseconds, unless the repository has a pipe or a device in the place of a file
 MAX_DEATHS = 1000  # of processes; what is asked for after that counts as damaged
 NO_REF = "Needed a single revision"  # what git says of a ref that names nothing
 _CONFIG = "[core]\n\tbare = true\n\trepositoryformatversion = 1\n\tcommitGraph = false\n\tbigFileThreshold = 1m\n"
@@ -72,12 +76,15 @@ def environment(**ours: str) -> dict[str, str]:
     return {**inherited, **fixed, **never, "LC_ALL": "C", **ours}
 
 
-def run(*arguments: str, env: Mapping[str, str]) -> str:
-    """What a git command prints. Raises GitError with what it says when it fails."""
+def run(*arguments: str, env: Mapping[str, str], timeout_s: float | None = None) -> str:
+    """What a git command prints. Raises GitError with what it says when it fails, or that it did not end."""
+    command = ["git", *arguments]
     try:
-        done = subprocess.run(["git", *arguments], env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s)
     except FileNotFoundError as error:
         raise _NO_GIT from error
+    except subprocess.TimeoutExpired as error:
+        raise GitError(f"no answer within {timeout_s:g} seconds") from error
     if done.returncode:
         raise GitError(done.stderr.decode("utf-8", "replace").strip() or f"exit status {done.returncode}")
     return os.fsdecode(done.stdout)
@@ -106,7 +113,15 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 def resolve(git_dir: str, ref: str) -> Named:
     """What `ref` names in the repository at `git_dir`. Raises GitError."""
     where = ("--path-format=absolute", "--git-path", "objects", "--git-path", "shallow", "--git-path", "config")
-    answer = run("rev-parse", *where, "--verify", "--end-of-options", ref, env=environment(GIT_DIR=git_dir))
+    answer = run(
+        "rev-parse",
+        *where,
+        "--verify",
+        "--end-of-options",
+        ref,
+        env=environment(GIT_DIR=git_dir),
+        timeout_s=LOOKUP_SECONDS,
+    )
     lines = answer.splitlines()
     if len(lines) != 4:
         raise GitError("its path has a line break")
@@ -116,7 +131,12 @@ def resolve(git_dir: str, ref: str) -> Named:
 def origin_url(config: str) -> str | None:
     """`remote.origin.url` of a repository's configuration file; nothing that it includes is read."""
     try:
-        return run("config", "--file", config, "--get", "remote.origin.url", env=environment()).strip() or None
+        return (
+            run(
+                "config", "--file", config, "--get", "remote.origin.url", env=environment(), timeout_s=LOOKUP_SECONDS
+            ).strip()
+            or None
+        )
     except GitError:
         return None
 
@@ -214,12 +234,8 @@ def leaves(objects: Objects, root: str, *, max_leaves: int, is_deep: bool = True
     level = [Blob(b"", b"40000", root)]
     while level and len(found) < max_leaves:
         folders: list[Blob] = []
-        for folder, data in zip(level, objects.contents(one.id for one in level), strict=True):
-            entries = (
-                None
-                if isinstance(data, str)
-                else _entries(data, folder.path, id_bytes=len(root.partition("^")[0]) // 2)
-            )
+        for folder, data in zip(level, _lists(objects, level), strict=True):
+            entries = None if isinstance(data, str) else _entries(data, folder.path, len(root.partition("^")[0]) // 2)
             if entries is None and not folder.path:
                 raise GitError(f"the tree of {root} is {data if isinstance(data, str) else 'damaged'}")
             if entries is None:
@@ -230,6 +246,20 @@ def leaves(objects: Objects, root: str, *, max_leaves: int, is_deep: bool = True
                 return sorted([*found, *folders])
         level = folders if is_deep else []
     return sorted(found)
+
+
+def _lists(objects: Objects, folders: list[Blob]) -> Iterator[bytes | str]:
+    """The tree objects of folders; or why one is not read."""
+    reasons = [
+        size
+        if isinstance(size, str)
+        else "too large"
+        if size > MAX_TREE_BYTES or len(folder.path) > MAX_PATH_BYTES
+        else ""
+        for folder, size in zip(folders, objects.sizes(folder.id for folder in folders), strict=True)
+    ]
+    read = objects.contents(folder.id for folder, reason in zip(folders, reasons, strict=True) if not reason)
+    yield from (reason or next(read) for reason in reasons)
 
 
 def _entries(data: bytes, folder: bytes, id_bytes: int) -> list[Blob] | None:

@@ -38,7 +38,7 @@ from datapipe.readers.split import Input, Row, sound
 
 MAX_NAMES = 1_000  # labels of an issue, files and parents of a commit
 _URL = re.compile(
-    r"https?://([^/\s]+)/(?:api/v3/)?(?:repos/)?([\w.-]+)/([\w.-]+)(?:/(?:issues|pulls?|commits?)/([0-9a-f]+)\b)?"
+    r"https?://([^/\s]+)/(?:api/v3/)?(?:repos/)?([\w.-]+)/([\w.-]+)(?:/(?:issues|pulls?|commits?)/([0-9a-f]{1,64})\b)?"
 )
 _IN_URL = {"#issuecomment-": "comment", "#discussion_r": "review_comment", "#pullrequestreview-": "review"}
 _PULL_KEYS = ("head", "base", "base_sha", "head_sha", "merged_at", "merge_commit_sha", "diff", "pull_request")

@@ -82,7 +82,7 @@ def _surveyed(stream: BinaryIO, source: Input, max_file_bytes: int, max_bytes: i
             is_asked = repository.says(member.path) or repository.says(below)
             if num_held_bytes <= HELD_BYTES or is_asked:
                 file = _file(member, max_file_bytes)
-                num_held_bytes += len(file.data) + HELD_BYTES_PER_FILE
+                num_held_bytes += len(file.data) + len(file.path) + HELD_BYTES_PER_FILE
                 held.append(file)
                 if is_asked and not file.reason and len(texts) < MAX_ASKED:
                     texts.setdefault(file.path, file.data.decode("utf-8", "replace"))
@@ -125,7 +125,7 @@ def _members(stream: BinaryIO, max_bytes: int) -> Iterator[Member]:
     is_zip = stream.read(4) in _ZIP_MAGIC
     stream.seek(0)
     left = max_bytes
-    for index, member in enumerate(_of_zip(stream) if is_zip else _of_tar(stream)):
+    for index, member in enumerate(_of_zip(stream) if is_zip else _of_tar(stream, max_bytes)):
         left -= max(0, member.size_bytes)
         if left < 0 or index >= MAX_FILES:
             raise Stopped("too_large")
@@ -180,11 +180,15 @@ class _Header(tarfile.TarInfo):
         return header
 
 
-def _of_tar(stream: BinaryIO) -> Iterator[Member]:
+def _of_tar(stream: BinaryIO, max_bytes: int) -> Iterator[Member]:
     try:
         content = open_decompressed(stream)
         with tarfile.open(fileobj=content, mode="r|", tarinfo=_Header, errors="surrogateescape") as archive:
+            num_headers = 0
             while header := archive.next():
+                num_headers += 1
+                if header.offset_data > max_bytes or num_headers > MAX_FILES:  # of names and folders alone, perhaps
+                    raise Stopped("too_large")
                 archive.members = []  # type: ignore[attr-defined] # else it keeps all of them
                 if not header.isdir():
                     path = source_file.readable(header.name.encode("utf-8", "surrogateescape"))

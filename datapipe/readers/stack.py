@@ -142,7 +142,10 @@ def _row(facts: Mapping[str, Any], place: Row, contents: str | None, max_bytes: 
 def _fetched(facts: Mapping[str, Any], path: str, where: str, max_bytes: int) -> Row:
     """The document of a content that lies elsewhere."""
     try:
-        packed = store.read_bytes(where)
+        with store.open_input(where) as stream:
+            packed = stream.read(
+                max_bytes + max_bytes // 64 + 4096
+            )  # more than gzip makes of the largest that is wanted
     except store.StoreError:
         if store.exists(where):
             raise
@@ -179,7 +182,8 @@ def _license(stated: Any) -> License | None:
     """All that the set states, together."""
     names = [stated] if isinstance(stated, str) else stated if isinstance(stated, list) else []
     known = sorted({name for name in names if isinstance(name, str) and name})
-    return License(" AND ".join(known), "dataset", 1.0) if known else None
+    joined = " AND ".join(f"({name})" if " OR " in name and len(known) > 1 else name for name in known)
+    return License(joined, "dataset", 1.0) if known else None
 
 
 def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:

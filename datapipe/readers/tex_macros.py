@@ -157,11 +157,12 @@ class Expander:
             if taken is None:
                 continue
             arguments, after = taken
-            body = _filled(macro.body, arguments)
+            repeated = (macro.body.count(f"#{place}") * len(one) for place, one in enumerate(arguments, 1))
             self._num_expansions += 1
-            self._num_chars += len(body)
+            self._num_chars += len(macro.body) + sum(repeated)
             if self._num_expansions > MAX_EXPANSIONS or self._num_chars > self._max_chars:
                 raise TooMuch
+            body = _filled(macro.body, arguments)
             pieces += [text[end : match.start()], self.expand(body, depth + 1)]
             end = after
         return _joined([*pieces, text[end:]])

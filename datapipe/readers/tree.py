@@ -2,7 +2,8 @@
 
 Folders inside a matched folder are part of it, even if they match as well. Name, version and licence come from package metadata
 (repository.py); a name that nobody states is the folder's, such a version the start of the tree's content hash. Version control, caches
-and installed dependencies are not looked at; links are counted and not followed. Listing reads every file once, to know its content.
+and installed dependencies are not looked at; links are counted and not followed; a folder that cannot be listed is one `file.damaged`.
+Listing reads every file once, to know its content.
 """
 
 import os
@@ -24,10 +25,11 @@ SKIPPED_FOLDERS = {
 
 
 class Entry(NamedTuple):
-    """A file of a tree as its listing shows it; a link has no `info`."""
+    """A file of a tree as its listing shows it; what has no `info` has its reason."""
 
     path: str  # relative to the tree
     info: store.FileInfo | None
+    reason: str = ""
 
 
 def find(pattern: Pattern, options: Mapping[str, Any]) -> list[Input]:
@@ -38,9 +40,9 @@ def find(pattern: Pattern, options: Mapping[str, Any]) -> list[Input]:
 def _input(folder: str, name: str) -> Input:
     entries = _list(folder)
     content = xxhash.xxh3_128()
-    for path, info in entries:
-        content.update(f"{path}\0{store.fingerprint(info) if info else 'link'}\0".encode())
-    return Input(folder, name, sum(info.size_bytes for _, info in entries if info), content.hexdigest())
+    for path, info, reason in entries:
+        content.update(f"{path}\0{store.fingerprint(info) if info else reason}\0".encode())
+    return Input(folder, name, sum(info.size_bytes for _, info, _ in entries if info), content.hexdigest())
 
 
 def _list(folder: str) -> list[Entry]:
@@ -54,22 +56,28 @@ def _list(folder: str) -> list[Entry]:
 
 
 def _walk(folder: str) -> Iterator[Entry]:
-    for parent, folders, names in os.walk(folder):
+    unlisted: list[OSError] = []  # not allowed, or a path that is too long for the system
+    for parent, folders, names in os.walk(folder, onerror=unlisted.append):
         linked = [name for name in folders if os.path.islink(os.path.join(parent, name))]
         folders[:] = [name for name in folders if name not in SKIPPED_FOLDERS]
         for name in [*names, *linked]:
             place = os.path.join(parent, name)
-            path = source_file.readable(os.fsencode(place.removeprefix(folder).lstrip("/")))
+            path = _below(folder, place)
             if os.path.islink(place):
-                yield Entry(path, None)
+                yield Entry(path, None, "link")
             elif os.path.isfile(place):  # and no pipe, socket or device
                 yield Entry(path, store.FileInfo(place, os.path.getsize(place)))
+    yield from (Entry(_below(folder, error.filename), None, "damaged") for error in unlisted)
+
+
+def _below(folder: str, place: str) -> str:
+    return source_file.readable(os.fsencode(place.removeprefix(folder).lstrip("/")))
 
 
 def read(source: Input, *, max_file_bytes: int = 1 << 20) -> Iterator[Row]:
     """The documents of one tree."""
     entries = _list(source.path)
-    infos = {path: info for path, info in entries if info}
+    infos = {path: info for path, info, _ in entries if info}
     said = repository.describe(infos, lambda path: _text(infos[path]))
     name, version = said.name or source.name.rpartition("/")[2], said.version or source.fingerprint[:12]
     files = (_read(entry, max_file_bytes) for entry in entries if entry.path != repository.COLLECTOR_FILE)
@@ -82,9 +90,9 @@ def _text(info: store.FileInfo) -> str:
 
 
 def _read(entry: Entry, max_bytes: int) -> File:
-    path, info = entry
+    path, info, reason = entry
     if info is None:
-        return File(path, 0, reason="link")
-    if reason := source_file.unread(path, info.size_bytes, max_bytes):
-        return File(path, info.size_bytes, reason=reason)
+        return File(path, 0, reason=reason)
+    if unread := source_file.unread(path, info.size_bytes, max_bytes):
+        return File(path, info.size_bytes, reason=unread)
     return File(path, info.size_bytes, store.read_bytes(info.path))

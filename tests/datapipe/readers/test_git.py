@@ -89,6 +89,24 @@ def test_every_form_of_a_repository_gives_the_same_files(
     assert not list(temporary.iterdir()), "copies are cleaned up"
 
 
+def test_a_bucket_leads_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_rows: ReadRows, s3: str
+) -> None:
+    private = tmp_path / "private"
+    commit(private, "first", {"a.py": "secret = 1\n"})
+    git(private, "clone", "-q", "--bare", "--shared", ".", str(tmp_path / "x.git"))
+    for path in (tmp_path / "x.git").rglob("*"):
+        if path.is_file():
+            store.write_bytes(f"{s3}/hostile/x.git/{path.relative_to(tmp_path / 'x.git')}", path.read_bytes())
+    store.write_bytes(f"{s3}/hostile/x.git/objects/../../escaped", b"x")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    [row] = read_rows(f"{s3}/hostile", reader="git", paths=["*.git"])
+    assert (row["drop_reason"], row["text"]) == ("git.damaged", "")
+    assert not list(temporary.iterdir()), "nor does it write beside its copy"
+
+
 def test_a_ref_is_read_at_the_commit_that_was_found(tmp_path: Path, read_rows: ReadRows) -> None:
     repo = tmp_path / "repos/x"
     first = commit(repo, "first", {"a.py": "1"})
@@ -324,6 +342,42 @@ def test_a_tree_that_does_not_parse(tmp_path: Path, read_rows: ReadRows) -> None
     top = git(repo, "hash-object", "-w", "-t", "tree", "--stdin", data=whole + b"40000 folder\0" + bytes.fromhex(bad))
     git(repo, "update-ref", "HEAD", git(repo, "commit-tree", "-m", "x", top))
     assert reasons(read_rows(tmp_path, **SOURCE)) == {"a.py": None, "folder": "file.damaged"}
+
+
+def test_folders_that_are_too_large_or_too_deep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_rows: ReadRows
+) -> None:
+    """A name of megabytes before each of a million names would take memory that the repository does not."""
+    repo = tmp_path / "repos/x"
+    commit(repo, "first", {"a.py": "1"})
+    blob = git(repo, "rev-parse", "HEAD:a.py")
+    inner = git(repo, "mktree", data=f"100644 blob {blob}\ta.py\n".encode())
+    wide = git(repo, "mktree", data="".join(f"100644 blob {blob}\t{number}.py\n" for number in range(99)).encode())
+    listed = f"040000 tree {inner}\t{'d' * 5000}\n040000 tree {inner}\tfolder\n040000 tree {wide}\twide\n"
+    git(repo, "update-ref", "HEAD", git(repo, "commit-tree", "-m", "x", git(repo, "mktree", data=listed.encode())))
+    assert reasons(read_rows(tmp_path, **SOURCE))["d" * 5000] == "file.damaged"
+    assert len(read_rows(tmp_path, **SOURCE)) == 101
+    monkeypatch.setattr(git_objects, "MAX_TREE_BYTES", 2000)
+    assert reasons(read_rows(tmp_path, **SOURCE)) == {"repos/x": "git.damaged"}, "the root has a name of 5,000 bytes"
+    monkeypatch.setattr(git_objects, "MAX_PATH_BYTES", 3)
+    monkeypatch.setattr(git_objects, "MAX_TREE_BYTES", 1 << 20)
+    assert reasons(read_rows(tmp_path, **SOURCE)) == {
+        "d" * 5000: "file.damaged",
+        "folder": "file.damaged",
+        "wide": "file.damaged",
+    }
+
+
+def test_a_pipe_in_the_place_of_a_file_does_not_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_rows: ReadRows
+) -> None:
+    commit(tmp_path / "repos/x", "first", {"a.py": "1"})
+    config = tmp_path / "repos/x/.git/config"
+    config.unlink()
+    os.mkfifo(config)
+    monkeypatch.setattr(git_objects, "LOOKUP_SECONDS", 0.2)
+    [row] = read_rows(tmp_path, **SOURCE)
+    assert (row["drop_reason"], json.loads(row["meta"])) == ("git.damaged", {"said": "no answer within 0.2 seconds"})
 
 
 def test_a_path_twice_in_a_tree(tmp_path: Path, read_rows: ReadRows) -> None:

@@ -272,6 +272,7 @@ def test_pages_of_the_api_are_arrays(tmp_path: Path) -> None:
         ({"login": "mona"}, "github.unknown"),
         ({"number": 1, "title": "T"}, "github.no_repo"),
         ({**COMMENT, "issue_url": API, "html_url": f"{WEB}#issuecomment-1"}, "github.no_number"),
+        ({**COMMENT, "issue_url": f"{API}/issues/{'9' * 5000}", "html_url": None}, "github.no_number"),
         ({**ISSUE, "number": -1, "html_url": None, "url": None}, "github.no_number"),
         ({**COMMENT, "body": " \n"}, "github.no_text"),
         ({**ISSUE, "title": "", "body": None}, "github.no_text"),
@@ -332,7 +333,7 @@ values = st.recursive(
 SAMPLES = [ISSUE, PULL, COMMENT, REVIEW, ON_LINE, COMMIT]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), wrapped=st.sampled_from([None, *github_events._KINDS, "WatchEvent"]))
 def test_any_value_in_any_place_is_a_document_or_a_reason(
     tmp_path: Path, data: st.DataObject, wrapped: str | None

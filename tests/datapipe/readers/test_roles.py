@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.readers.languages import LANGUAGES
@@ -132,6 +132,7 @@ def test_shapes() -> None:
     assert role_of("a.py", CODE + "x = 1\n" * LINE_CHARS, "python") == "source"
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.text(max_size=40), st.text(max_size=200), st.sampled_from([None, *(one.name for one in LANGUAGES), "unheard of"])
 )

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from datapipe.readers import stack
 
 ReadRows = Callable[..., list[dict[str, Any]]]
 SOURCE = {"reader": "stack", "paths": ["*.parquet"]}
@@ -21,7 +24,7 @@ def write(folder: Path, rows: list[dict[str, Any]], name: str = "a.parquet") -> 
 
 def test_the_first_stack(tmp_path: Path, read_rows: ReadRows) -> None:
     repository = {"max_stars_repo_name": "o/r", "max_stars_repo_head_hexsha": "abc", "max_stars_count": 7.0}
-    common = {**repository, "max_stars_repo_licenses": ["MIT", "ISC"]}
+    common = {**repository, "max_stars_repo_licenses": ["MIT OR GPL-2.0-only", "ISC"]}
     rows = [
         {"content": "import a\n", "max_stars_repo_path": "x/a.py", **common},
         {"content": "# SPDX-License-Identifier: Apache-2.0\nimport b\n", "max_stars_repo_path": "x/b.py", **common},
@@ -41,7 +44,7 @@ def test_the_first_stack(tmp_path: Path, read_rows: ReadRows) -> None:
         "o/r@abc:x/a.py",
         "import a\n",
         "python",
-        "ISC AND MIT",
+        "ISC AND (MIT OR GPL-2.0-only)",
     )
     assert json.loads(first["meta"]) == {
         "license_confidence": 1.0,
@@ -86,6 +89,27 @@ def test_contents_of_the_second_stack_are_fetched(tmp_path: Path, read_rows: Rea
     assert found[0]["text"] == "é = 1\n"
     meta = json.loads(found[0]["meta"])
     assert (meta["role"], meta["stars"], meta["date"]) == ("generated", 3, "2023-05-06")
+
+
+def test_of_a_content_no_more_is_read_than_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_rows: ReadRows
+) -> None:
+    small, large = (random.Random(1).randbytes(size).hex().encode() for size in (500_000, 5_000_000))
+    (tmp_path / "small").write_bytes(gzip.compress(small, 0))
+    (tmp_path / "large").write_bytes(gzip.compress(large, 0))
+    about = {"repo_name": ["o/r"] * 2, "path": ["a.py", "b.py"], "blob_id": ["small", "large"]}
+    pq.write_table(pa.table(about), tmp_path / "x.parquet")
+    num_read: list[int] = []
+    unpacked = stack._unpacked
+
+    def counted(packed: bytes, max_bytes: int) -> bytes:
+        num_read.append(len(packed))
+        return unpacked(packed, max_bytes)
+
+    monkeypatch.setattr(stack, "_unpacked", counted)
+    rows = read_rows(tmp_path, reader="stack", paths=["*.parquet"], contents=str(tmp_path), max_file_bytes=1_000_000)
+    assert [row["drop_reason"] for row in rows] == [None, "file.too_large"]
+    assert max(num_read) < 1_100_000
 
 
 def test_a_row_may_be_a_repository(tmp_path: Path, read_rows: ReadRows) -> None:

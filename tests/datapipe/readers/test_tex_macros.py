@@ -1,6 +1,7 @@
 """Macros of TeX sources: which are taken, what they become, and what bounds them."""
 
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -75,7 +76,8 @@ def test_braces_and_arguments() -> None:
         r"\def\a{" + "x" * 9_000 + "}" + r"\a" * 1_000,
     ],
 )
-def test_what_grows_without_end_is_too_much(source: str) -> None:
+def test_what_grows_without_end_is_too_much(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tex_macros, "MAX_EXPANSIONS", 20_000)
     start = time.process_time()
     with pytest.raises(TooMuch):
         expanded(source)
@@ -111,3 +113,13 @@ def test_any_source_is_read(source: str) -> None:
 @given(st.text(alphabet="abc{}$ ", max_size=40))
 def test_without_macros_nothing_changes(text: str) -> None:
     assert expanded(text) == text
+
+
+def test_an_argument_that_is_named_often_is_not_written_before_it_is_counted() -> None:
+    expander = Expander({"a": Macro(1, None, "#1" * 5000)}, max_chars=10_000_000)
+    tracemalloc.start()
+    with pytest.raises(TooMuch):
+        expander.expand("\\a{" + "x" * 40_000 + "}")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50_000_000

@@ -166,3 +166,19 @@ def test_an_installed_package(read_rows: ReadRows) -> None:
     rows = read_rows("", reader="tree", paths=[str(folder)])
     kept = {row["origin"].partition(":")[2]: row["text"] for row in rows if row["lang"] == "python"}
     assert kept == {str(path.relative_to(folder)): path.read_text("utf-8") for path in folder.rglob("*.py")}
+
+
+def test_a_folder_that_cannot_be_listed_is_counted(tmp_path: Path, read_rows: ReadRows) -> None:
+    """Deeper than a path can be long: it can only be made step by step."""
+    top = tmp_path / "repos/x"
+    top.mkdir(parents=True)
+    (top / "a.py").write_text("x = 1\n")
+    handle = os.open(top, os.O_RDONLY)
+    for _ in range(30):
+        os.mkdir("d" * 200, dir_fd=handle)
+        inner = os.open("d" * 200, os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = inner
+    os.close(os.open("deep.py", os.O_CREAT, dir_fd=handle))
+    os.close(handle)
+    assert [row["drop_reason"] for row in read_rows(tmp_path, **SOURCE)] == [None, "file.damaged"]
