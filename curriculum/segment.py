@@ -143,9 +143,13 @@ def _numbered(rows: pa.Table, part: int, first_row: int) -> pa.Table:
 def emit_candidates(*, output: str, part: str, generator: Bound, num_receivers: int) -> dict[str, Any]:
     """What a generator sees in one part of a corpus it reads, written as an exchange."""
     emit = bound(load(generator.step).emit, generator)
-    rows = pa.concat_tables([emit(table) for table in _tables(part, "")])
-    receivers = exchange.receiver_of(rows["key"].to_numpy(), num_receivers)
-    return {"receivers": exchange.write_slices(output, rows, receivers, num_receivers)}
+    num_rows = 0
+    with exchange.Sender(output, num_receivers) as sender:
+        for table in _tables(part, ""):
+            rows = emit(table)
+            sender.send(rows, exchange.receiver_of(rows["key"].to_numpy(), num_receivers))
+            num_rows += rows.num_rows
+    return {"rows": num_rows}
 
 
 def _stage(step: Bound | Judged) -> tuple[str, Documents]:
@@ -228,7 +232,11 @@ def _tables(source: readers.Split | Again | str | Generated, corpus: str) -> Ite
     elif isinstance(source, Generated):
         generator, rows = source.generator, exchange.read_slice(source.exchanged, source.receiver)
         made = bound(load(generator.step).reduce, generator)(rows)
-        yield with_column(made, "corpus", pa.array([corpus] * made.num_rows, pa.string()))
+        del rows
+        made = with_column(made, "corpus", pa.array([corpus] * made.num_rows, pa.string()))
+        at_once = max(1, min(ROWS_PER_CALL, BYTES_PER_CALL * made.num_rows // max(1, made.nbytes)))
+        for start in range(0, max(1, made.num_rows), at_once):
+            yield made.slice(start, at_once)
     else:
         table = None
         for table in readers.read(source, corpus):

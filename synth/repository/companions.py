@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from synth.repository.file import Edge, File, folder, upwards
 
 MAX_CANDIDATES = 64
+ANY = "*"
 FIRST_NAMES = frozenset(  # in lower case, beside README
     (
         *("pyproject.toml", "setup.cfg", "setup.py", "package.json", "cargo.toml", "go.mod", "pom.xml", "build.gradle"),
@@ -43,17 +44,16 @@ def is_test(file: File) -> bool:
 
 def companions(files: Sequence[File]) -> set[Edge]:
     """(file, companion) of every test and documentation file that is named like another file."""
-    by_stem: dict[str, list[int]] = defaultdict(list)
+    by_stem: dict[tuple[str, str | None], list[int]] = defaultdict(list)  # with a language, for tests, and with any
     tests = [is_test(file) for file in files]
     for number in sorted(range(len(files)), key=lambda number: files[number].path):
         if not tests[number] and files[number].role in ("source", "vendored", "generated"):
-            by_stem[_stem(files[number].path)].append(number)
+            for lang in (files[number].lang, ANY):
+                by_stem[_stem(files[number].path), lang].append(number)
     found = set()
     for number, file in enumerate(files):
         name = _tested(file) if tests[number] else _described(file)
-        candidates = by_stem.get(name.lower(), []) if name else []
-        if tests[number]:
-            candidates = [other for other in candidates if files[other].lang == file.lang]
+        candidates = by_stem.get((name.lower(), file.lang if tests[number] else ANY), []) if name else []
         if candidates and name and name.lower() not in _SAYING_NOTHING:
             found.add((_closest(files, number, candidates[:MAX_CANDIDATES]), number))
     return found
@@ -83,11 +83,11 @@ def _described(file: File) -> str | None:
 
 
 def _closest(files: Sequence[File], number: int, candidates: Sequence[int]) -> int:
-    mine = Counter(re.split(r"[/.]", folder(files[number].path)))
+    mine = frozenset(re.split(r"[/.]", folder(files[number].path)))
 
     def rank(other: int) -> tuple[int, int, str]:
         path = files[other].path
-        return -(mine & Counter(folder(path).split("/"))).total(), len(path), path
+        return -len(mine.intersection(folder(path).split("/"))), len(path), path
 
     return min(candidates, key=rank)
 

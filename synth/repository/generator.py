@@ -3,7 +3,10 @@
 `emit` reads each text once, for its imports; `reduce` sees what was found there until it writes the documents, one by one and in
 batches, so that a receiver holds its rows, its documents and little more: 200,000 files of 1.03 GB peaked at 2.8 times that. A
 repository that fits a row is one document, `name@version:part-1-of-1`; a larger one is cut where that divides least (`split.py`). The
-size of a row is in characters, for nothing is tokenised yet: 2.5 per token is what code seldom falls below, and packing fills the rest.
+size of a row is in characters, for nothing is tokenised yet, and packing fills the rest. Of the documents of several files of nine
+repositories (GPT-NeoX's tokenizer, rows of 32,768; sources, tests, documentation) 0.3 % are longer than a row at 2.0 characters per
+token, 1.3 at 2.25, 4.5 at 2.5, 21 at 3.0; they fill 60, 68, 76 and 90 % of one. A file that is longer alone is no matter of that number:
+7 % of all documents at 2.0.
 
 A file is dropped when its origin names no repository (`repository.no_place`) or a path that was there already
 (`repository.repeated_path`, of equal paths the smallest text stays); a repository when it has too few files
@@ -53,7 +56,7 @@ MADE = DOCUMENT.append(pa.field(DROP, pa.string()))
 def check(
     *,
     row_tokens: int = 32768,
-    chars_per_token: float = 2.5,
+    chars_per_token: float = 2.0,
     min_files: int = 2,
     max_files: int = 500_000,
     max_chars: int = 2_000_000_000,
@@ -62,7 +65,7 @@ def check(
     if row_tokens * chars_per_token < 1000:
         raise ValueError(
             f"row_tokens {row_tokens} * chars_per_token {chars_per_token} are fewer than 1000 characters: "
-            "type the row length of the stage, such as 32768, and what its tokenizer averages on code, such as 2.5"
+            "type the row length of the stage, such as 32768, and what its tokenizer averages on code, such as 2"
         )
     if not 1 <= min_files <= max_files:
         raise ValueError(f"min_files {min_files} is not between 1 and max_files {max_files}: type 2")
@@ -124,7 +127,7 @@ def reduce(
     rows: pa.Table,
     *,
     row_tokens: int = 32768,
-    chars_per_token: float = 2.5,
+    chars_per_token: float = 2.0,
     min_files: int = 2,
     max_files: int = 500_000,
     max_chars: int = 2_000_000_000,

@@ -16,6 +16,7 @@ from synth.repository.file import Edge, Mentions, Tree, folder, found_from_folde
 
 SUFFIXES = (".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".cts", ".d.ts", ".json", ".vue", ".svelte")
 _COMPILED = {".js": (".ts", ".tsx", ".d.ts", ".jsx"), ".jsx": (".tsx",), ".mjs": (".mts",), ".cjs": (".cts",)}
+_TYPED = (".ts", ".tsx", ".mts", ".cts")  # for such a file ./a.js is a.ts or a.d.ts, even where both are there
 _ENTRIES = ("source", "module", "main", "types", "typings", "browser")
 
 _LITERAL = r"""\s*+(?:"([^"\n]++)"|'([^'\n]++)')"""
@@ -58,12 +59,14 @@ def _declared(values: Mapping[str, Any], names: Sequence[str]) -> Mentions:
 
 
 def edges(tree: Tree, members: Sequence[int]) -> Iterator[Edge]:
-    return found_from_folders(tree, members, _Resolver(tree).find)
+    for typed in (False, True):
+        chosen = [number for number in members if tree.files[number].path.endswith(_TYPED) is typed]
+        yield from found_from_folders(tree, chosen, _Resolver(tree, typed).find)
 
 
 class _Resolver:
-    def __init__(self, tree: Tree):
-        self._tree = tree
+    def __init__(self, tree: Tree, typed: bool):
+        self._tree, self._typed = tree, typed
         self._packages: dict[str, dict[str, Any]] = {}  # by folder
         self._configs: dict[str, dict[str, Any]] = {}
         self._named: dict[str, str] = {}  # folder of each package's name, the first by path
@@ -99,7 +102,8 @@ class _Resolver:
     def _plain_file(self, place: str) -> int | None:
         bare, dot, ending = place.rpartition(".")
         others = [bare + suffix for suffix in _COMPILED.get(dot + ending, ())]
-        return self._tree.first(path for path in (place, *others, *(place + suffix for suffix in SUFFIXES)))
+        first = (*others, place) if self._typed else (place, *others)
+        return self._tree.first(path for path in (*first, *(place + suffix for suffix in SUFFIXES)))
 
     def _entry(self, place: str) -> int | None:
         about = self._packages[place]

@@ -18,6 +18,7 @@ from curriculum.verdicts import merge_slices, reduce_slice
 from datapipe import exchange
 from datapipe.readers import list_splits
 from datapipe.schema import DROP, document_id, documents, with_column
+from synth.generators import Generator
 
 HERE = __name__
 
@@ -166,3 +167,26 @@ def test_a_step_that_asks_for_them_gets_the_documents_as_they_were_read(tmp_path
     (tmp_path / "in.jsonl").write_text("\n".join(reversed(lines)))
     with pytest.raises(BuildError, match=r"(?s)corpus c: a page cannot be read again: .*the file has changed"):
         segment.pages_of(source, str(tmp_path), pq.read_table(tmp_path / "out.parquet"))
+
+
+MADE = Generator(
+    lambda docs: docs.append_column("key", by_text(docs)["key"]),
+    lambda rows: rows.drop_columns(["key"]).append_column(DROP, pa.nulls(rows.num_rows, pa.string())),
+)
+
+
+def test_a_generator_sends_in_rounds_and_is_read_in_tables_of_bounded_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"{number:05d}" * 2_000 for number in range(40)]
+    part, sent = str(tmp_path / "in.parquet"), str(tmp_path / "sent.arrow")
+    pq.write_table(documents([{"text": text, "origin": text} for text in texts]), part)
+    monkeypatch.setattr(segment, "BYTES_PER_CALL", 100_000)
+    monkeypatch.setattr(exchange, "ROUND_BYTES", 200_000)
+    step = Bound("made", Step("corpus", f"{HERE}:MADE", 1), {})
+    assert segment.emit_candidates(output=sent, part=part, generator=step, num_receivers=2) == {"rows": 40}
+    assert pa.ipc.open_file(sent).num_record_batches > 2
+    tables = [table for receiver in (0, 1) for table in segment._tables(segment.Generated(step, [sent], receiver), "c")]
+    assert max(table.num_rows for table in tables) < 12
+    assert sorted(text for table in tables for text in table["text"].to_pylist()) == texts
+    assert {name for table in tables for name in table["corpus"].to_pylist()} == {"c"}

@@ -1,5 +1,7 @@
 """Tests, documentation, READMEs and files without imports: what they stand near."""
 
+import time
+
 import pytest
 
 from synth.repository.companions import companions, rank_key, with_folders
@@ -69,3 +71,10 @@ def test_files_without_imports_join_the_largest_component_of_their_folder_or_abo
     labels = [0, 0, 0, 3, 3, 5, 6, 7, 8, 9]
     assert with_folders([File(path) for path in paths], labels, edges) == [0, 0, 0, 3, 3, 0, 3, 3, 0, 0]
     assert with_folders([File("a"), File("b/c")], [0, 1], ()) == [-1, -1]
+
+
+def test_thousands_of_files_of_one_name_take_no_quadratic_time() -> None:
+    files = [File(f"a{n}/{'test_' * (n % 2)}x.py", "python") for n in range(16_000)]
+    started = time.process_time()
+    assert len(companions(files)) == 8_000
+    assert time.process_time() - started < 6

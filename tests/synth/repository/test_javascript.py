@@ -121,3 +121,13 @@ def test_paths_of_a_configuration_with_comments() -> None:
 def test_a_damaged_package_says_nothing(text: str) -> None:
     assert found("a.js", "./p", p__js="", **{"package__json": text, "q/package__json": text}) == {"p.js"}
     assert found("a.js", "./q", **{"q/package__json": text, "q/index__js": ""}) == {"q/index.js"}
+
+
+def test_types_are_what_a_typed_file_imports() -> None:
+    texts = {
+        "a.js": "",
+        "a.d.ts": "",
+        "b.js": "import {a} from './a.js'",
+        "b.d.ts": "import {a} from './a.js'",
+    }
+    assert edges(texts) == {("a.js", "b.js"), ("a.d.ts", "b.d.ts")}

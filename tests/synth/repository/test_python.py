@@ -159,6 +159,22 @@ def test_a_name_is_looked_for_above_the_importing_file_first() -> None:
     }
 
 
+def test_a_folder_of_a_package_is_one_though_its_empty_init_was_not_read() -> None:
+    texts = {
+        "pkg/__init__.py": "from .utils import copy",
+        "pkg/utils/copy.py": "import copy",
+        "pkg/utils/log.py": "import copy, tool",
+        "pkg/utils/tool.py": "from pkg.utils import copy",
+        "pkg/backends/jinja2.py": "",
+        "pkg/render.py": "import jinja2, tool",
+    }
+    assert edges(texts) == {
+        ("pkg/utils/copy.py", "pkg/__init__.py"),
+        ("pkg/utils/tool.py", "pkg/utils/log.py"),
+        ("pkg/utils/copy.py", "pkg/utils/tool.py"),
+    }
+
+
 def test_a_relative_import_that_leaves_the_repository_leads_nowhere() -> None:
     assert edges({"a/b.py": "from ... import x\nfrom .... import a\nfrom .. import c", "c.py": "", "x.py": ""}) == {
         ("c.py", "a/b.py")
