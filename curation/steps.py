@@ -123,7 +123,7 @@ STEPS: dict[str, Step] = {
     "dedup.semantic": Step("corpus", "curation.dedup.semantic:SEMANTIC", 2),
     "score.quality": Step("corpus", "curation.quality.reference:QUALITY", 3),
     "score.knowledge": Step("corpus", "curation.quality.reference:KNOWLEDGE", 3),
-    "score.educational": Step("corpus", "curation.quality.regress:EDUCATIONAL", 2),
+    "score.educational": Step("corpus", "curation.quality.regress:EDUCATIONAL", 3),
     "score.fasttext": Step("map", "curation.quality.released:fasttext", 1),
     "recall.round": Step("corpus", "curation.recall.rounds:ROUND", 1),
     "filter.recalled": Step("filter", "curation.recall.selection:recalled", 1),

@@ -75,8 +75,8 @@ class Chunk(NamedTuple):
 
     def count_flags(self, flags_C: np.ndarray) -> np.ndarray:
         """How many characters of each document are flagged; int64 (D,)."""
-        total_C1 = _prefix(flags_C)
-        return (total_C1[self.ends_D] - total_C1[self.starts_D]).astype(np.int64)
+        ends = zip(self.starts_D.tolist(), self.ends_D.tolist(), strict=True)
+        return np.fromiter((np.count_nonzero(flags_C[start:end]) for start, end in ends), np.int64, len(self.ends_D))
 
 
 class Spans(NamedTuple):
@@ -255,13 +255,6 @@ def _changes(values: np.ndarray) -> np.ndarray:
 def _spans(chunk: Chunk, start_S: np.ndarray, end_S: np.ndarray) -> Spans:
     first_D1 = np.searchsorted(start_S, np.append(chunk.starts_D, len(chunk.codes_C)))
     return Spans(start_S, end_S, np.repeat(np.arange(len(chunk.starts_D)), np.diff(first_D1)))
-
-
-def _prefix(flags_C: np.ndarray) -> np.ndarray:
-    """int32 (C+1,): how many flags lie before each position."""
-    total_C1 = np.zeros(len(flags_C) + 1, np.int32)
-    np.cumsum(flags_C.view(np.uint8), dtype=np.int32, out=total_C1[1:])
-    return total_C1
 
 
 def _mix(values: np.ndarray) -> np.ndarray:

@@ -44,15 +44,17 @@ class Tally:
             self.about[name].update(json.loads(table.schema.metadata[COUNTS]))
             table = table.replace_schema_metadata(None)
         chars_in, kept = num_chars(table), undropped(table)
+        chars_dropped = 0
         if kept.num_rows < table.num_rows:
             dropped = table.filter(pc.is_valid(table[DROP]))
             self._count_rejects(name, dropped)
             self._note_lost(dropped)
+            chars_dropped = num_chars(dropped)
         self.counts[name].update(
             documents_in=table.num_rows,
             documents_out=kept.num_rows,
             chars_in=chars_in,
-            chars_out=chars_in if kept.num_rows == table.num_rows else num_chars(kept),
+            chars_out=chars_in - chars_dropped,
         )
         return kept
 

@@ -2,7 +2,7 @@
 generated files.
 
 They judge one file per document; the file's kind is told by the ending of its origin's path. DeepSeek-Coder kept 32.8 % of its files
-with these rules. Not covered: files that do not parse (a compiler's job), licence headers, and duplicates. Some 90 MB per CPU second.
+with these rules. Not covered: files that do not parse (a compiler's job), licence headers, and duplicates. Some 140 MB per CPU second.
 """
 
 from collections.abc import Callable, Sequence

@@ -219,10 +219,15 @@ def odd_indents(of: Source) -> np.ndarray:
     is_head = (of.chunk.codes_C[last] == ord(":")) & (of.kind_C[last] == CODE)
     is_unknown = of.kind_C[last] == COMMENT
     indent = (of.indented_L - of.lines.start_S)[logical]
+    # A line as deep as the one before, which is neither a head nor less deep than what stands before it, says nothing: most are skipped.
+    step = np.diff(indent, prepend=-1)
+    step[1:][np.diff(doc_L[logical]) > 0] = 1
+    told = is_head | (step != 0)
+    told[1:] |= step[:-1] < 0
     odd_D = np.zeros(of.num_docs, np.int64)
     doc, open_blocks = -1, [0]
     for mine, depth, head, unknown in zip(
-        doc_L[logical].tolist(), indent.tolist(), is_head.tolist(), is_unknown.tolist(), strict=True
+        *(each[told].tolist() for each in (doc_L[logical], indent, is_head, is_unknown)), strict=True
     ):
         if mine != doc:
             doc, open_blocks, head, unknown = mine, [0], False, False

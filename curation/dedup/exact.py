@@ -17,6 +17,7 @@ from curation.dedup import clusters
 from curation.steps import RoutedStep
 
 SLICE_CHARS = 1 << 20
+_ASCII = bytes(ord(" ") if chr(code).isspace() else code for code in range(128)).lower() + bytes(128)
 
 _SPACE = re.compile(r"\s")
 _PORTS = {"http": 80, "https": 443, "ftp": 21}
@@ -39,9 +40,20 @@ def normalised(text: str) -> str:
     return " ".join(compatible.lower().split())
 
 
+def _normalised_ascii(text: str) -> bytes:
+    """`normalised` of a text in ASCII, several times as fast."""
+    codes_C = np.frombuffer(text.encode("ascii").translate(_ASCII), np.uint8)
+    is_shown_C = codes_C != ord(" ")
+    kept_C = is_shown_C.copy()
+    kept_C[1:] |= is_shown_C[:-1]  # and the space behind a word
+    return codes_C[kept_C].tobytes().removesuffix(b" ")
+
+
 def digest(text: str) -> bytes:
     """xxh3-128 of the normalised text; a huge text goes through in slices that end at white space, to bound its memory."""
     if len(text) <= SLICE_CHARS:
+        if text.isascii():
+            return xxhash.xxh3_128_digest(_normalised_ascii(text))
         return xxhash.xxh3_128_digest(normalised(text).encode("utf-8", "surrogatepass"))
     hasher, start, separator = xxhash.xxh3_128(), 0, ""
     while start < len(text):

@@ -32,7 +32,7 @@ from curation import draw, words
 from curation.quality import style
 from curation.quality.agreement import Agreement, agreement
 from curation.quality.chunks import LEAST_CHARS, chunks_of, document_ids, in_chunks, means
-from curation.quality.ridge import Examples, Weights, fit, held_out, predict
+from curation.quality.ridge import Examples, Weights, learn, predict
 from curation.rules.surface import Surface
 from curation.steps import COUNTS, CorpusStep, StepError
 from datapipe.schema import with_column
@@ -116,13 +116,13 @@ def merge(
     given_N = labels["label"].to_numpy().astype(np.float64)
     docs = _with_embedding(labels, tables) if features == "embedding" else labels
     examples = features_of(docs, features=features, ngram=ngram, buckets=buckets, max_chars=max_chars)
+    together = document_ids(labels["id"]) if chunk_chars else pc.utf8_slice_codeunits(labels["text"], 0, max_chars)
     num_slots = ngram * buckets if features == "ngrams" else 0
-    weights = fit(examples, given_N, np.ones(len(given_N), bool), num_slots=num_slots, ridge=ridge)
+    weights, predicted_N = learn(
+        examples, given_N, draw.draws_of(together, seed), folds=folds, num_slots=num_slots, ridge=ridge
+    )
     found = Agreement(len(given_N), *[float("nan")] * 4)
     if folds:
-        together = document_ids(labels["id"]) if chunk_chars else pc.utf8_slice_codeunits(labels["text"], 0, max_chars)
-        draws_N = draw.draws_of(together, seed)
-        predicted_N = held_out(examples, given_N, draws_N, folds, num_slots, ridge)
         if chunk_chars:
             predicted_N, given_N = (_of_documents(values_N, labels) for values_N in (predicted_N, given_N))
         found = agreement(predicted_N, given_N, threshold=threshold)
@@ -316,6 +316,13 @@ def joined(parts: Iterable[Examples], num_dense: int) -> Examples:
         found.append(part._replace(doc_K=part.doc_K + np.int32(first)))
         first += len(part.dense_NF)
     return Examples(*map(np.concatenate, zip(*found, strict=True)))
+
+
+def chosen(examples: Examples, chosen_N: np.ndarray) -> Examples:
+    """Those that are flagged, in their order."""
+    own_K = chosen_N[examples.doc_K]
+    doc_K = (np.cumsum(chosen_N) - 1)[examples.doc_K[own_K]].astype(np.int32)
+    return Examples(examples.dense_NF[chosen_N], doc_K, examples.slot_K[own_K], examples.value_K[own_K])
 
 
 def _embeddings(column: pa.ChunkedArray) -> np.ndarray:

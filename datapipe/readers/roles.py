@@ -223,5 +223,5 @@ def _long_chars(head: str) -> int:
 def _is_prose(text: str) -> bool:
     """Lines of several words, some of which end sentences: no lists, tables or logs."""
     lines = [line for line in text[:LINE_CHARS].splitlines() if line.strip()]
-    words = sum(line.count(" ") for line in lines) + len(lines)
+    words = "\n".join(lines).count(" ") + len(lines)
     return words >= 4 * len(lines) and any(line.rstrip().endswith((".", ":", "。")) for line in lines)

@@ -7,6 +7,7 @@ Listing reads every file once, to know its content.
 """
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -56,18 +57,35 @@ def _list(folder: str) -> list[Entry]:
 
 
 def _walk(folder: str) -> Iterator[Entry]:
-    unlisted: list[OSError] = []  # not allowed, or a path that is too long for the system
-    for parent, folders, names in os.walk(folder, onerror=unlisted.append):
-        linked = [name for name in folders if os.path.islink(os.path.join(parent, name))]
-        folders[:] = [name for name in folders if name not in SKIPPED_FOLDERS]
-        for name in [*names, *linked]:
-            place = os.path.join(parent, name)
-            path = _below(folder, place)
-            if os.path.islink(place):
-                yield Entry(path, None, "link")
-            elif os.path.isfile(place):  # and no pipe, socket or device
-                yield Entry(path, store.FileInfo(place, os.path.getsize(place)))
-    yield from (Entry(_below(folder, error.filename), None, "damaged") for error in unlisted)
+    left = [folder]
+    while left:
+        place = left.pop()
+        try:
+            with os.scandir(place) as entries:
+                found = list(entries)
+        except OSError:  # not allowed, or a path that is too long for the system
+            yield Entry(_below(folder, place), None, "damaged")
+            continue
+        for entry in found:
+            if not entry.is_dir(follow_symlinks=False):
+                yield from _listed(folder, entry)
+            elif entry.name not in SKIPPED_FOLDERS:
+                left.append(entry.path)
+
+
+def _listed(folder: str, entry: os.DirEntry[str]) -> Iterator[Entry]:
+    """A link or a file; nothing for a pipe, socket or device."""
+    path = _below(folder, entry.path)
+    if entry.is_symlink():
+        yield Entry(path, None, "link")
+        return
+    try:
+        info = entry.stat()
+    except OSError:  # gone, or a path that is too long for the system
+        yield Entry(path, None, "damaged")
+        return
+    if stat.S_ISREG(info.st_mode):
+        yield Entry(path, store.FileInfo(entry.path, info.st_size))
 
 
 def _below(folder: str, place: str) -> str:

@@ -17,6 +17,7 @@ _SHEBANG = re.compile(
 )
 _EMACS = re.compile(r"-\*-\s*(?:[^\n]*?\bmode:\s*)?([\w+#-]+)\s*(?:;[^\n]*)?-\*-", re.I)
 _VIM = re.compile(r"\b(?:vi|vim|ex):\s*(?:set?\s+)?[^\n]*?\b(?:ft|filetype|syntax)=([\w+#-]+)")
+_MODE_MARKS = ("-*-", "ft=", "filetype=", "syntax=")  # one stands in every mode line
 _MODES = {
     "bash": "shell", "sh": "shell", "zsh": "shell", "shell-script": "shell", "cpp": "c++", "cs": "c#", "csharp": "c#",
     "objc": "objective-c",
@@ -34,6 +35,7 @@ _MARKUP_START = re.compile(r"\s*(?:<\?xml\s|<!doctype\s+html\b|<html\b)", re.I)
 _HOSTS_OF_MARKUP = frozenset(("php", "hack"))  # programming languages whose files may begin with markup
 _ECMASCRIPT = frozenset(("javascript", "typescript"))  # one interpreter runs both
 
+_OBJECTIVE_C_MARKS = ("@", "import")  # one stands wherever the pattern fits
 _OBJECTIVE_C = r"^[ \t]*(?:@(?:interface|protocol|implementation|property|class|end|import)\b|#\s*import\s)"
 _CPP = (
     r"^[ \t]*(?:template\s*<|(?:inline\s+)?namespace\b|using\s+(?:namespace\s+)?\w|(?:enum\s+)?class\s+[\w\s:<>,]*[{;]"
@@ -171,6 +173,8 @@ def named(head: str) -> Language | None:
         return language
     if head.startswith(("#lang ", "#!lang ")):
         return BY_NAME["racket"]
+    if not any(mark in head for mark in _MODE_MARKS):
+        return None  # most heads, and they need not be cut into lines
     lines = head.splitlines()
     for line in (*lines[:5], *lines[-5:]):
         if match := (_EMACS.search(line) if "-*-" in line else _VIM.search(line)):
@@ -210,6 +214,8 @@ def by_suffix(suffix: str, head: str) -> tuple[Language | None, bool]:
     """(the language that the rules of an ambiguous suffix find, whether they decide). Undecided: ask the model."""
     rules, otherwise = _rules(suffix)
     for name, pattern in rules:
+        if pattern.pattern == _OBJECTIVE_C and not any(mark in head for mark in _OBJECTIVE_C_MARKS):
+            continue
         if pattern.search(head):
             return BY_NAME[name], True
     return (BY_NAME[otherwise], True) if otherwise else (None, False)

@@ -71,10 +71,11 @@ def of_header(text: str) -> Found | None:
     if "SPDX-License-Identifier:" in head and (tagged := _tagged(head)):
         return tagged
     lowered = head.lower()
-    places = [place for hint in _HINTS for place in (lowered.find(hint), lowered.rfind(hint)) if place >= 0]
-    if not places:
+    hints = [hint for hint in _HINTS if hint in lowered]
+    if not hints:
         return None
-    head = head[max(min(places) - _AROUND, 0) : max(places) + _AROUND]
+    first, last = min(map(lowered.find, hints)), max(map(lowered.rfind, hints))
+    head = head[max(first - _AROUND, 0) : last + _AROUND]
     joined = notices.tokens(head)
     found = _texts_in(head, joined) if any(mark in joined for mark in _TEXT_MARKS) else None
     return found or _noticed(notices.find(joined), joined)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from curation import words
 from curation.code import signals
@@ -50,6 +52,22 @@ def test_numbers_of_a_small_file() -> None:
     assert found["one_naming"] == 0
     assert found["odd_indents"] > 0  # the tab
     assert found["does_not_parse"] == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=40))
+def test_odd_indents_are_those_of_a_reading_line_by_line(rows: list[tuple[int, bool]]) -> None:
+    text = "".join(f"{' ' * depth}{'if a:' if head else 'b = 1'}\n" for depth, head in rows)
+    odd, blocks, head = 0, [0], False
+    for depth, opens in rows:
+        if depth > blocks[-1]:
+            odd += not head
+            blocks.append(depth)
+        else:
+            while depth < blocks[-1]:
+                blocks.pop()
+            odd += head or depth != blocks[-1]
+        head = opens
+    assert measured(text, "python")["odd_indents"] == pytest.approx(odd / len(rows))
 
 
 def test_an_empty_file_has_no_figures() -> None:

@@ -52,6 +52,11 @@ def test_what_counts_as_the_same_text() -> None:
     assert normalised("a b") != normalised("ab")
 
 
+@given(st.text(st.characters(max_codepoint=127)))
+def test_ascii_has_the_digest_of_its_normal_form(text: str) -> None:
+    assert digest(text) == xxhash.xxh3_128_digest(normalised(text).encode())
+
+
 @given(st.text(st.sampled_from("aΣ \n\u0301\u00b4ﬁ\u2003"), max_size=60))
 def test_a_huge_text_has_the_digest_of_its_normal_form(text: str) -> None:
     whole = xxhash.xxh3_128_digest(normalised(text).encode())

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from curation.quality.agreement import Agreement, agreement, auc_difference
-from curation.quality.regress import EDUCATIONAL, _refuse_chance, apply, check, emit, features_of, merge, reduce
-from curation.quality.ridge import Examples, fit, held_out, predict
+from curation.quality.regress import EDUCATIONAL, _refuse_chance, apply, check, chosen, emit, features_of, merge, reduce
+from curation.quality.ridge import Examples, fit, fits, learn, predict
 from curation.steps import COUNTS, StepError
 from datapipe.schema import documents, with_column
 
@@ -93,14 +93,31 @@ def test_the_solution_is_that_of_the_normal_equations() -> None:
     assert predict(examples, weights) == pytest.approx(a @ solution + labels[chosen].mean(), abs=2e-4)
 
 
+def test_models_that_are_solved_together_are_those_that_are_solved_alone() -> None:
+    docs, _ = labelled(90)
+    examples = features_of(docs, features="ngrams", ngram=2, buckets=1 << 10, max_chars=4_000)
+    given_N = np.random.default_rng(3).normal(size=90)
+    choices = [np.ones(90, bool), np.arange(90) % 3 > 0, np.arange(90) < 40]
+    together = fits(examples, given_N, choices, num_slots=2 << 10, ridge=1.0)
+    for weights, chosen_N in zip(together, choices, strict=True):
+        alone = fit(
+            chosen(examples, chosen_N),
+            given_N[chosen_N],
+            np.ones(int(chosen_N.sum()), bool),
+            num_slots=2 << 10,
+            ridge=1.0,
+        )
+        assert predict(examples, weights) == pytest.approx(predict(examples, alone), abs=1e-4)
+
+
 def test_held_out_labels_are_not_learned() -> None:
     """Labels of pure noise: what is held out cannot be known, what is learned from can."""
     docs, _ = labelled(200)
     noise = np.random.default_rng(5).normal(size=200)
     examples = features_of(docs, features="ngrams", ngram=2, buckets=1 << 10, max_chars=4_000)
     draws = np.random.default_rng(6).integers(0, 2**63, 200).astype(np.uint64)
-    out = held_out(examples, noise, draws, 5, 2 << 10, 0.01)
-    learned = predict(examples, fit(examples, noise, np.ones(200, bool), num_slots=2 << 10, ridge=0.01))
+    weights, out = learn(examples, noise, draws, folds=5, num_slots=2 << 10, ridge=0.01)
+    learned = predict(examples, weights)
     assert abs(np.corrcoef(out, noise)[0, 1]) < 0.25
     assert np.corrcoef(learned, noise)[0, 1] > 0.9
 
@@ -258,7 +275,7 @@ def test_people_are_predicted_better_than_by_length(shared_data: Path) -> None:
     labels = np.array([row["label"] for row in rows], np.float64)
     examples = features_of(docs, features="ngrams", ngram=2, buckets=1 << 17, max_chars=4_000)
     draws = np.random.default_rng(1).integers(0, 2**63, len(rows)).astype(np.uint64)
-    scores = held_out(examples, labels, draws, 5, 2 << 17, 3.0)
+    scores = learn(examples, labels, draws, folds=5, num_slots=2 << 17, ridge=3.0).held_out_N
     lengths = np.array([len(row["text"]) for row in rows])
     found = agreement(scores, labels, threshold=0.5)
     assert found.auc > 0.88
