@@ -197,6 +197,11 @@ def check(
     seed: int = 0,
 ) -> None:
     """Raises ValueError for parameters out of range, and unless one of `reference`, `labels` and `teacher` says what good code is."""
+    if not reference and labels is None and teacher is None:
+        raise ValueError(
+            "nothing says what good code is: name a corpus of it, e.g. `reference: good_code`, a file, `labels: {file: labels.jsonl}`, "
+            "or a model, `teacher: {base_url: http://localhost:8000/v1, model: glm-4.5-air, prompt: code}`"
+        )
     if reference and (labels is not None or teacher is not None):
         raise ValueError(
             "what good code is comes from one place: leave either `reference` or `labels` and `teacher` out"

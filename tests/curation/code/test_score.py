@@ -175,7 +175,7 @@ def test_mistakes_say_what_to_type() -> None:
     check(teacher=TEACHER)
     with pytest.raises(ValueError, match="one place: leave either `reference` or"):
         check(reference="good_code", teacher=TEACHER)
-    with pytest.raises(ValueError, match=r"name a file, .*or a model"):
+    with pytest.raises(ValueError, match=r"nothing says what good code is: name a corpus .* a file, .* or a model"):
         check()
     with pytest.raises(ValueError, match=r"min_auc is 1\.5"):
         check(reference="good_code", min_auc=1.5)
