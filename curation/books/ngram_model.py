@@ -30,7 +30,6 @@ ORDER = 3
 STEP = 2_048  # steps per nat; logarithms lie in 0..-32 nats
 SLOTS = 2  # of a bucket: a cache line holds four buckets
 LEAST_BUCKET_BITS = 12
-_SALT = np.uint64(0x9E3779B97F4A7C15)
 _FIELD = np.uint64(0xFFFF)
 
 

@@ -16,7 +16,7 @@ from datapipe.readers import licenses
 
 COLLECTOR_FILE = "repo.json"
 MAX_FILE_BYTES = 1 << 20  # of a file that is asked
-MAX_LICENSE_FILES = 20
+MAX_LICENSE_FILES = 20  # that are read, those nearest to the top
 
 
 class License(NamedTuple):
@@ -54,7 +54,8 @@ def describe(paths: Iterable[str], read_text: Callable[[str], str]) -> Repositor
         if all(found):
             break
     if found.license is None:
-        texts = {path: read_text(path) for path in filter(_is_license_file, asked)}
+        nearest = sorted(filter(_is_license_file, asked), key=lambda path: (path.count("/"), path))
+        texts = {path: read_text(path) for path in nearest[:MAX_LICENSE_FILES]}
         said_there = licenses.of_files(texts)
         found = found._replace(license=License(said_there.spdx, "file", said_there.confidence) if said_there else None)
     return found

@@ -61,7 +61,6 @@ _ASSEMBLY = (
     r"|ifdef)\b|(?:mov|push|pop|lea|jmp|call|ldr|xor)[lqwb]?\s|\w+\s+(?:equ|db|dw|dd|proc|macro)\b)"
 )
 _ROFF = r"^[.']\s*(?:TH|SH|Dd|Dt|Sh|so|de|PP|B|\\\")"
-_MAKE_RULE = r"^[^\s:=#][^:=\n]*:(?!=)[^\n]*(?:\\)?$|^[A-Z_]+\s*[:?+]?=\s"
 
 _RULES: dict[str, tuple[tuple[str, str] | str | None, ...]] = {
     ".h": (("objective-c", _OBJECTIVE_C), ("c++", _CPP), "c"),

@@ -1,6 +1,6 @@
 import pytest
 
-from datapipe.readers.repository import License, Repository, describe, says
+from datapipe.readers.repository import MAX_LICENSE_FILES, License, Repository, describe, says
 
 MIT = """MIT License
 
@@ -77,3 +77,18 @@ def test_only_files_that_can_say_something_are_asked() -> None:
     asked: list[str] = []
     describe([*paths, "a.py", "vendor/LICENSE"], lambda path: asked.append(path) or "")
     assert sorted(asked) == sorted(paths)
+
+
+def test_of_many_licence_files_some_are_read_those_nearest_to_the_top() -> None:
+    files = {f"LICENSES/{number:06}.txt": "words" for number in range(10_000)} | {"LICENSE": MIT}
+    read: list[str] = []
+
+    def text_of(path: str) -> str:
+        read.append(path)
+        return files[path]
+
+    found = describe(files, text_of)
+    assert found.license
+    assert found.license.spdx == "MIT"
+    assert read[0] == "LICENSE"
+    assert len(read) <= MAX_LICENSE_FILES
