@@ -311,31 +311,25 @@ def _enclosed(element: Element, depth: int) -> str:
 # Content: what is meant and not how it looks. Where there is both, `semantics` has the presentation first.
 
 _INFIX = {
-    **{
-        "plus": " + ",
-        "minus": " - ",
-        "times": r" \cdot ",
-        "and": r" \land ",
-        "or": r" \lor ",
-        "union": r" \cup ",
-        "in": r" \in ",
-    },
-    **{
-        "eq": " = ",
-        "neq": r" \ne ",
-        "lt": " < ",
-        "gt": " > ",
-        "leq": r" \le ",
-        "geq": r" \ge ",
-        "intersect": r" \cap ",
-    },
-    **{
-        "implies": r" \Rightarrow ",
-        "approx": r" \approx ",
-        "equivalent": r" \equiv ",
-        "subset": r" \subset ",
-        "tendsto": r" \to ",
-    },
+    "plus": " + ",
+    "minus": " - ",
+    "times": r" \cdot ",
+    "and": r" \land ",
+    "or": r" \lor ",
+    "union": r" \cup ",
+    "in": r" \in ",
+    "eq": " = ",
+    "neq": r" \ne ",
+    "lt": " < ",
+    "gt": " > ",
+    "leq": r" \le ",
+    "geq": r" \ge ",
+    "intersect": r" \cap ",
+    "implies": r" \Rightarrow ",
+    "approx": r" \approx ",
+    "equivalent": r" \equiv ",
+    "subset": r" \subset ",
+    "tendsto": r" \to ",
 }
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from datapipe import store
-from datapipe.readers import parquet, source_file
+from datapipe.readers import licenses, parquet, source_file
 from datapipe.readers.repository import License
 from datapipe.readers.source_file import File
 from datapipe.readers.split import Input, Row
@@ -182,8 +182,7 @@ def _license(stated: Any) -> License | None:
     """All that the set states, together."""
     names = [stated] if isinstance(stated, str) else stated if isinstance(stated, list) else []
     known = sorted({name for name in names if isinstance(name, str) and name})
-    joined = " AND ".join(f"({name})" if " OR " in name and len(known) > 1 else name for name in known)
-    return License(joined, "dataset", 1.0) if known else None
+    return License(licenses.join(known, " AND "), "dataset", 1.0) if known else None
 
 
 def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import xxhash
 
+from datapipe.readers import licenses
 from datapipe.schema import DOCUMENT, DROP, code_origin, code_place, document_id
 from synth.generators import Generator
 from synth.repository import imports, render
@@ -243,10 +244,8 @@ def _main_language(received: _Received, numbers: Sequence[int]) -> str | None:
 
 def _license(received: _Received, numbers: Sequence[int]) -> str | None:
     """All licences of the files together; unknown when that of one file is."""
-    licenses = sorted({received.license[n] or "" for n in numbers})
-    if not licenses[0]:
-        return None
-    return licenses[0] if len(licenses) == 1 else " AND ".join(f"({one})" if " OR " in one else one for one in licenses)
+    stated = sorted({received.license[n] or "" for n in numbers})
+    return licenses.join(stated, " AND ") if stated[0] else None
 
 
 def _made(received: _Received, planned: Sequence[_Planned]) -> Iterator[pa.Table]:

@@ -14,13 +14,13 @@ This is for filtering, not legal advice.
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from datapipe.readers.licenses import notices, texts
 from datapipe.readers.licenses.names import expression, from_metadata, normal
 
-__all__ = ["Found", "from_metadata", "normal", "of_files", "of_header", "of_text"]
+__all__ = ["Found", "from_metadata", "join", "normal", "of_files", "of_header", "of_text"]
 
 HEADER_CHARS = 6 << 10
 DOUBTFUL = 0.5
@@ -103,13 +103,13 @@ def of_files(files: Mapping[str, str]) -> Found | None:
         return None
     choices = [name for name in found if _ALTERNATIVE.match(name)]
     alternatives = list(dict.fromkeys(found[name].spdx for name in choices)) if len(choices) > 1 else []
-    ids = [_joined(alternatives, " OR ")] if alternatives else []
+    ids = [join(alternatives, " OR ")] if alternatives else []
     for name, one in found.items():
         if not (alternatives and name in choices) and not _ids_of(one.spdx) <= {
             id for spdx in ids for id in _ids_of(spdx)
         }:
             ids.append(one.spdx)
-    return Found(_joined(ids, " AND "), min(one.confidence for one in found.values()))
+    return Found(join(ids, " AND "), min(one.confidence for one in found.values()))
 
 
 def _tagged(head: str) -> Found | None:
@@ -120,7 +120,7 @@ def _tagged(head: str) -> Found | None:
         if known := expression(stated) or normal(stated):
             ids.append(known)
     ids = list(dict.fromkeys(ids))
-    return Found(_joined(ids, " AND "), 1.0) if ids else None
+    return Found(join(ids, " AND "), 1.0) if ids else None
 
 
 def _stated(lines: list[str]) -> str:
@@ -156,10 +156,10 @@ def _texts_in(text: str, joined: str) -> Found | None:
         beside.count(" ") > _OPEN_WORDS and len(_SPEAKS_OF_LICENSES.findall(beside)) > _OPEN_MENTIONS
     ):
         confidence = min(confidence, DOUBTFUL)
-    return Found(_joined(ids, " OR " if is_choice else " AND "), round(confidence, 3))
+    return Found(join(ids, " OR " if is_choice else " AND "), round(confidence, 3))
 
 
-def _joined(ids: list[str], joint: str) -> str:
+def join(ids: Sequence[str], joint: str) -> str:
     """The ids in one expression; what is an expression with the other joint gets parentheses."""
     other = " AND " if joint == " OR " else " OR "
     return joint.join(f"({spdx})" if other in spdx and len(ids) > 1 else spdx for spdx in ids)
@@ -185,7 +185,7 @@ def _or_later(spdx: str, noticed: list[notices.Notice]) -> str:
 
 def _noticed(found: list[notices.Notice], joined: str) -> Found | None:
     ids = list(dict.fromkeys(_with_exception(notice.spdx, joined) for notice in found))
-    return Found(_joined(ids, " AND "), min(notice.confidence for notice in found)) if ids else None
+    return Found(join(ids, " AND "), min(notice.confidence for notice in found)) if ids else None
 
 
 def _by_name(text: str) -> Found | None:
