@@ -112,7 +112,7 @@ STEPS: dict[str, Step] = {
     "clean.book": Step("map", "curation.books.clean:book", 2),
     "score.perplexity": Step("corpus", "curation.books.perplexity:PERPLEXITY", 1),
     "filter.score": Step("filter", "curation.rules.score_limits:score", 1),
-    "filter.any_score": Step("filter", "curation.rules.any_score:any_score", 1),
+    "filter.any_score": Step("filter", "curation.rules.score_limits:any_score", 1),
     "filter.length": Step("filter", "curation.rules.length:length", 1),
     "dedup.exact": Step("corpus", "curation.dedup.exact:EXACT", 4),
     "dedup.url": Step("corpus", "curation.dedup.exact:URL", 3),
