@@ -195,17 +195,18 @@ class _Run:
             self.trail.append(_Trailed(spec.name, self.key, spec.step.kind, spec.max_dropped))
         place = folder(self.root, self.corpus.name, self.trail[-1].name, self.trail[-1].key)
         exchanged = self._exchange_files(closing.bound) if closing else []
-        only_read = not steps and closing is not None and all(isinstance(source, Split) for source in self.inputs)
+        again = [_again(source, steps, index) for index, source in enumerate(self.inputs)] if closing else []
+        is_written = not again or None in again
         tasks = [
             Task(
                 segment.run_segment,
-                store.join(place, f"{'counted' if only_read else 'part'}-{index:05d}.parquet"),
+                store.join(place, f"{'part' if is_written else 'counted'}-{index:05d}.parquet"),
                 {
                     "corpus": self.corpus.name,
                     "source": source,
                     "steps": [_of_part(step, index) for step in steps],
                     "emit": Emit(closing.bound, self.num_receivers, exchanged[index], index) if closing else None,
-                    "write": not only_read,
+                    "write": is_written,
                     "num_rejects": counting.rejects_per_part(len(self.inputs)),
                 },
                 tuple(exchanged[index : index + 1]),
@@ -214,7 +215,7 @@ class _Run:
         ]
         self.results = yield Phase(self.trail[-1].name, tasks)
         self.outputs = [task.output for task in tasks]
-        self.inputs = [Again(split) for split in self.inputs] if only_read else self.outputs
+        self.inputs = self.outputs if is_written else again
         self._count()
         if closing and isinstance(load(closing.step), RoutedStep):
             yield from self._route(closing, exchanged)
@@ -325,6 +326,20 @@ class _Trailed(NamedTuple):
     kind: str
     max_dropped: float = 1.0
     about: Mapping[str, Any] = MappingProxyType({})  # what it found out, for the report
+
+
+def _again(source: Any, steps: Sequence[Bound | Judged], part: int) -> Again | None:
+    """What comes out of `steps`, to be made anew instead of written; None where that costs more.
+
+    A source may be read twice, and what was found about the documents of a part may be told them as often as it takes.
+    """
+    told = [isinstance(step, Judged) and isinstance(load(step.step.step), RoutedStep) for step in steps]
+    if isinstance(source, Generated) or not all(told):
+        return None
+    before = source if isinstance(source, Again) else Again(source)
+    if steps and isinstance(before.source, Split):
+        return None
+    return before._replace(steps=[*before.steps, *(_of_part(step, part) for step in steps)])
 
 
 def _of_part(step: Bound | Judged, part: int) -> Bound | Judged:

@@ -7,7 +7,7 @@ sample of the rejects is kept (the smallest ids of each reason: the same ones at
 import contextlib
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,9 +59,10 @@ class Generated(NamedTuple):
 
 
 class Again(NamedTuple):
-    """A split that was read and counted before, for an exchange alone: reading it a second time is cheaper than having written it."""
+    """Documents that were read, judged and counted before, for an exchange alone: a second time is cheaper than having written them."""
 
-    split: readers.Split
+    source: readers.Split | str
+    steps: Sequence[Bound | Judged] = ()
 
 
 class Emit(NamedTuple):
@@ -78,7 +79,7 @@ def run_segment(
     output: str,
     corpus: str,
     source: readers.Split | Again | str | Generated,
-    steps: list[Bound | Judged],
+    steps: Sequence[Bound | Judged],
     emit: Emit | None,
     write: bool = True,
     num_rejects: int = REJECTS_PER_REASON,
@@ -227,8 +228,12 @@ def _tables(source: readers.Split | Again | str | Generated, corpus: str) -> Ite
             if not file.metadata.num_rows:
                 yield file.schema_arrow.empty_table()
     elif isinstance(source, Again):
-        for table in _tables(source.split, corpus):
-            yield undropped(table)
+        functions = [_stage(step)[1] for step in source.steps]
+        for table in _tables(source.source, corpus):
+            table = undropped(table)
+            for function in functions:
+                table = undropped(function(table).replace_schema_metadata(None))
+            yield table
     elif isinstance(source, Generated):
         generator, rows = source.generator, exchange.read_slice(source.exchanged, source.receiver)
         made = bound(load(generator.step).reduce, generator)(rows)

@@ -136,6 +136,16 @@ def test_what_is_read_for_an_exchange_alone_is_not_written_but_counted_once(fami
     assert len(list((families / "out").glob("corpora/web/dedup.exact-*/part-?????.parquet"))) == len(corpus["parts"])
 
 
+def test_what_is_found_about_written_parts_is_told_again_instead_of_writing_them_once_more(families: Path) -> None:
+    corpus = run(families, corpus_file(families, ["filter.length", *STEPS_OF_ALL]))
+    written = {path.parent.name.rpartition("-")[0] for path in (families / "out").rglob("part-?????.parquet")}
+    assert written == {"filter.length", "dedup.minhash"}
+    every_time = run(families, corpus_file(families, STEPS_OF_ALL), "every")  # from the source, so the first is written
+    assert kept(families, corpus).equals(kept(families, every_time, "every"))
+    named = [{**step, "key": ""} for step in corpus["steps"]]
+    assert named[2:] == [{**step, "key": ""} for step in every_time["steps"][1:]]
+
+
 def test_a_corpus_that_was_only_counted_is_written_when_its_documents_are_wanted(families: Path) -> None:
     """One folder, whatever was asked first."""
     for steps in (["dedup.exact"], [], ["dedup.url"], []):
