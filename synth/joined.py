@@ -2,9 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from datapipe.readers import licenses
 from datapipe.schema import document_id
 
 SEPARATOR = "\n\n"  # between the parts of a joined text
@@ -13,12 +14,8 @@ SEPARATOR = "\n\n"  # between the parts of a joined text
 def joined_row(origin: str, rows: Sequence[Mapping[str, Any]], text: str, meta: Mapping[str, Any]) -> dict[str, Any]:
     """A document of origin `origin`, made of `rows` (at least one). `raw` is null: it lies in several places.
 
-    The language is that of most characters, of equals the first by name. The licence holds for all parts: `A AND B`, and null as soon
-    as one part's is unknown.
+    The language is that of most characters, of equals the first by name. The licence is that of all parts together.
     """
-    licenses = {row["license"] for row in rows}
-    known = sorted(licenses - {None})
-    together = " AND ".join(f"({each})" if " " in each and len(known) > 1 else each for each in known)
     chars: Counter[str] = Counter()
     for row in rows:
         chars[row["lang"] or ""] += len(row["text"])
@@ -30,7 +27,13 @@ def joined_row(origin: str, rows: Sequence[Mapping[str, Any]], text: str, meta: 
         "corpus": rows[0]["corpus"],
         "kind": rows[0]["kind"],
         "lang": lang or None,
-        "license": together if None not in licenses else None,
+        "license": license_of_all(row["license"] for row in rows),
         "raw": None,
         "meta": json.dumps(meta, ensure_ascii=False, sort_keys=True),
     }
+
+
+def license_of_all(stated: Iterable[str | None]) -> str | None:
+    """The licence of what is made of parts: all of theirs hold, `A AND B`; null as soon as one part's is unknown (null or empty)."""
+    names = {name or "" for name in stated}
+    return None if "" in names else licenses.join(sorted(names), " AND ")

@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import xxhash
 
-from datapipe.readers import licenses
 from datapipe.schema import DOCUMENT, DROP, code_origin, code_place, document_id
 from synth.generators import Generator
+from synth.joined import license_of_all
 from synth.repository import imports, render
 from synth.repository.arrange import arranged
 from synth.repository.file import File, Mentions, Tree
@@ -228,7 +228,11 @@ def _parts(received: _Received, name: str, version: str, numbers: list[int], cap
         known = [received.confidence[n] for n in chosen if received.confidence[n] is not None]
         if known:
             meta["license_confidence"] = min(known)
-        about = {"lang": _main_language(received, chosen), "license": _license(received, chosen), "meta": meta}
+        about = {
+            "lang": _main_language(received, chosen),
+            "license": license_of_all(received.license[n] for n in chosen),
+            "meta": meta,
+        }
         yield _Planned(code_origin(name, version, f"part-{index}-of-{len(parts)}"), chosen, about)
 
 
@@ -240,12 +244,6 @@ def _main_language(received: _Received, numbers: Sequence[int]) -> str | None:
         if received.lang[n] and (code or not any(is_code)):
             sizes[received.lang[n]] += received.num_chars[n]
     return min(sizes, key=lambda lang: (-sizes[lang], lang), default=None)
-
-
-def _license(received: _Received, numbers: Sequence[int]) -> str | None:
-    """All licences of the files together; unknown when that of one file is."""
-    stated = sorted({received.license[n] or "" for n in numbers})
-    return licenses.join(stated, " AND ") if stated[0] else None
 
 
 def _made(received: _Received, planned: Sequence[_Planned]) -> Iterator[pa.Table]:
