@@ -18,7 +18,7 @@ from curriculum.fields import Fields, did_you_mean
 from curriculum.fill_in import load_fim
 from curriculum.listed import filled_in
 from curriculum.segment import Bound
-from curriculum.step_columns import check_columns, check_order
+from curriculum.step_columns import check_columns, check_generators, check_order
 from datapipe.fim import Fim
 from datapipe.readers import READERS, check_source
 from datapipe.schema import KINDS
@@ -45,6 +45,7 @@ class StepSpec:
     max_dropped: float = 1.0  # share of its documents from which on the build stops
     index: bool = False  # write what it compared, for later corpora
     against: tuple[str, ...] = ()  # indexes of earlier corpora
+    where: Where = dataclasses.field(default=(), compare=False)  # in the corpus file
 
     @property
     def bound(self) -> Bound:
@@ -65,6 +66,8 @@ class Corpus:
     declared_tokens: int | None  # stands in for measured tokens in a plan made without data
     max_dropped: float = 1.0  # share of the documents read from which on the build stops for what is wrong with them
     fim: Fim | None = None  # how documents are rearranged when they are tokenised
+    columns: frozenset[str] | None = None  # that its steps leave beside those of every document; None: any
+    document: Document | None = dataclasses.field(default=None, compare=False, repr=False)  # its file
 
     @property
     def generated_from(self) -> tuple[str, ...]:
@@ -123,6 +126,7 @@ def load_corpora(fields: Fields, path: Path) -> tuple[dict[str, Corpus], dict[st
         corpora[name] = _load_corpus(name, Fields(files[name]), set(entries))
     _refuse_cycles(corpora, fields.document)
     _refuse_texts_of_imported(corpora, files)
+    check_generators(corpora, files)
     return corpora, files
 
 
@@ -134,6 +138,7 @@ def load_corpus_files(paths: Sequence[Path]) -> dict[str, Corpus]:
     corpora = {name: _load_corpus(name, Fields(document), set(documents)) for name, document in documents.items()}
     _refuse_cycles(corpora, next(iter(documents.values())))
     _refuse_texts_of_imported(corpora, documents)
+    check_generators(corpora, documents)
     for name, corpus in corpora.items():
         if corpus.is_imported:
             documents[name].problem(
@@ -175,11 +180,12 @@ def _load_corpus(name: str, fields: Fields, corpora: set[str]) -> Corpus:
                 "wants the pages as they were read, and the source cannot give them again.",
                 f"Leave it out, or read with one of {', '.join(name for name, each in READERS.items() if each.read_at)}.",
             )
-    check_columns(document, specs)
+    columns = check_columns(document, specs)
     check_order(document, specs)
     declared = fields.count(("declared_tokens",), 0) or None
     fim = load_fim(fields, kind, is_imported="tokens" in source)
-    return Corpus(name, kind, source, tuple(spec for spec in specs if spec), declared, max_dropped, fim)
+    known = tuple(spec for spec in specs if spec)
+    return Corpus(name, kind, source, known, declared, max_dropped, fim, columns, document)
 
 
 def _check_reader(fields: Fields, source: dict[str, Any]) -> None:
@@ -267,7 +273,7 @@ def _load_step(corpus: str, fields: Fields, index: int, corpora: set[str]) -> St
     _check_values(fields, where, params, loaded)
     if "reference" in params and not _is_among(params["reference"], corpora):
         document.problem((*where, "reference"), *_no_corpus(params.pop("reference"), corpora))
-    return StepSpec(corpus, name, step, params, **settings)
+    return StepSpec(corpus, name, step, params, where=where, **settings)
 
 
 def _is_among(name: Any, corpora: set[str]) -> bool:

@@ -4,6 +4,7 @@ Every folder is named by a key that hashes the step, its version, its parameters
 redoes what the edit touches and nothing else.
 """
 
+import copy
 import dataclasses
 import functools
 import hashlib
@@ -62,11 +63,13 @@ def folder(root: str, corpus: str, step: str, key: str) -> str:
 
 
 def curate(corpus: Corpus, root: str, data: str) -> Job:
-    """The job of one corpus; returns its `Curated`. `data` is the folder that relative paths of its source start from."""
+    """The job of one corpus; returns its `Curated`. `data` is the folder that relative paths of its source start from.
+
+    Raises ManifestError for files that its steps name and that cannot be used, before it asks for anything to be done.
+    """
     if corpus.is_imported:
         return _imported(corpus, data)
-    for spec in corpus.steps:
-        _open_indexes(corpus, spec, data)  # what is missing is said before hours of reading
+    _check_files(corpus, data)
     start = yield from _generated(corpus, root) if corpus.generated_from else _read(corpus, data)
     run = _Run(corpus, root, data, start)
     for steps, closing in _segments(corpus):
@@ -149,6 +152,32 @@ def _segments(corpus: Corpus) -> Iterator[tuple[list[StepSpec], StepSpec | None]
         else:
             run.append(spec)
     yield run, None
+
+
+def _check_files(corpus: Corpus, data: str) -> None:
+    """ManifestError for every file of the data that a step names and cannot use: indexes of earlier corpora, and labels.
+
+    Where they lie is known when there is a folder of data, not yet when a manifest is read. Files of this machine (models, prompts, lists)
+    are looked for then, by the steps' own checks.
+    """
+    document = copy.copy(corpus.document)
+    if document is None:
+        return
+    document.problems = []
+    for spec in corpus.steps:
+        for number, path in enumerate(spec.against):
+            try:
+                routing.open_index(resolved(path, data), spec.bound)
+            except (ValueError, store.StoreError) as error:
+                said = " ".join(str(error).removeprefix(f"{spec.name}: ").split())
+                document.problem((*spec.where, "against", number), f"{said}.")
+        if file := verdicts.labels_file(spec.bound, data):
+            try:
+                store.open_input(file).close()
+            except store.StoreError as error:
+                said = f"{error.path}: {error.answer}: {error.remedy}."
+                document.problem((*spec.where, "labels", "file"), said)
+    document.check()
 
 
 def _open_indexes(corpus: Corpus, spec: StepSpec, data: str) -> list[routing.Index]:

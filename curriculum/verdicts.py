@@ -50,10 +50,15 @@ def settle(step: Bound, sent: Exchange | None, place: str, reference: list[str],
     return Verdict(path, {**about, **results[0]["about"]})
 
 
+def labels_file(step: Bound, data: str) -> str | None:
+    """The file of labels that a step names; None where it names none."""
+    return resolved(step.params["labels"]["file"], data) if _is_labelled(step) and step.params.get("labels") else None
+
+
 def _labelled(step: Bound, reduced: list[str], place: str, root: str, data: str) -> Job:
     """(the file of labels, what came of asking for them)."""
-    if step.params.get("labels"):
-        return resolved(step.params["labels"]["file"], data), {}
+    if given := labels_file(step, data):
+        return given, {}
     path = store.join(place, "labels.arrow")
     arguments = {"step": step, "sample": reduced, "cache": store.join(root, ANSWERS)}
     results = yield Phase("label", [Task(ask_teacher, path, arguments, (path,))])

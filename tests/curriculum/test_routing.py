@@ -235,7 +235,9 @@ def test_what_means_something_in_one_corpus_only_has_no_index(tmp_path: Path, se
 
 def test_a_missing_index_is_told_before_anything_is_read(families: Path) -> None:
     steps = ["dedup.exact", {"dedup.minhash": {"against": ["nowhere"]}}]
-    with pytest.raises(BuildError, match="no index is in"):
+    with pytest.raises(
+        ManifestError, match=r"^\S*web\.yaml:1  steps\[1\]\.dedup\.minhash\.against\[0\]: no index is in"
+    ):
         run(families, corpus_file(families, steps))
     assert not (families / "out").exists()
 
@@ -247,7 +249,7 @@ def test_an_index_that_cannot_be_used_is_refused(families: Path) -> None:
     assert routing.open_index(folder, step).num_slices == 1
     with pytest.raises(ValueError, match=r"was made by dedup.minhash .*'ngram': 4.*use the same parameters"):
         routing.open_index(folder, step._replace(params={}))
-    with pytest.raises(BuildError, match=r"corpus web: dedup.minhash: no index is in .*index: true"):
+    with pytest.raises(ManifestError, match=r"no index is in .*index: true"):
         run(families, corpus_file(families, [{"dedup.minhash": {"against": ["nowhere"]}}]))
 
 

@@ -45,6 +45,17 @@ GOOD = {"score.quality": {"reference": "books"}}
             "steps.1..recall.round.round: is 1, but this is the round number 2",
         ),
         ([GOOD, "bucket.rank", {"bucket.threshold": {"column": "quality"}}], "which bucket.rank has set"),
+        (
+            [GOOD, {"bucket.rank": {"by": "langg"}}],
+            r"steps\[1\]\.bucket\.rank\.by: is 'langg', but the documents have no such column of texts\.\n    Did you mean 'lang'\?",
+        ),
+        ([GOOD, {"bucket.rank": {"by": "quality"}}], "is 'quality', but the documents have no such column of texts"),
+        (
+            [GOOD, {"bucket.rank": {"cluster_epochs": {"2": 1.5}}}],
+            r"rank\.cluster_epochs: needs the column 'cluster_size'.*\n    Put dedup\.minhash before it",
+        ),
+        (["filter.language_threshold"], r"needs the column 'lang_score'.*\n    Put filter\.language before it"),
+        ([GOOD, {"bucket.rank": {"columns": [{"quality": 1}]}}], "unhashable type"),
         (["cluster.kmeans"], "needs the column 'embedding'"),
         (["embed.words", "dedup.semantic"], "needs the column 'centroid'.*\n    Put cluster.kmeans before it"),
         (
@@ -81,6 +92,54 @@ def test_what_is_there_is_enough(tmp_path: Path) -> None:
             tmp_path, [anything, "cluster.kmeans", "dedup.semantic", "embed.words", "cluster.kmeans", "dedup.semantic"]
         )
         load(tmp_path, [anything, "dedup.semantic", anything, "dedup.semantic"])
+
+
+def test_groups_and_copies_that_are_there(tmp_path: Path) -> None:
+    for by in ("lang", "license", "kind"):
+        load(tmp_path, [GOOD, {"bucket.rank": {"by": by}}])
+    load(tmp_path, [SHOUT, {"bucket.rank": {"by": "subject", "cluster_epochs": {"2": 1.5}}}])  # somebody else's columns
+    for dedup in ("dedup.exact", "dedup.url", "dedup.minhash"):
+        load(tmp_path, [GOOD, dedup, {"bucket.rank": {"cluster_epochs": {"2": 1.5}}}])
+    load(tmp_path, ["filter.language", "filter.language_threshold"])
+
+
+EMBEDDED = ["embed.words", "cluster.kmeans"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "missing"),
+    [
+        ([], ["embedding", "centroid"]),
+        (["embed.words"], ["centroid"]),
+        ([*EMBEDDED, "dedup.semantic"], ["embedding", "centroid"]),
+        (EMBEDDED, []),
+        ([*EMBEDDED, {"dedup.semantic": {"keep_embedding": True}}], []),
+        ([SHOUT], []),
+    ],
+)
+def test_a_generator_needs_columns_of_what_it_reads(tmp_path: Path, steps: list[Any], missing: list[str]) -> None:
+    corpus = {"kind": "web", "source": {"reader": "jsonl", "paths": ["*.jsonl"]}, "steps": steps}
+    (tmp_path / "web.yaml").write_text(json.dumps(corpus))
+    (tmp_path / "mixed.yaml").write_text(
+        json.dumps({"kind": "web", "source": {"generator": "interleave", "from": ["web"]}})
+    )
+    files = [tmp_path / "web.yaml", tmp_path / "mixed.yaml"]
+    if not missing:
+        load_corpus_files(files)
+        return
+    with pytest.raises(ManifestError) as refused:
+        load_corpus_files(files)
+    assert len(refused.value.problems) == len(missing)
+    tokens = {"kind": "web", "source": {"tokens": "megatron", "paths": ["web"]}}
+    (tmp_path / "web.yaml").write_text(json.dumps(tokens))
+    with pytest.raises(ManifestError) as imported:
+        load_corpus_files(files)
+    assert not any("needs the column" in problem for problem in imported.value.problems)
+    for problem, column in zip(refused.value.problems, missing, strict=True):
+        assert (
+            f"source.from: needs the column {column!r} of 'web', which no step of it writes and keeps.\n    Put "
+            in problem
+        )
 
 
 def test_a_step_that_is_not_known_hides_no_other_problem_and_makes_none(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Steps that learn from a corpus, a reference or labels, through the engine: what is made, what is told, and what a key depends on."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curriculum import curate as curating
+from curriculum.corpus import load_corpus_files
 from curriculum.curating import curate_files
 from curriculum.document import ManifestError
 from curriculum.segment import BuildError
@@ -208,3 +210,57 @@ def test_labels_in_a_broken_arrow_file(tmp_path: Path) -> None:
         BuildError, match=r"^corpus web: score\.educational: .*labels\.arrow is no Arrow file .*JSON lines"
     ):
         run(tmp_path, corpus_file(tmp_path, "web", [{"score.educational": {"labels": {"file": "labels.arrow"}}}]))
+
+
+def test_files_of_the_data_are_missed_before_anything_is_read(tmp_path: Path, s3: str) -> None:
+    labelled(tmp_path)
+    (tmp_path / "data" / "folder").mkdir()
+    steps = "".join(
+        f"  - {step}:\n      labels:\n        file: {file}\n"
+        for step, file in (
+            ("score.educational", "labels.jsonl"),
+            ("score.educational", "lables.jsonl"),
+            ("score.code", f"{s3}/labels.jsonl"),
+            ("score.code", "folder"),
+        )
+    )
+    steps = steps.replace(
+        "      labels:\n        file: lables", "      column: again\n      labels:\n        file: lables"
+    )
+    steps = steps.replace(
+        "      labels:\n        file: folder", "      column: more\n      labels:\n        file: folder"
+    )
+    path = tmp_path / "web.yaml"
+    source = "kind: web\nsource: {reader: jsonl, paths: [web.jsonl]}\n"
+    path.write_text(f"{source}steps:\n{steps}  - dedup.minhash: {{against: [nowhere]}}\n")
+    with pytest.raises(ManifestError) as refused:
+        run(tmp_path, str(path))
+    assert [problem.partition("  ")[0].rpartition(":")[2] for problem in refused.value.problems] == [
+        "10",
+        "13",
+        "17",
+        "18",
+    ]
+    wanted = (
+        r"steps\[1\]\.score\.educational\.labels\.file: \S+/data/lables\.jsonl: no such file: check the path; the nearest .*/data'\.$",
+        r"steps\[2\]\.score\.code\.labels\.file: s3://tokenloom-test/labels\.jsonl: .*: .*",
+        r"steps\[3\]\.score\.code\.labels\.file: \S+/data/folder: Is a directory: check the path",
+        r"steps\[4\]\.dedup\.minhash\.against\[0\]: no index is in \S+/data/nowhere\. Name the folder",
+    )
+    for problem, said in zip(refused.value.problems, wanted, strict=True):
+        assert re.search(said, problem)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ManifestError, match=r"against\[0\]: s3://no-such-bucket/index/index\.json: "):
+        run(tmp_path, corpus_file(tmp_path, "web", [{"dedup.minhash": {"against": ["s3://no-such-bucket/index"]}}]))
+
+
+def test_what_was_missing_may_come_later(tmp_path: Path) -> None:
+    """A manifest that was read once is checked anew with every build."""
+    labels = labelled(tmp_path)
+    file = corpus_file(tmp_path, "web", [{"score.educational": {"labels": {"file": "labels.jsonl"}, "folds": 2}}])
+    corpora, away = load_corpus_files([Path(file)]), labels.rename(labels.with_suffix(".away"))
+    arguments = (corpora["web"], str(tmp_path / "out"), str(tmp_path / "data"))
+    with pytest.raises(ManifestError, match="no such file"):
+        next(curating.curate(*arguments))
+    away.rename(labels)
+    assert next(curating.curate(*arguments))
