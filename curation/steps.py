@@ -125,7 +125,7 @@ STEPS: dict[str, Step] = {
     "score.knowledge": Step("corpus", "curation.quality.reference:KNOWLEDGE", 3),
     "score.educational": Step("corpus", "curation.quality.regress:EDUCATIONAL", 3),
     "score.fasttext": Step("map", "curation.quality.released:fasttext", 1),
-    "recall.round": Step("corpus", "curation.recall.rounds:ROUND", 1),
+    "recall.round": Step("corpus", "curation.recall.rounds:ROUND", 2),
     "filter.recalled": Step("filter", "curation.recall.selection:recalled", 1),
     "bucket.threshold": Step("map", "curation.quality.thresholds:threshold", 1),
     "bucket.rank": Step("corpus", "curation.quality.upsample:RANK", 2),

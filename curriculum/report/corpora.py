@@ -10,6 +10,7 @@ from typing import Any
 
 from curriculum.report.bars import Histogram, histogram
 from curriculum.report.data import Corpus, StepCount
+from curriculum.report.recall import ROUND, Recall, recall
 
 TOP = 8  # languages or licences named; the rest is one line
 FACTS = {
@@ -58,6 +59,7 @@ class CorpusView:
     corpus: Corpus
     funnel: tuple[FunnelRow, ...]
     paths: tuple[PathRow, ...]  # those of which most was dropped first; none where the source has one entry
+    recall: Recall | None
     languages: tuple[Share, ...]
     licenses: tuple[Share, ...]
     lengths: Histogram | None
@@ -82,11 +84,14 @@ def corpus_view(corpus: Corpus, seq_lens: Sequence[int]) -> CorpusView:
         corpus=corpus,
         funnel=tuple(_funnel_row(step, corpus) for step in corpus.steps),
         paths=_path_rows(corpus),
+        recall=recall(corpus.steps),
         languages=_top(corpus.languages),
         licenses=_top(corpus.licenses),
         lengths=lengths,
         fim=_fim(corpus),
-        facts=tuple((step.step, facts) for step in corpus.steps if (facts := _facts(step.about))),
+        facts=tuple(
+            (step.step, facts) for step in corpus.steps if step.step != ROUND and (facts := _facts(step.about))
+        ),
     )
 
 

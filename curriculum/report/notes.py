@@ -9,8 +9,11 @@ from curriculum.report.data import Lock
 from curriculum.report.formatting import compact, exact, percent, short, times
 from curriculum.report.metrics import Run
 from curriculum.report.mixture import Repeats
+from curriculum.report.recall import recall
 
 MOST_DROPPED = 0.9
+# A generator proposes far more than its caps let through; little of a crawl is about one subject.
+PICKY = ("generate", "filter.recalled")
 MUCH_PADDING = 0.1
 MUCH_WAITING = 0.05
 
@@ -40,8 +43,8 @@ def _corpora(lock: Lock) -> Iterator[Note]:
             yield Note(corpus.name, "no document of this corpus was kept.")
             continue
         for step in corpus.steps:
-            if step.step == "generate":
-                continue  # a generator proposes far more than its caps let through
+            if step.step in PICKY:
+                continue
             reference = step.about.get("reference", {})
             if reference.get("unreadable"):
                 text = f"{step.step} knows nothing of {reference['unreadable']} unreadable documents of {reference['corpus']}."
@@ -49,6 +52,11 @@ def _corpora(lock: Lock) -> Iterator[Note]:
             if step.documents_in and step.dropped > MOST_DROPPED * step.documents_in:
                 share, reason = percent(step.dropped / step.documents_in), step.worst_first[0][0]
                 yield Note(corpus.name, f"{step.step} drops {share} of its documents, mostly for {reason}.")
+        rounds = recall(corpus.steps)
+        if rounds and rounds.goes_on:
+            last = rounds.rounds[-1]
+            text = f"its last round of recall, {last.number}, still found {percent(last.share)} of all: another one would find more."
+            yield Note(corpus.name, text)
 
 
 def _packing(lock: Lock) -> Iterator[Note]:

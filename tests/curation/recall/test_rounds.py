@@ -76,13 +76,22 @@ def test_the_first_round_finds_texts_the_second_sites_the_last_nothing(drive: Dr
     assert by_site(docs) == {"maths.org": {1}, "mixed.org/maths": {1}, "hidden": {2}, "mixed.org": {0}, "shop.org": {0}}
     assert [each["round"] for each in told] == [1, 2, 3, 4]
     assert told[0]["folders"] == 0
-    assert told[1]["such_as"] == ["maths.org/proofs", "mixed.org/maths"]
+    assert (told[1]["folders"], told[1]["sites"]) == (2, 2)
+    assert (told[1]["new_folders"], told[1]["new_sites"]) == (1, 1)  # of mixed.org/maths all is recalled
+    assert told[1]["such_as"] == ["maths.org/proofs"]
+    assert (told[2]["folders"], told[2]["new_folders"], told[2]["such_as"]) == (2, 0, [])
     assert told[1]["recalled_before"] == {"1": 40}
+    found = dict.fromkeys((0, 1, 2), 0)
+    for text, number in zip(docs["text"].to_pylist(), docs["recalled"].to_pylist(), strict=True):
+        found[number] += len(text)
+    assert [each.get("chars_before") for each in told] == [None, found[1], found[1] + found[2], found[1] + found[2]]
     assert told[1]["yield_before"] == 1.0
     assert told[2]["yield_before"] == 0.2
     assert [half["examples"]["positives"] for half in told[2]["halves"]] != [40, 40]  # what was found is learned from
     assert told[3] == {
         "round": 4,
+        "min_yield": 0.02,
+        "chars_before": found[1] + found[2],
         "recalled_before": {"1": 40, "2": 10},
         "yield_before": 0.0,
         "ended": "round 3 yielded less than 0.02: this round does nothing",
@@ -149,9 +158,11 @@ def test_a_page_is_judged_by_the_classifier_that_did_not_see_it() -> None:
 def test_apply_counts_what_it_found(drive: Drive) -> None:
     docs, _ = rounds(drive, corpus(), 1)
     verdict = merge([reduce(emit(docs))], reference=seed_texts(), round=2, **SMALL)
+    hidden = [text for text, origin in zip(docs["text"], docs["origin"], strict=True) if "hidden" in origin.as_py()]
     assert json.loads(apply(docs, verdict, round=2, buckets=500, ngram=1).schema.metadata[COUNTS]) == {
         "by_rank": 0,
         "by_folder": 10,
+        "chars": sum(len(text.as_py()) for text in hidden),
     }
 
 

@@ -155,6 +155,14 @@ def test_the_page_never_scrolls_sideways(opened: "WebDriver", width: int) -> Non
     assert opened.execute_script("return innerWidth") == width
 
 
+@pytest.mark.parametrize("width", [800, 1400])
+@pytest.mark.parametrize("label", ["All corpora", "web: after every step", "Packing by row length"])
+def test_the_main_tables_fit(opened: "WebDriver", label: str, width: int) -> None:
+    resize(opened, width)
+    region = css(opened, f"[aria-label='{label}']")[0]
+    assert opened.execute_script("return arguments[0].scrollWidth <= arguments[0].clientWidth", region)
+
+
 def contrast(browser: "WebDriver", selector: str) -> float:
     """Contrast of an element's text with the page (WCAG 2.2, 1.4.3)."""
     script = (

@@ -144,11 +144,20 @@ def test_more_than_four_epochs_are_marked(page: HtmlElement) -> None:
 
 def test_packing_is_the_lock(page: HtmlElement, lock: dict[str, Any]) -> None:
     rows = page.xpath("//table[@class='shards']/tbody/tr")
-    shown = sorted(
-        (row.xpath("string(th)"), *(values(row)[column] for column in (0, 1, 4, 5, 6, 8, 9))) for row in rows
+    shown = sorted((row.xpath("string(th)"), *values(row)[:2], *values(row)[3:8]) for row in rows)
+    wanted = [
+        (
+            f"{s['corpus']}/{s['bucket']}",
+            *(s["rows"], s["tokens"], s["tokens"] / (s["tokens"] + s["padding"])),
+            *(s["documents"], s["cut_documents"] / s["documents"], s["cut_tokens"], s["avoidable_cuts"]),
+        )
+        for s in lock["shards"]
+    ]
+    assert shown == sorted(wanted)
+    tips = sorted(tuple(row.xpath(".//td[contains(@class, 'bar')]/data/@title")) for row in rows)
+    assert tips == sorted(
+        (f"{s['padding']:,} positions of padding", f"{s['cut_documents']:,} documents") for s in lock["shards"]
     )
-    columns = ("rows", "tokens", "padding", "documents", "cut_documents", "cut_tokens", "avoidable_cuts")
-    assert shown == sorted((f"{s['corpus']}/{s['bucket']}", *(s[column] for column in columns)) for s in lock["shards"])
     filled = {row.xpath("string(th)"): values(row)[2] for row in rows if values(row)[2]}
     assert filled == {
         f"math/{s['bucket']}": s["tokens_by_source"]["qa/all"]
@@ -159,6 +168,23 @@ def test_packing_is_the_lock(page: HtmlElement, lock: dict[str, Any]) -> None:
     assert {"concat", "best_fit, together", "best_fit, gaps filled by qa", "best_fit, fills gaps of others"} <= set(
         kinds
     )
+
+
+def test_documents_for_fill_in_the_middle_are_told_with_their_cuts(build: Callable[..., Path], tmp_path: Path) -> None:
+    root = build(tmp_path / "out", steps=0, plan=False, rejects=False)
+    data = json.loads((root / "lock.json").read_text())
+    data["shards"][0]["fim"] = {"documents": 1_200, "cut_documents": 7}
+    (root / "lock.json").write_text(json.dumps(data))
+    tables = html.document_fromstring(Path(write_report(str(root))).read_text()).xpath(
+        "//section[@id='packing']//table"
+    )
+    for shown in tables[0], tables[-1]:
+        column = [name.strip() for name in shown.xpath("thead//th/descendant-or-self::*[not(*)]/text()")].index(
+            "FIM cut"
+        )
+        cells = [row.xpath("*")[column].text_content().strip() for row in shown.xpath("tbody/tr")]
+        assert sorted(cells)[0] == "7 of 1.2k"
+        assert set(cells[1:]) == {"–"}
 
 
 def test_what_was_dropped_is_shown_as_text(page: HtmlElement, hostile: str) -> None:
