@@ -93,6 +93,13 @@ def test_marks_that_end_sentences_and_plain_characters() -> None:
     assert "".join(char for char, flag in zip(text, flags, strict=True) if flag & words.PLAIN) == "\0a1\u0300"
 
 
+def test_flags_and_lower_case_of_code_points_are_those_of_texts() -> None:
+    text = "aÅ中_ .\u212a"
+    codes = np.array([ord(char) for char in text])
+    assert words.flags_of(codes).tolist() == words.chunk_of([text]).classes_C[:-1].tolist()
+    assert "".join(map(chr, words.lower_of(codes).tolist())) == lowered(text)
+
+
 def test_every_character_is_put_in_lower_case_as_python_does() -> None:
     text = "".join(map(chr, range(0x110000)))
     for part in (text, text[:0x80], text[:0x400] + "x" * 0x2000):  # few of ASCII, nothing else, most

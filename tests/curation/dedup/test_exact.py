@@ -57,6 +57,16 @@ def test_ascii_has_the_digest_of_its_normal_form(text: str) -> None:
     assert digest(text) == xxhash.xxh3_128_digest(normalised(text).encode())
 
 
+@given(
+    st.text(st.sampled_from("aZ \nÉéΣςİ\u0301\u00b4\u212aǅﬁ½\u00a0\u0085\u1680\u2028中"), max_size=12),
+    st.integers(0, 60),
+)
+def test_any_text_has_the_digest_of_its_normal_form(text: str, plain: int) -> None:
+    """Among much ASCII, and alone; a final sigma is told by the letters around it, also ASCII's."""
+    for whole in (text + "Ab " * plain, "\tx'" * plain + text, text):
+        assert digest(whole) == xxhash.xxh3_128_digest(normalised(whole).encode())
+
+
 @given(st.text(st.sampled_from("aΣ \n\u0301\u00b4ﬁ\u2003"), max_size=60))
 def test_a_huge_text_has_the_digest_of_its_normal_form(text: str) -> None:
     whole = xxhash.xxh3_128_digest(normalised(text).encode())
