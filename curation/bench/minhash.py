@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 
 from curation import words
-from curation.dedup.minhash import hash_shingle, signatures
+from curation.dedup.minhash import signatures
+from curation.dedup.shingles import hash_shingle
 
 NUM_PERM, NGRAM, SEED = 112, 5, 1
 DOCUMENT_CHARS = 2_000

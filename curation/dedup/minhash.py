@@ -3,14 +3,14 @@
 Bands and rows are those of FineWeb (Penedo et al. 2024, section 3.4): 14 bands of 8 rows find a pair of Jaccard similarity s with
 probability 1 - (1 - s^8)^14: 5 % at 0.5, 56 % at 0.7, 92 % at 0.8. What is unusual:
 
-- A signature equals bit for bit that of `datasketch.MinHash(112, seed=seed, scheme="affine32", hashfunc=hash_shingle)`, so that
+- A signature equals bit for bit that of `datasketch.MinHash(112, seed=seed, scheme="affine32", hashfunc=shingles.hash_shingle)`, so that
   library's LSH, pickles and tools read it; it is computed for a whole partition in numpy, without a shingle ever being a string.
 - Candidates are verified on all 112 positions before they join. Without it, chains of chance band matches swallow whole sources.
 - Between processes travel only the two low bits of each minimum (b-bit MinHash, Li and Koenig 2010): 28 bytes instead of 448, 14 times
   per document. Unrelated bits agree once in four, which the estimate corrects for; its standard error is 0.05 where all bits give 0.04.
 - No worker holds the corpus: what meets in a band is judged there, links become clusters in rounds (`curation.dedup.clusters`).
 
-Costs: signatures of some 45,000 documents of 2,000 characters per CPU second, about ten times datasketch's rate on the same shingles
+Costs: signatures of some 55,000 documents of 2,000 characters per CPU second, about ten times datasketch's rate on the same shingles
 (`python -m curation.bench minhash` measures both), and 0.9 kB of exchange per document.
 
 Not covered: texts that share fewer than five consecutive words, and words beyond the first 2 M characters of a document. Documents
@@ -19,21 +19,17 @@ without a single word are compared with nothing.
 
 import functools
 import json
-from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from curation import words
 from curation.dedup import clusters
+from curation.dedup.shingles import shingles
 from curation.steps import COUNTS, RoutedStep
 
 REASON = "dedup.minhash"
 
-# What stays in a core's cache. The characters of a chunk come with 16 bytes of powers each, so half of what other steps take is best; of
-# the shingles, two uint32 each, those of some chunks go together, because each of the permutations is three calls of numpy.
-CHUNK_CHARS = 1 << 16
-SHINGLES = 1 << 16
 MAX_PERMUTATIONS = 4_096  # 16 kB of signature for each of the documents at hand
 _MAX_HASH = np.uint32((1 << 32) - 1)
 _LOW_BITS = np.uint64(0x5555555555555555)
@@ -48,19 +44,9 @@ def signatures(texts: pa.ChunkedArray | pa.Array, *, num_perm: int = 112, ngram:
     """
     signature_DK = np.full((len(texts), num_perm), _MAX_HASH, np.uint32)
     a_K, b_K = _permutations(num_perm, seed)
-    first_doc = 0
-    for shingles_G, counts_D in _shingles(texts, ngram):
-        docs = np.flatnonzero(counts_D)
-        if len(docs):
-            starts = (np.cumsum(counts_D) - counts_D)[docs]
-            signature_DK[first_doc + docs] = _minima(shingles_G, starts, a_K, b_K).T
-        first_doc += len(counts_D)
+    for shingles_G, docs, counts in shingles(texts, ngram):
+        signature_DK[docs] = _minima(shingles_G, np.cumsum(counts) - counts, a_K, b_K).T
     return signature_DK
-
-
-def hash_shingle(shingle: Sequence[str]) -> int:
-    """32-bit hash of a shingle, given as its lower-cased words: the `hashfunc` under which datasketch gives our signatures."""
-    return words.hash_ngram(shingle) & 0xFFFFFFFF
 
 
 def emit(
@@ -146,37 +132,6 @@ def check(
 MINHASH = RoutedStep(emit, judge, apply, check, clusters=True)
 
 
-def _shingles(texts: pa.ChunkedArray | pa.Array, ngram: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(uint32 mixed hashes (G,), how many of them each document has (D,)) of some documents after the other, about `SHINGLES` at a time."""
-    hashes: list[np.ndarray] = []
-    counts: list[np.ndarray] = []
-    held = 0
-    for chunk in words.chunks(texts, CHUNK_CHARS):
-        hashes_G, counts_D = _chunk_shingles(chunk, ngram)
-        hashes.append(_murmur_mix(hashes_G))
-        counts.append(counts_D)
-        held += len(hashes_G)
-        if held >= SHINGLES:
-            yield np.concatenate(hashes), np.concatenate(counts)
-            hashes, counts, held = [], [], 0
-    if counts:
-        yield np.concatenate(hashes), np.concatenate(counts)
-
-
-def _chunk_shingles(chunk: words.Chunk, ngram: int) -> tuple[np.ndarray, np.ndarray]:
-    """(uint64 hashes of the shingles (G,), how many of them each document has (D,)), in the order of documents."""
-    spans = words.word_runs(chunk)
-    hashes_S = words.hash_spans(words.char_sums(chunk, lower=True), spans)
-    hashes_G, _ = words.ngrams(hashes_S, spans.doc_S, ngram)
-    words_D = np.bincount(spans.doc_S, minlength=len(chunk.starts_D))
-    counts_D = np.maximum(words_D - (ngram - 1), 0)
-    short_hashes, short_docs = _short_shingles(hashes_S, words_D, ngram)
-    if len(short_docs):
-        hashes_G = np.insert(hashes_G, np.cumsum(counts_D)[short_docs], short_hashes)
-        counts_D[short_docs] = 1
-    return hashes_G, counts_D
-
-
 def _minima(shingles_G: np.ndarray, starts_G: np.ndarray, a_K: np.ndarray, b_K: np.ndarray) -> np.ndarray:
     """uint32 (K, documents): the least permuted shingle of each document. The inner loop of the step."""
     minima = np.empty((len(a_K), len(starts_G)), np.uint32)
@@ -188,35 +143,12 @@ def _minima(shingles_G: np.ndarray, starts_G: np.ndarray, a_K: np.ndarray, b_K: 
     return minima
 
 
-def _short_shingles(hashes_S: np.ndarray, words_D: np.ndarray, ngram: int) -> tuple[np.ndarray, np.ndarray]:
-    """(hash, document) of the one shingle of every document that has words, but fewer than `ngram`; in the order of documents."""
-    docs = np.flatnonzero((words_D > 0) & (words_D < ngram))
-    first_D = np.cumsum(words_D) - words_D
-    hashes = np.empty(len(docs), np.uint64)
-    for size in np.unique(words_D[docs]).tolist():
-        alike = words_D[docs] == size
-        window = hashes_S[first_D[docs[alike]][:, None] + np.arange(size)]
-        hashes[alike], _ = words.ngrams(window.ravel(), np.repeat(np.arange(len(window)), size), size)
-    return hashes, docs
-
-
 @functools.lru_cache(maxsize=4)
 def _permutations(num_perm: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Odd factors and offsets, drawn as datasketch 2 draws them for its scheme "affine32" (numpy's legacy stream, frozen)."""
     stream = np.random.RandomState(seed)
     factors_K = stream.randint(0, 1 << 31, num_perm, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
     return factors_K, stream.randint(0, 1 << 32, num_perm, dtype=np.uint32)
-
-
-def _murmur_mix(hashes: np.ndarray) -> np.ndarray:
-    """The low 32 bits through MurmurHash3's finaliser, as "affine32" mixes what a hashfunc returns."""
-    mixed = hashes.astype(np.uint32)
-    mixed ^= mixed >> np.uint32(16)
-    mixed *= np.uint32(0x85EBCA6B)
-    mixed ^= mixed >> np.uint32(13)
-    mixed *= np.uint32(0xC2B2AE35)
-    mixed ^= mixed >> np.uint32(16)
-    return mixed
 
 
 def _band_keys(signature_DK: np.ndarray, band: int, rows: int) -> np.ndarray:

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.bench.minhash import shingles_of
-from curation.dedup import minhash
+from curation.dedup import shingles
 from curation.dedup.clusters import OLD
-from curation.dedup.minhash import MINHASH, check, hash_shingle, judge, pack, signatures, similarity
+from curation.dedup.minhash import MINHASH, check, judge, pack, signatures, similarity
+from curation.dedup.shingles import hash_shingle
 from curation.steps import COUNTS
 from datapipe.schema import documents
 
@@ -52,15 +53,30 @@ def test_signatures_do_not_depend_on_what_is_taken_at_once(sizes: list[int], ngr
     texts = pa.array([text_of(*range(number, number + size)) for number, size in enumerate(sizes)], pa.large_string())
     expected = signatures(texts, ngram=ngram)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(minhash, "CHUNK_CHARS", 40)
-        patch.setattr(minhash, "SHINGLES", 5)
+        patch.setattr(shingles, "CHUNK_CHARS", 40)
+        patch.setattr(shingles, "SHINGLES", 5)
         assert np.array_equal(signatures(texts, ngram=ngram), expected)
     for text, signature in zip(texts.to_pylist(), expected, strict=True):
-        words = text.split()
-        alone = {hash_shingle(words[at : at + ngram]) for at in range(max(1, len(words) - ngram + 1)) if words}
+        found = text.split()
+        alone = {hash_shingle(found[at : at + ngram]) for at in range(max(1, len(found) - ngram + 1)) if found}
         made = MinHash(112, seed=1, scheme="affine32", hashfunc=int)
         made.update_batch(sorted(alone))
         assert np.array_equal(signature, made.hashvalues)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["a", "b" * 8, "B" * 9, "d" * 16, "e" * 17, "É" * 9, "ß", "\u212a", "中文", "\0", "\1", "x" * 70]
+        ),
+        max_size=9,
+    )
+)
+def test_words_of_any_length_and_script_have_the_hash_of_their_plain_definition(parts: list[str]) -> None:
+    plain = [part for part in parts if part.isascii()]
+    texts = ["-".join(parts), "-".join(plain), "".join(parts) + "and so on_ " * 40]  # few of the last are beyond ASCII
+    for text, signature in zip(texts, signatures(pa.array(texts, pa.large_string())), strict=True):
+        assert np.array_equal(signature, sketch(text).hashvalues)
 
 
 def test_short_texts_have_one_shingle_and_wordless_ones_none() -> None:
