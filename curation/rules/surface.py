@@ -102,8 +102,18 @@ class Surface:
         return words.repeats(words.hash_spans(self.char_sums_C1, spans), spans.doc_S)
 
     def count(self, doc_S: np.ndarray) -> np.ndarray:
-        """int64 (D,): how many of these documents' indices are each document's."""
-        return np.bincount(doc_S, minlength=self.num_docs)
+        """int64 (D,): how many of these documents' indices, which ascend, are each document's."""
+        return np.diff(self._firsts(doc_S))
+
+    def total(self, values_S: np.ndarray, doc_S: np.ndarray) -> np.ndarray:
+        """int64 (D,): sums of integers or flags by document; `doc_S` ascends."""
+        before_S1 = np.zeros(len(values_S) + 1, np.int64)
+        np.cumsum(values_S, out=before_S1[1:])
+        return np.diff(before_S1[self._firsts(doc_S)])
+
+    def _firsts(self, doc_S: np.ndarray) -> np.ndarray:
+        """int64 (D+1,): where each document begins. Looking for it is ten times as fast as counting, for documents are few."""
+        return np.searchsorted(doc_S, np.arange(self.num_docs + 1))
 
     def count_text(self, wanted: str) -> np.ndarray:
         """int64 (D,): occurrences of a text that do not overlap."""
@@ -135,7 +145,7 @@ def mean_word_length(of: Surface) -> np.ndarray:
     """Mean number of characters of words that are more than punctuation."""
     real_S = (of.word_classes_S & words.PLAIN) != 0
     docs = of.words.doc_S[real_S]
-    return share(words.per_document(of.words.chars_S[real_S], docs, of.num_docs), of.count(docs))
+    return share(of.total(of.words.chars_S[real_S], docs), of.count(docs))
 
 
 def hash_signs(of: Surface) -> np.ndarray:
@@ -225,7 +235,7 @@ def duplicate_paragraph_chars(of: Surface) -> np.ndarray:
 
 
 def _repeated_chars(of: Surface, spans: Spans, repeated_S: np.ndarray) -> np.ndarray:
-    return words.per_document(spans.chars_S[repeated_S], spans.doc_S[repeated_S], of.num_docs)
+    return of.total(spans.chars_S[repeated_S], spans.doc_S[repeated_S])
 
 
 def punctuated_lines(of: Surface) -> np.ndarray:
@@ -260,7 +270,7 @@ def upper_case_lines(of: Surface) -> np.ndarray:
 
 def sentences(of: Surface) -> np.ndarray:
     """Sentences of all lines."""
-    return words.per_document(line_sentences(of), of.lines.doc_S, of.num_docs).astype(np.float64)
+    return of.total(line_sentences(of), of.lines.doc_S).astype(np.float64)
 
 
 def line_sentences(of: Surface) -> np.ndarray:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from curation.code.score import CODE_QUALITY, _folders, apply, check, emit, features_of, merge, reduce
+from curation.code.signals import NAMES as NAMES_OF_SIGNALS
 from curation.steps import COUNTS, StepError
 from datapipe.schema import documents, with_column
 
@@ -194,6 +195,14 @@ def test_comments_and_strings_are_no_words() -> None:
     texts = ['# Copyright Somebody\nx = "from somewhere"\n', '# Licence Other Body\nx = "from elsewhere"\n']
     found = features_of(pa.table({"text": texts, "lang": ["python"] * 2}), ngram=2, buckets=1 << 8, max_chars=100)
     assert found.slot_K[found.doc_K == 0].tolist() == found.slot_K[found.doc_K == 1].tolist() != []
+
+
+def test_a_file_that_is_longer_than_what_is_read_is_not_blamed_for_its_end() -> None:
+    texts = ["x = (" + "1, " * (length // 3) for length in (90, 93, 96, 300)]  # 95, 98 and more characters
+    found = features_of(pa.table({"text": texts, "lang": ["python"] * 4}), ngram=2, buckets=1 << 8, max_chars=98)
+    for name in ("unmatched_brackets", "does_not_parse"):
+        blamed = found.dense_NF[:, NAMES_OF_SIGNALS.index(name)] > 0
+        assert blamed.tolist() == [True, False, False, False]
 
 
 def test_a_language_is_scored_by_its_own_model_and_others_by_the_shared_one() -> None:

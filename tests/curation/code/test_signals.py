@@ -28,7 +28,7 @@ class Some(Base):
 
 
 def measured(text: str, language: str | None = "python", cut: int = 1 << 20) -> dict[str, float]:
-    row = signals.measure(Source(words.chunk_of([text[:cut]]), [language]), [text])[0]
+    row = signals.measure(Source(words.chunk_of([text[:cut]]), [language]), np.array([len(text) > cut]))[0]
     return dict(zip(signals.NAMES, row.tolist(), strict=True))
 
 
@@ -70,6 +70,43 @@ def test_odd_indents_are_those_of_a_reading_line_by_line(rows: list[tuple[int, b
     assert measured(text, "python")["odd_indents"] == pytest.approx(odd / len(rows))
 
 
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([1, 2, 4]), st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=12)),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_regular_files_are_read_as_odd_ones_are(files: list[tuple[int, list[tuple[int, bool]]]]) -> None:
+    """Blocks of one width and a stray line here and there, several files at once: as if each were read line by line, alone."""
+    texts = []
+    for unit, rows in files:
+        lines: list[str] = []
+        depth = 0
+        for down, stray in rows:
+            depth = max(0, depth - down) if down else depth
+            lines += [
+                f"{' ' * (unit * depth)}if a:",
+                f"{' ' * (unit * (depth + 1) + stray * (len(lines) % 5 == 0))}b = 1",
+            ]
+            depth += 1
+        texts.append("\n".join(lines))
+    together = signals.measure(Source(words.chunk_of(texts), ["python"] * len(texts)), np.zeros(len(texts), bool))
+    for text, row in zip(texts, together, strict=True):
+        odd, blocks, head = 0, [0], False
+        for line in text.split("\n"):
+            depth = len(line) - len(line.lstrip())
+            if depth > blocks[-1]:
+                odd += not head
+                blocks.append(depth)
+            else:
+                while depth < blocks[-1]:
+                    blocks.pop()
+                odd += head or depth != blocks[-1]
+            head = line.endswith(":")
+        assert row[signals.NAMES.index("odd_indents")] == pytest.approx(odd / (text.count("\n") + 1))
+
+
 def test_an_empty_file_has_no_figures() -> None:
     for language in ("python", "c", None):
         assert sum(measured("", language).values()) == 1  # its one line is blank
@@ -108,6 +145,31 @@ def test_what_was_cut_off_is_not_blamed() -> None:
     assert measured(text)["unclosed_tokens"] > 0
     assert measured(text, cut=600)["unclosed_tokens"] == measured(text, cut=600)["unmatched_brackets"] == 0
     assert measured("x = )" + text, cut=600)["unmatched_brackets"] > 0
+
+
+def test_of_what_was_cut_off_whole_statements_are_parsed() -> None:
+    broken = "a = 1\n  b = 2\ndef f(\n    a\n):\n    return (1,\n"
+    assert measured(broken, cut=len(broken) - 3)["does_not_parse"] == 1
+    right = "if a:\n    # b\n  # c\n    b = 2\nc = (1,\n"
+    assert measured("<<<<<<< a\n=======\n>>>>>>> b\n" + right, cut=len(right) + 26)["does_not_parse"] == 1
+    in_the_last = "x = 1\nif a:\n    b = 1\n      c = 2\n    d = 3\n"
+    assert measured(in_the_last)["does_not_parse"] == 1
+    assert measured(in_the_last, cut=len(in_the_last) - 2)["does_not_parse"] == 0
+
+
+def test_documentation_is_a_statement_and_what_is_closed_too_often_has_no_depth() -> None:
+    assert measured('def f():\n  """Doc."""\n    x = 1\n')["odd_indents"] == pytest.approx(1 / 3)
+    assert measured(")))((", "c")["deepest"] == 0
+
+
+def test_characters_beyond_ascii_are_no_letters_of_ascii() -> None:
+    """U+0141 ends in the byte of an A."""
+    of = measured("ŁŁ_ŁaŁ = 1\n")
+    assert of["camel_case"] == 0
+    assert of["vowels"] == 1
+    assert (
+        of["unmatched_brackets"] == measured("Ĩĩ = 1\n", "c")["unmatched_brackets"] == 0
+    )  # U+0128 in that of a bracket
 
 
 def test_what_looks_broken_agrees_with_the_parser() -> None:

@@ -37,6 +37,15 @@ def test_sentences_of_a_line(line: str, count: int) -> None:
     assert surface.sentences(of(f"\n{line}\n\n{line}  \n", "", "x")).tolist() == [2 * count, 0, 1]
 
 
+@given(st.lists(st.lists(st.integers(-9, 9), max_size=5), min_size=1, max_size=6))
+def test_counts_and_totals_are_those_of_each_document(values: list[list[int]]) -> None:
+    surface_of, doc = of(*[""] * len(values)), np.repeat(np.arange(len(values)), list(map(len, values)))
+    assert surface_of.count(doc).tolist() == list(map(len, values))
+    assert surface_of.total(np.array([each for own in values for each in own], np.int8), doc).tolist() == list(
+        map(sum, values)
+    )
+
+
 def test_phrases_are_found_in_whatever_case() -> None:
     found = surface.lines_with(of("İ Use Cookies\n\nno\nUSE\nCOOKIES", "we use cookies"), ["use cookies", "absent"])
     assert found.tolist() == [True, False, False, False, True]
