@@ -29,7 +29,7 @@ from datapipe.engine import Task
 from datapipe.readers import Split
 from synth import GENERATORS
 
-FORMAT = 3  # of the parts; raise it when readers or the segment itself write something else for the same input
+FORMAT = 4  # of the parts; raise it when readers or the segment itself write something else for the same input
 RECEIVER_BYTES = 256 * 2**20  # an exchange gets one receiver for so much input
 
 

@@ -7,8 +7,9 @@ repository itself git only looks up what a ref names, with all transports forbid
 
 Two processes serve a repository, one for sizes and one for contents; a request and its answer cost about 30 us. A process that dies of a
 damaged object is started again behind it. Alternates, packs of any kind, shallow and partial clones and sha256 work as in git itself, 2.32
-or newer. A folder's list over 64 MiB, or a folder with a path over 4,096 bytes, is not read: names packed small would fill the memory. Not
-covered: the hash of an object is not computed again (zlib's checksum is); a pipe in the place of an object or of `info/alternates` hangs.
+or newer. A folder's list over 64 MiB, or a folder with a path over 4,096 bytes, is not read: names packed small would fill the memory.
+A pipe, socket or device in the place of a ref, an object or `info/alternates` would hold git up for ever: it is refused before git runs.
+Not covered: the hash of an object is not computed again (zlib's checksum is); special files in alternates that stand in quotes.
 """
 
 import contextlib
@@ -28,7 +29,10 @@ PIPE_BYTES = 1 << 20
 SHA1_HEX = 40
 MAX_PATH_BYTES = 4096  # of a folder, as in Linux; what lies deeper no checkout could have
 MAX_TREE_BYTES = 64 << 20  # of a folder's list; one of a million files has some 40 MB
-LOOKUP_SECONDS = 120  # for what takes milliseconds, unless the repository has a pipe or a device in the place of a file
+LOOKUP_SECONDS = 120  # for what takes milliseconds, unless the configuration includes a pipe or a device
+LOOKUP_FILES = ("HEAD", "commondir", "config", "config.worktree", "packed-refs", "shallow")  # opened to look up a ref
+MAX_ALTERNATES = 1000  # of one repository; git follows five in a row
+MAX_ALTERNATES_BYTES = 1 << 20
 MAX_DEATHS = 1000  # of processes; what is asked for after that counts as damaged
 NO_REF = "Needed a single revision"  # what git says of a ref that names nothing
 _CONFIG = "[core]\n\tbare = true\n\trepositoryformatversion = 1\n\tcommitGraph = false\n\tbigFileThreshold = 1m\n"
@@ -112,6 +116,10 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 def resolve(git_dir: str, ref: str) -> Named:
     """What `ref` names in the repository at `git_dir`. Raises GitError."""
+    _refuse_special(git_dir, (f"{git_dir}/{name}" for name in LOOKUP_FILES))
+    _refuse_special(
+        git_dir, (entry.path for folder, *_ in os.walk(f"{git_dir}/refs") for entry in _odd_entries(folder))
+    )
     where = ("--path-format=absolute", "--git-path", "objects", "--git-path", "shallow", "--git-path", "config")
     answer = run(
         "rev-parse",
@@ -125,7 +133,56 @@ def resolve(git_dir: str, ref: str) -> Named:
     lines = answer.splitlines()
     if len(lines) != 4:
         raise GitError("its path has a line break")
+    _refuse_special_objects(lines[0])
     return Named(lines[3], *lines[:3])
+
+
+def _refuse_special_objects(objects: str) -> None:
+    """`_refuse_special` for what git opens in a folder of objects and in its alternates. A loose object costs about 1 us."""
+    left, seen = [objects], set[str]()
+    while left and len(seen) < MAX_ALTERNATES:
+        if (folder := os.path.realpath(left.pop())) in seen:
+            continue
+        seen.add(folder)
+        places = (f"{folder}/{name}" for name in _names(folder))
+        _refuse_special(folder, (entry.path for place in places for entry in _odd_entries(place)))
+        left += _alternates(folder)
+    if left:
+        raise GitError(f"its alternates are over {MAX_ALTERNATES:,} folders")
+
+
+def _alternates(objects: str) -> list[str]:
+    """The folders that `info/alternates` names; a line that git would skip names one that is not there."""
+    try:
+        with open(f"{objects}/info/alternates", "rb") as file:
+            data = file.read(MAX_ALTERNATES_BYTES + 1)
+    except OSError:
+        return []
+    if len(data) > MAX_ALTERNATES_BYTES:
+        raise GitError(f"info/alternates is over {MAX_ALTERNATES_BYTES:,} bytes")
+    return [os.path.join(objects, os.fsdecode(line)) for line in data.split(b"\n") if line and b"\0" not in line]
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _odd_entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    """What lies in a folder and is neither file nor folder itself; telling them costs no call to the system."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
+                yield entry
+
+
+def _refuse_special(folder: str, paths: Iterable[str]) -> None:
+    """Raise GitError for a path that leads to a pipe, socket or device; of several, the first by name."""
+    for path in sorted(paths):
+        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+            raise GitError(f"{os.path.relpath(path, folder)} is a pipe, socket or device")
 
 
 def origin_url(config: str) -> str | None:

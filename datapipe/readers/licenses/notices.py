@@ -2,7 +2,8 @@
 
 A notice is a verb ("licensed under", "released under the terms of", "subject to") and, within the next words, names of licences. Several
 names are alternatives where "or", "either" or "dual" stands between or before them, and hold together otherwise. The GNU family's "or any
-later version" counts. "A BSD-style license that can be found in the LICENSE file" says nothing by itself.
+later version" counts. "A BSD-style license that can be found in the LICENSE file" says nothing by itself. Most patterns wait for a word
+that stands wherever they fit: looking for a word is ten times faster.
 """
 
 import functools
@@ -21,8 +22,8 @@ class Notice(NamedTuple):
 
 
 _KEPT = bytes(code if chr(code) in "abcdefghijklmnopqrstuvwxyz0123456789.+" else 32 for code in range(256))
-_VERB = re.compile(
-    r"\b(?:licensed|released|distributed|published|provided|available|covered|governed|redistribute"
+_VERB = re.compile(  # a character that is looked for is found faster than `\b`, and no others stand between `tokens`
+    r"[ .+](?:licensed|released|distributed|published|provided|available|covered|governed|redistribute"
     r"|redistribution|modify|used|use is|use|subject|license|"
     r"dual licensed|placed|offered|contributed|licenses this (?:file|work|software|program) to (?:you|the user)"
     r"|licenses it to you)(?: it| this \w+| and or modify it| and or modify| and|solely)*"
@@ -90,18 +91,18 @@ def tokens(text: str) -> str:
 def find(joined: str) -> list[Notice]:
     """The notices in a text that went through `tokens`."""
     found: list[Notice] = []
-    end = 0
+    joined, end = f" {joined}", 0
     for verb in _VERB.finditer(joined):
         if verb.end() < end:
             continue
         window = joined[verb.end() : verb.end() + _WINDOW]
-        if notice := _read(window, joined[max(verb.start() - 40, 0) : verb.end()]):
+        if notice := _read(window, joined[max(verb.start() - 40, 0) + 1 : verb.end()]):
             found.append(notice)
             end = verb.end() + _WINDOW
     gnu = _GNU.search(joined) if not found and "free software foundation" in joined else None
     if gnu and (notice := _read(joined[gnu.start() : gnu.start() + _WINDOW], "")):
         found.append(notice)
-    if not found and _OWN.search(joined):
+    if not found and ("proprietary" in joined or "unauthorized" in joined) and _OWN.search(joined):
         found.append(Notice("LicenseRef-Proprietary", SURE))
     return [
         notice for notice in found if notice.confidence == SURE
@@ -111,12 +112,12 @@ def find(joined: str) -> list[Notice]:
 @functools.lru_cache(maxsize=4096)  # the files of a repository begin alike
 def _read(window: str, before: str) -> Notice | None:
     """What the words behind a verb name."""
-    if _SAME_AS_PERL.search(before + window):
+    if "same terms as" in before + window and _SAME_AS_PERL.search(before + window):
         return Notice("Artistic-1.0-Perl OR GPL-1.0-or-later", SURE)
     named: list[tuple[int, int, str, float]] = [
         (match.start(), match.end(), spdx, SURE) for match in _NAMED.finditer(window) if (spdx := _id(match))
     ]
-    for match in _GNU.finditer(window):
+    for match in _GNU.finditer(window) if "gpl" in window or "general public" in window else ():
         around = window[match.end() : match.end() + 160]
         near = window[max(match.start() - 60, 0) : match.start()]
         version = _GNU_VERSION.search(around[:120]) or _last(_GNU_VERSION, near, "version")
@@ -127,7 +128,7 @@ def _read(window: str, before: str) -> Notice | None:
         else:
             spdx, confidence = names.gnu(kind, _FIRST_VERSIONS.get(kind, "1.0"), True), LOOSE
         named.append((match.start(), match.end(), spdx, confidence))
-    for match in _CREATIVE.finditer(window):
+    for match in _CREATIVE.finditer(window) if "creative commons" in window else ():
         parts = ("BY", match[1] and "NC", match[2] and "SA", match[3] and "ND", match[4])
         named.append((match.start(), match.end(), "CC-" + "-".join(filter(None, parts)), SURE))
     named.sort()

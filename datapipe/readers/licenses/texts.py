@@ -35,17 +35,17 @@ _NOT_COMPARED = re.compile(
 )
 _PARAGRAPH = re.compile(r"\n(?:[^\w\n]*\n)+")
 _WORD = re.compile(r"[a-z]{2,}|\d{2,}")
-_ONE_SPELLING = (  # on words joined by spaces
-    (re.compile(r"\blicenc"), "licens"),
-    (re.compile(r"\bsub licens"), "sublicens"),
-    (re.compile(r"\bnon infringement"), "noninfringement"),
-    (re.compile(r"\band or\b"), "and"),
-    (re.compile(r"\bmerchantibility"), "merchantability"),
-    (re.compile(r"\b(?:neither )?(?:the )?names? (?:of )?(?:\S+ ){0,30}?(?:may )?(?:not )?be used (to endorse"
-                r"|in advertising)"), r"names be used \1"),
-    (re.compile(r"\bprovided by (?:\S+ ){1,12}?as is\b"), "provided by holder as is"),
-    (re.compile(r"\bas is and (?:\S+ ){1,10}?disclaims?\b"), "as is and holder disclaims"),
-    (re.compile(r"\b(shall|will) (?:\S+ ){1,14}?be liable\b"), r"\1 holder be liable"),
+_ONE_SPELLING = (  # what must be there, a pattern, its spelling; on words joined by spaces
+    ("licenc", re.compile(r"\blicenc"), "licens"),
+    ("sub licens", re.compile(r"\bsub licens"), "sublicens"),
+    ("non infringement", re.compile(r"\bnon infringement"), "noninfringement"),
+    ("and or", re.compile(r"\band or\b"), "and"),
+    ("merchantibility", re.compile(r"\bmerchantibility"), "merchantability"),
+    (" be used ", re.compile(r"\b(?:neither )?(?:the )?names? (?:of )?(?:\S+ ){0,30}?(?:may )?(?:not )?be used (to endorse"
+                             r"|in advertising)"), r"names be used \1"),
+    ("provided by ", re.compile(r"\bprovided by (?:\S+ ){1,12}?as is\b"), "provided by holder as is"),
+    ("as is and ", re.compile(r"\bas is and (?:\S+ ){1,10}?disclaims?\b"), "as is and holder disclaims"),
+    (" be liable", re.compile(r"\b(shall|will) (?:\S+ ){1,14}?be liable\b"), r"\1 holder be liable"),
 )  # fmt: skip
 _ODD = np.array([xxhash.xxh3_64_intdigest(bytes([place])) | 1 for place in range(RUN)], np.uint64)
 
@@ -63,13 +63,15 @@ class _Index(NamedTuple):
     run_G: np.ndarray  # uint32, sorted, each once
     first_G: np.ndarray  # the licences of run g: licence_R[first_G[g] : first_G[g + 1]]
     licence_R: np.ndarray
+    places_N: list[np.ndarray]  # which g are a licence's
 
 
 def words(text: str) -> list[str]:
     """The words of a text that count."""
     joined = " ".join(_WORD.findall(_NOT_COMPARED.sub(" ", text.lower())))
-    for pattern, spelling in _ONE_SPELLING:
-        joined = pattern.sub(spelling, joined)
+    for mark, pattern, spelling in _ONE_SPELLING:
+        if mark in joined:
+            joined = pattern.sub(spelling, joined)
     return joined.split()
 
 
@@ -126,7 +128,7 @@ def _best(index: _Index, place_P: np.ndarray) -> tuple[int, float] | None:
 def _has(index: _Index, licence: int, place_P: np.ndarray) -> np.ndarray:
     """Whether the run at each place of the file is one of the licence's."""
     is_its_G = np.zeros(len(index.run_G) + 1, bool)  # the last one is place -1
-    is_its_G[np.repeat(np.arange(len(index.run_G)), np.diff(index.first_G))[index.licence_R == licence]] = True
+    is_its_G[index.places_N[licence]] = True
     return is_its_G[place_P]
 
 
@@ -191,4 +193,5 @@ def _index() -> _Index:
         run_G,
         np.append(first_G, len(order)),
         licence_R[order],
+        np.split(np.searchsorted(run_G, run_R), np.cumsum(lengths_N)[:-1]),
     )

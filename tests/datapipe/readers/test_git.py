@@ -368,18 +368,6 @@ def test_folders_that_are_too_large_or_too_deep(
     }
 
 
-def test_a_pipe_in_the_place_of_a_file_does_not_hang(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_rows: ReadRows
-) -> None:
-    commit(tmp_path / "repos/x", "first", {"a.py": "1"})
-    config = tmp_path / "repos/x/.git/config"
-    config.unlink()
-    os.mkfifo(config)
-    monkeypatch.setattr(git_objects, "LOOKUP_SECONDS", 0.2)
-    [row] = read_rows(tmp_path, **SOURCE)
-    assert (row["drop_reason"], json.loads(row["meta"])) == ("git.damaged", {"said": "no answer within 0.2 seconds"})
-
-
 def test_a_path_twice_in_a_tree(tmp_path: Path, read_rows: ReadRows) -> None:
     repo = tmp_path / "repos/x"
     commit(repo, "first", {"a.py": "1"})

@@ -64,6 +64,30 @@ def test_a_document_per_file(tmp_path: Path, request: pytest.FixtureRequest, rea
     assert core["raw"] == {"file": "repos/alpha/a/core.py", "offset": 0, "length": 14}
 
 
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b" \t\r\n\x0b\x0c", ("file.empty", "")),
+        (b" \n\x1c", (None, " \n\x1c")),  # a separator that only Unicode calls white space
+        (b"\xef\xbb\xbfx = 1\n", (None, "x = 1\n")),
+        (b"\xef\xbb\xbf\xef\xbb\xbfx", (None, "\ufeffx")),  # the second one is text
+        (b"\xef\xbb\xbf", (None, "")),
+        (b"x\xef\xbb", ("file.not_utf8", "")),
+    ],
+)
+def test_white_space_and_byte_order_marks(
+    tmp_path: Path, read_rows: ReadRows, data: bytes, expected: tuple[str | None, str]
+) -> None:
+    write(str(tmp_path), {"repos/a/x.py": data})
+    [row] = read_rows(str(tmp_path), **SOURCE)
+    assert (row["drop_reason"], row["text"]) == expected
+
+
+def test_what_divides_an_origin_is_replaced_in_names_and_kept_in_paths(tmp_path: Path, read_rows: ReadRows) -> None:
+    write(str(tmp_path), {"repos/a/repo.json": '{"name": "@x/y", "version": "1:2"}', "repos/a/x/y/b@c:d.py": "1"})
+    assert [row["origin"] for row in read_rows(str(tmp_path), **SOURCE)] == ["_x/y@1_2:x/y/b@c:d.py"]
+
+
 def test_a_repository_in_a_repository_is_part_of_it(tmp_path: Path) -> None:
     write(str(tmp_path), {"repos/a/x.py": "1", "repos/a/sub/y.py": "2", "repos/ab/z.py": "3"})
     (split,) = readers.list_splits({"reader": "tree", "paths": ["repos/**"]}, str(tmp_path))

@@ -1,5 +1,6 @@
 import gzip
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,8 @@ HUMANEVAL = {
     },
     **{"swift": "swift", "ts": "typescript"},
 }
+
+PATTERNS = sorted({rule[1] for rules in content._RULES.values() for rule in rules if isinstance(rule, tuple)})
 
 
 def name_of(path: str, text: str = "x\n") -> str | None:
@@ -63,6 +66,9 @@ def test_names(path: str, name: str | None) -> None:
         ("a.h", '#ifdef __cplusplus\nextern "C" {\n#endif\nint f(void);\n', "c"),
         ("a.h", "#pragma once\nnamespace a {\n}\n", "c++"),
         ("a.h", " * class of things\nint f(void);\n", "c"),
+        ("a.h", "/* a header\n   using the library */\n", "c"),
+        ("a.h", "using std::size_t;\n", "c++"),
+        ("a.h", "using A = int;\n", "c++"),
         ("a.h", "#include <vector>\n", "c++"),
         ("a.h", "#include <stdio.h>\n", "c"),
         ("a.h", "#import <Foundation/Foundation.h>\n@interface A : NSObject\n@end\n", "objective-c"),
@@ -134,8 +140,40 @@ def test_every_suffix_that_languages_share_has_rules() -> None:
     assert shared <= content._RULES.keys()
     for suffix in content._RULES:
         rules, otherwise = content._rules(suffix)
-        named = {name for name, _ in rules} | ({otherwise} if otherwise else set())
+        named = {name for name, *_ in rules} | ({otherwise} if otherwise else set())
         assert named <= {language.name for language in table.BY_SUFFIX[suffix]}, suffix
+
+
+def test_an_anchor_is_for_all_of_a_pattern() -> None:
+    for pattern in PATTERNS:
+        bare = re.sub(r"\\[^A]|\[(?:\\.|[^\]])*\]", "", pattern)
+        assert not re.search(r"(?s).(?:\^|\\A)", bare), pattern
+        while "(" in bare:
+            bare = re.sub(r"\([^()]*\)", "", bare)
+        assert not (bare.startswith(("^", "\\A")) and "|" in bare), pattern
+
+
+@given(
+    st.sampled_from(PATTERNS),
+    st.lists(
+        st.sampled_from(
+            ["#include <vector>", "\n", " ", "x", "std::a", "class A {", "@end", "% x", "(", ";", "<?xml ", "use v6"]
+        )
+    ),
+)
+def test_a_pattern_is_found_where_re_finds_it(pattern: str, pieces: list[str]) -> None:
+    text = "".join(pieces)
+    assert bool(content._finder(pattern)(text)) == bool(re.search(pattern, text, re.M))
+
+
+def test_the_words_of_a_rule_stand_wherever_its_pattern_fits() -> None:
+    pieces = ("std::a", "constexpr int", "nullptr)", "static_cast<", "const_cast<", "operator+", "operator ()")
+    (pattern, *marks) = next(rule[1:] for rule in content._RULES[".h"] if isinstance(rule, tuple) and len(rule) > 2)
+    for piece in pieces:
+        assert re.search(pattern, f"int {piece}")
+        assert any(mark in piece for mark in marks)
+        assert name_of("a.h", f"int {piece}") == "c++"
+        assert name_of("a.h", f"int x{piece}") == "c"
 
 
 def test_the_table_is_well_formed() -> None:

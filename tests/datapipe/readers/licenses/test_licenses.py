@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.readers import licenses
-from datapipe.readers.licenses import texts
+from datapipe.readers.licenses import notices, texts
 
 APACHE = (Path(__file__).parents[4] / "LICENSE").read_text()
 MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
@@ -173,6 +173,52 @@ def test_the_licence_files_of_a_tree(files: dict[str, str], expected: str | None
 def test_headers(text: str, expected: str | None, confidence: float | None) -> None:
     found = licenses.of_header(text)
     assert (spdx(found), found.confidence if found else None) == (expected, confidence)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Licensed under the MIT License", "MIT"),  # the first word
+        ("x.licensed under the MIT License", "MIT"),
+        ("c++licensed under the MIT License", "MIT"),
+        ("unlicensed under the MIT License", None),
+        ("x. This is proprietary and confidential", "LicenseRef-Proprietary"),
+        ("proprietary: unauthorized copying of this file is strictly prohibited", "LicenseRef-Proprietary"),
+        ("license: unauthorized reproduction or use is prohibited", "LicenseRef-Proprietary"),
+        ("use it under the same terms as perl", "Artistic-1.0-Perl OR GPL-1.0-or-later"),
+        ("licensed under creative commons attribution share alike 4.0", "CC-BY-SA-4.0"),
+        ("licensed under LGPL v3", "LGPL-3.0-only"),
+        ("licensed under the GNU General Public License, version 2", "GPL-2.0-only"),
+    ],
+)
+def test_where_the_words_of_a_notice_stand(text: str, expected: str | None) -> None:
+    found = licenses.of_header(f"# {text}\n")
+    assert (found.spdx if found else None) == expected
+
+
+def test_words_before_a_verb_count_up_to_forty_characters() -> None:
+    for filler, joint in (("x " * 16, " OR "), ("x " * 17, " AND ")):
+        found = licenses.of_header(f"# either {filler}licensed under mit, apache 2.0\n")
+        assert found == licenses.Found(joint.join(("MIT", "Apache-2.0")), notices.SURE)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("sub-licence it", "sublicense it"),
+        ("non-infringement of", "noninfringement of"),
+        ("and/or sell", "and sell"),
+        ("merchantibility of", "merchantability of"),
+        ("Neither the name of the A B nor the names of others may be used to endorse", "names be used to endorse"),
+        ("provided by the A and B as is", "provided by holder as is"),
+        ("as is and the A disclaims all", "as is and holder disclaims all"),
+        ("in no event shall the A or B be liable for", "in no event shall holder be liable for"),
+    ],
+)
+def test_spellings_that_are_one(written: str, meant: str) -> None:
+    assert " ".join(texts.words(f"x y {written}")).replace("disclaims", "disclaim") == " ".join(
+        texts.words(f"x y {meant}")
+    ).replace("disclaims", "disclaim")
 
 
 def test_installed_packages_have_the_licence_they_declare() -> None:
