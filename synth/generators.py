@@ -31,7 +31,7 @@ GENERATORS: dict[str, Step] = {
     "book": Step("corpus", "synth.books:BOOK", 2),
     "gather": Step("corpus", "synth.gather:GATHER", 1),
     "interleave": Step("corpus", "synth.interleave:INTERLEAVE", 2),
-    "repository": Step("corpus", "synth.repository.generator:REPOSITORY", 2),
+    "repository": Step("corpus", "synth.repository.generator:REPOSITORY", 3),
     "threads": Step("corpus", "synth.threads.generator:THREADS", 1),
     "long": Step("corpus", "synth.long_context:LONG", 1),
 }

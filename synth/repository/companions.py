@@ -1,13 +1,15 @@
 """What stands near what: tests after the file they test, documentation after the module it is named like, the rest with its folder.
 
 Names decide: `test_x.py`, `x_test.go`, `XTest.java`, `x.spec.ts`, `__tests__/x.js` test a file of stem x; `docs/a.b.x.rst` or `x.md`
-is about one. Of several files with that stem, the one whose folders share most names with the companion's. Names that say nothing (index,
+is about one. Of several files with that stem, the one whose folders share most names with the companion's; of more than
+`MAX_CANDIDATES` only as many are looked at, first those that share the rarest of these names. Names that say nothing (index,
 readme, main) are not looked for.
 """
 
+import itertools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from synth.repository.file import Edge, File, folder, upwards
 
@@ -45,17 +47,24 @@ def is_test(file: File) -> bool:
 def companions(files: Sequence[File]) -> set[Edge]:
     """(file, companion) of every test and documentation file that is named like another file."""
     by_stem: dict[tuple[str, str | None], list[int]] = defaultdict(list)  # with a language, for tests, and with any
+    by_step: dict[tuple[str, str | None], dict[str, list[int]]] = {}  # of stems of many files, by the name of a folder
     tests = [is_test(file) for file in files]
     for number in sorted(range(len(files)), key=lambda number: files[number].path):
         if not tests[number] and files[number].role in ("source", "vendored", "generated"):
             for lang in (files[number].lang, ANY):
                 by_stem[_stem(files[number].path), lang].append(number)
+    for key, numbers in by_stem.items():
+        if len(numbers) > MAX_CANDIDATES:
+            steps = by_step[key] = defaultdict(list)
+            for number in numbers:
+                for step in sorted(set(folder(files[number].path).split("/"))):
+                    steps[step].append(number)
     found = set()
     for number, file in enumerate(files):
         name = _tested(file) if tests[number] else _described(file)
-        candidates = by_stem.get((name.lower(), file.lang if tests[number] else ANY), []) if name else []
-        if candidates and name and name.lower() not in _SAYING_NOTHING:
-            found.add((_closest(files, number, candidates[:MAX_CANDIDATES]), number))
+        key = (name or "").lower(), file.lang if tests[number] else ANY
+        if name and key in by_stem and key[0] not in _SAYING_NOTHING:
+            found.add((_closest(files, number, by_stem[key], by_step.get(key, {})), number))
     return found
 
 
@@ -82,14 +91,18 @@ def _described(file: File) -> str | None:
     return file.path.rpartition("/")[2].rpartition(".")[0].rpartition(".")[2]
 
 
-def _closest(files: Sequence[File], number: int, candidates: Sequence[int]) -> int:
+def _closest(
+    files: Sequence[File], number: int, candidates: Sequence[int], by_step: Mapping[str, Sequence[int]]
+) -> int:
     mine = frozenset(re.split(r"[/.]", folder(files[number].path)))
+    rarest = sorted((len(by_step[step]), step) for step in mine if step in by_step)
+    looked_at = itertools.chain(*(by_step[step] for _, step in rarest), candidates)
 
     def rank(other: int) -> tuple[int, int, str]:
         path = files[other].path
         return -len(mine.intersection(folder(path).split("/"))), len(path), path
 
-    return min(candidates, key=rank)
+    return min(itertools.islice(looked_at, MAX_CANDIDATES), key=rank)
 
 
 def with_folders(files: Sequence[File], labels: Sequence[int], edges: Iterable[Edge]) -> list[int]:

@@ -1,7 +1,7 @@
 """Repository documents from file documents: all files of one repository and version, in dependency order, cut into rows.
 
 `emit` reads each text once, for its imports; `reduce` sees what was found there until it writes the documents, one by one and in
-batches, so that a receiver holds its rows, its documents and little more: 200,000 files of 1.03 GB peaked at 2.8 times that. A
+batches, so that a receiver holds its rows, its documents and little more: 100,000 Go files of 1.0 GB peaked at 2.6 times that. A
 repository that fits a row is one document, `name@version:part-1-of-1`; a larger one is cut where that divides least (`split.py`). The
 size of a row is in characters, for nothing is tokenised yet, and packing fills the rest. Of the documents of several files of nine
 repositories (GPT-NeoX's tokenizer, rows of 32,768; sources, tests, documentation) 0.3 % are longer than a row at 2.0 characters per
@@ -11,11 +11,12 @@ token, 1.3 at 2.25, 4.5 at 2.5, 21 at 3.0; they fill 60, 68, 76 and 90 % of one.
 A file is dropped when its origin names no repository (`repository.no_place`) or a path that was there already
 (`repository.repeated_path`, of equal paths the smallest text stays); a repository when it has too few files
 (`repository.too_few_files`) or is too large (`repository.too_large`). Imports, order and text of whole packages together, on a busy
-machine: 26 to 72 MB per CPU second for Python, JavaScript and Java, 15 to 40 for Go, Rust and C++ headers of 4 KB. Not covered:
+machine: 26 to 72 MB per CPU second for Python, JavaScript and Java, 12 to 40 for Go, Rust, C# and C++ headers of 4 KB. Not covered:
 near-duplicates among repositories, and files of unwanted roles: filter them before.
 """
 
 import json
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -178,7 +179,8 @@ class _Received:
         return self._rows["text"][number].as_py() or ""
 
     def mentions(self, number: int) -> Mentions:
-        return Mentions(*(self._rows[name][number].as_py() or () for name in Mentions._fields))
+        """What a file mentions; a name that many files mention is held once."""
+        return Mentions(*(list(map(sys.intern, self._rows[name][number].as_py() or ())) for name in Mentions._fields))
 
     def dropped(self) -> list[_Planned]:
         return [self.left_out(number, reason) for number, reason in enumerate(self.drop) if reason]

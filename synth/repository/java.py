@@ -1,10 +1,10 @@
 """Imports of Java files, and the types that files of one package use of each other without any.
 
 Imports are `a.b.C`, `a.b.*` and, of static ones, `a.b.C.name`; declared are the qualified names of top-level types; used are all
-capitalised words of the code. `a.b.C` names the file that declares the longest beginning of it that is a type, so nested types and
-static members are found. Of `a.b.*` and of the file's own package only the types that the code names are dependencies. Where several
-files declare one type (variants for platforms) the one that shares most folders with the user counts. Not covered: qualified names
-inside code, types that are used through `var` or return values only. Some 60 MB per CPU second.
+capitalised words of the code, and every `a.b.C` written out in it. `a.b.C` names the file that declares the longest beginning of it
+that is a type, so nested types and static members are found. Of `a.b.*` and of the file's own package only the types that the code
+names are dependencies. Where several files declare one type (variants for platforms) the one that shares most folders with the user
+counts. Not covered: types that are used through `var` or return values only, nested types of a superclass. Some 50 MB per CPU second.
 """
 
 import re
@@ -16,6 +16,7 @@ from synth.repository.file import Edge, Mentions, Tree
 
 _IMPORT = re.compile(r"import\s++(?:static\s++)?(\w++(?:\.\w++)*+(?:\.\*)?)\s*+;")
 _PACKAGE = re.compile(r"package\s++([\w.]++)\s*+;")
+_QUALIFIED = re.compile(r"^[a-z]\w*+(?:\.[a-z]\w*+)*+\.[A-Z]\w*+", re.MULTILINE)
 _TYPE = re.compile(
     r"^(?:@[\w.]+(?:\([^)\n]*\))?[ \t]+)*(?:(?:public|final|abstract|sealed|non-sealed|strictfp|static)[ \t]+)*"
     r"(?:class|interface|enum|record|@interface)[ \t]+(\w+)",
@@ -27,10 +28,12 @@ def scan(text: str) -> Mentions:
     code = lexing.without_hidden(text, lexing.JAVA)
     package = _PACKAGE.search(code)
     within = f"{package[1]}." if package else ""
+    imports = lexing.in_order(_IMPORT.findall(code))
+    written_out = set(_QUALIFIED.findall(lexing.words(code, dotted=True))) - set(imports)
     return Mentions(
-        lexing.in_order(_IMPORT.findall(code)),
+        imports,
         lexing.in_order(within + name for name in _TYPE.findall(code)),
-        lexing.capitalised(code),
+        [*lexing.capitalised(code), *sorted(written_out)],
     )
 
 
@@ -60,6 +63,7 @@ def _used(tree: Tree, number: int, types: dict[str, list[int]], packages: dict[s
             yield ".".join(steps)
         elif imported.endswith(".*"):
             on_demand.append(imported[:-2])
+    yield from (use for use in mentions.uses if "." in use and use in types)
     for package in [*on_demand, "java.lang"]:
         known = packages.get(package, {})
         found = [name for name in mentions.uses if name in known and name not in named]

@@ -1,12 +1,15 @@
 """Imports of Rust files: `mod`, and every path that begins at `crate`, `super`, `self` or, in a `use`, at a crate of the repository.
 
 Imports are `mod name` (`mod outer/name` inside an inline module), `mod name file.rs` for one with a `path` attribute, and paths such as
-`crate::a::b`, of `use` or in the middle of code. A path means the file of its longest beginning that is a module. A parent module
-depends on the modules that it declares. Crates are found by the name in their Cargo.toml (declared: the name and the path of the
-library, if any). Not covered: macros that make modules, items that reach a module through `pub use` of another, paths of the 2015
-edition. Some 55 MB per CPU second.
+`crate::a::b`, of `use` (`crate::a::*`) or in the middle of code. Declared are the names of items, and of what a `use` brings from
+elsewhere `name = path` and `* = path`. A path means the file that declares what it ends at, whoever passes it on by `pub use`; where
+that is not to be seen, the file of its longest beginning that is a module. Of `a::*` only what the code names is a dependency: used are
+the words that may be such names, of files that have a `*`. A parent module depends on the modules that it declares. Crates are found
+by the name in their Cargo.toml (declared: the name and the path of the library, if any). Not covered: macros that make modules or
+items, macros in sight by their place in the text. Some 16 MB per CPU second.
 """
 
+import itertools
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -14,11 +17,12 @@ from collections.abc import Iterator, Sequence
 from synth.repository import lexing
 from synth.repository.file import Edge, Mentions, Tree, folder, joined, upwards
 
-MAX_PATHS = 1000  # of one `use`
+MAX_PATHS = 1000  # of one `use`, and of those in the code that begin at what it brings
 MAX_DEPTH = 32  # of its braces
 MAX_USE = 5000  # characters of one
 MAX_INLINE = 200  # modules inside a file that are told apart
 MAX_MANIFEST = 32_000  # characters; tomllib needs quadratic time for a dotted key
+MAX_ASKED = 1000  # names on the way through what modules pass on
 MAX_ATTRIBUTES = 300  # characters before a `mod`
 
 _MOD = re.compile(r"mod(?<!\wmod)[ \t]++(?:r#)?(?P<name>\w++)\s*+(?P<end>[;{])")
@@ -26,21 +30,46 @@ _BEFORE_MOD = re.compile(r"(?P<indent>[ \t]*+)(?:pub(?:\([^)\n]*+\))?[ \t]++)?")
 _PATH_ATTRIBUTE = re.compile(r"""#\[path\s*+=\s*+"([^"\n]++)"\]\s*+(?:#\[[^\n]*\]\s*+)*+$""")
 _USE = re.compile(r"use(?<!\wuse)\s++(?:::)?(?=[\w{])|extern crate ")
 _PATHS = tuple(
-    re.compile(rf"{start}::(?<!\w{start}::)(?:r#)?\w++(?:::(?:r#)?\w++)*+") for start in ("crate", "super", "self")
+    re.compile(rf"{start}::(?<!\w{start}::)(?:r#)?\w++(?:::(?:r#)?\w++)*+(?!::[{{*])")
+    for start in ("crate", "super", "self")
 )
-_TOKEN = re.compile(r"//[^\n]*|[{},]|\*|(?:r#)?(\w+)(?:\s+as\s+\w+)?")
+_TOKEN = re.compile(r"//[^\n]*|[{},]|(\*|(?:r#)?\w+)(?:\s+as\s+(\w+))?")
+_ITEM = re.compile(
+    r"^(?:[ \t]++pub(?:\([^)\n]*+\))?[ \t]++(?!fn)|(?:pub(?:\([^)\n]*+\))?[ \t]++)?)"
+    r'(?:(?:unsafe|async|default|auto|extern(?: "C")?)[ \t]++)*+'
+    r"(?:const fn|fn|struct|enum|trait|type|static|const|union|mod|macro_rules!)[ \t]++(?:r#)?(?!mut |fn )(\w++)",
+    re.MULTILINE,
+)
+_NAME = re.compile(r"(?<![\w.:])(?:[A-Z]\w*+|[a-z_]\w*+(?=[(!]|::))")
+_BELOW = re.compile(r"(?<![\w.:])([a-z_]\w*+)::((?:\w++::)*+\w++)")
+_VISIBLE = re.compile(r"(?:[ \t]*+pub(?:\([^)\n]*+\))?[ \t]++)?")
+_ELSEWHERE = ("std", "core", "alloc")  # which a module may pass on
 _ROOTS = ("lib.rs", "main.rs")
 _ROOT_FOLDERS = ("bin", "tests", "examples", "benches")  # every file in one is a crate
 
 
 def scan(text: str) -> Mentions:
     found, inline = _modules(text)
+    declares: set[str] = set()
+    brought: dict[str, str] = {}  # by a `use` of this module
     paths = sorted((match for pattern in (_USE, *_PATHS) for match in pattern.finditer(text)), key=re.Match.start)
     for match in lexing.in_code(text, paths, lexing.RUST):
         depth = sum(begin <= match.start() < end for begin, end, _ in inline)
-        written = _expanded(_tree(text, match.end())) if match.re is _USE else [match[0].replace("r#", "")]
-        found.update(_outside(path, depth) for path in written)
-    return Mentions(sorted(found))
+        if match.re is _USE:
+            written = [(_outside(path, depth), name) for path, name in _expanded(_tree(text, match.end()))]
+            found.update(path for path, _ in written)
+            brought.update((name, path) for path, name in written)
+            if _VISIBLE.fullmatch(lexing.before(text, match.start())):
+                declares.update(f"{name} = {path}" for path, name in written)
+        else:
+            found.add(_outside(match[0].replace("r#", ""), depth))
+    code = lexing.without_hidden(text, lexing.RUST)
+    declares.update(_ITEM.findall(code))
+    for name, rest in sorted(set(_BELOW.findall(code)))[:MAX_PATHS]:
+        if name in brought:
+            found.add(f"{brought[name]}::{rest}")
+    names = _NAME.findall(code) if any(path.endswith("*") for path in found) else ()
+    return Mentions(sorted(found), sorted(declares), lexing.in_order(names))
 
 
 def _tree(text: str, begin: int) -> str:
@@ -89,38 +118,47 @@ def _outside(path: str, depth: int) -> str:
     return "::".join(steps)
 
 
-def _expanded(tree: str) -> list[str]:
-    """The paths of a `use`: `a::{b, c::d}` is a::b and a::c::d."""
-    found: list[str] = []
+def _expanded(tree: str) -> list[tuple[str, str]]:
+    """The paths of a `use` and what they are called: `a::{b, c::d as e}` is a::b, b and a::c::d, e."""
+    found: list[tuple[str, str]] = []
     prefixes: list[list[str]] = []  # of the open braces
     steps: list[str] = []
-    for token in _TOKEN.finditer(tree):
+    name = ""
+    for token in _TOKEN.finditer(tree + ","):
         if token[0] == "{":
             prefixes.append(list(steps))
+            name = ""
         elif token[0] in ",}":
-            found.append("::".join(steps))
+            if name:
+                found.append(("::".join(steps), name))
             if token[0] == "}" and prefixes:
                 prefixes.pop()
-            steps = list(prefixes[-1]) if prefixes else []
-        elif token[1] and (token[1] != "self" or not steps):
-            steps.append(token[1])
+            steps, name = list(prefixes[-1]) if prefixes else [], ""
+        elif token[1]:
+            step = token[1].removeprefix("r#")
+            if step != "self" or not steps:
+                steps.append(step)
+            name = token[2] or steps[-1]
         if len(found) > MAX_PATHS or len(prefixes) > MAX_DEPTH:
             break
-    return [path for path in [*found, "::".join(steps)] if path]
+    return found
 
 
 def edges(tree: Tree, members: Sequence[int]) -> Iterator[Edge]:
     crates = _Crates(tree, members)
     for number in members:
-        path = tree.files[number].path
-        for imported in tree.files[number].mentions.imports:
-            found = (
-                crates.child(path, imported.split(" ")[1])
-                if imported.startswith("mod ")
-                else crates.find(path, imported)
-            )
-            if found is not None:
-                yield tree.at[found], number
+        path, mentions = tree.files[number].path, tree.files[number].mentions
+        for imported in mentions.imports:
+            if imported.startswith("mod "):
+                found = {crates.child(path, imported.split(" ")[1])}
+            elif imported.endswith("*"):
+                module = crates.find(path, imported.removesuffix("*").removesuffix("::"))
+                found = {crates.named(module, name) for name in mentions.uses} - {None} if module else set()
+                if not found or not imported.startswith(("super", "self")):
+                    found.add(module)
+            else:
+                found = {crates.find(path, imported)}
+            yield from ((tree.at[one], number) for one in found if one)
 
 
 class _Crates:
@@ -128,6 +166,11 @@ class _Crates:
         self._tree = tree
         self._libraries: dict[str, str] = {}  # by crate name
         self._elsewhere: dict[tuple[str, str], str] = {}  # (file, module): the file of a `path` attribute
+        self._items: dict[str, set[str]] = {}  # of every file, what it declares itself
+        self._passed: dict[
+            str, dict[str, list[str]]
+        ] = {}  # of every file, the paths of what it has from elsewhere, by name
+        self._known: dict[tuple[str, str], str | None] = {}
         for file in sorted(tree.files):
             if file.path.rpartition("/")[2] == "Cargo.toml" and file.mentions.declares:
                 name, path = file.mentions.declares
@@ -135,10 +178,37 @@ class _Crates:
         self._roots = set(self._libraries.values())
         for number in members:
             file = tree.files[number]
+            self._items[file.path] = {name for name in file.mentions.declares if " " not in name}
+            passed = self._passed[file.path] = {}
+            for name, equals, path in (declared.partition(" = ") for declared in file.mentions.declares):
+                if equals:
+                    passed.setdefault(name, []).append(path)
             for imported in file.mentions.imports:
                 if imported.startswith("mod ") and imported.count(" ") > 1:
                     _, name, path = imported.split(" ", 2)
                     self._elsewhere[file.path, name] = joined(folder(file.path), path) or ""
+
+    def named(self, path: str, name: str) -> str | None:
+        """The file that declares what is called `name` in the module of the file `path`, as far as that is to be seen."""
+        if (path, name) not in self._known:
+            self._known[path, name] = self._named(path, name, set())
+        return self._known[path, name]
+
+    def _named(self, path: str, name: str, asked: set[tuple[str, str]]) -> str | None:
+        if (path, name) in asked or path not in self._items or len(asked) > MAX_ASKED:
+            return None
+        asked.add((path, name))
+        if below := self.child(path, name):
+            return below
+        if name in self._items[path]:
+            return path
+        passed = self._passed[path]
+        found = (self._resolved(path, written, asked) for written in passed.get(name, ()))
+        modules = (
+            self._resolved(path, written.removesuffix("*").removesuffix("::"), asked) for written in passed.get("*", ())
+        )
+        through = (self._named(module, name, asked) for module in modules if module)
+        return next(filter(None, itertools.chain(found, through)), None)
 
     def child(self, path: str, name: str) -> str | None:
         place = folder(path) if self._is_folder(path) else path.removesuffix(".rs")
@@ -150,9 +220,12 @@ class _Crates:
         return next((candidate for candidate in candidates if candidate in self._tree.at), None)
 
     def find(self, path: str, imported: str) -> str | None:
+        return self._resolved(path, imported, set())
+
+    def _resolved(self, path: str, imported: str, asked: set[tuple[str, str]]) -> str | None:
         start, *steps = imported.split("::")
         if start == "crate":
-            return self._walk(self._root(path), steps)
+            return self._walk(self._root(path), steps, asked)
         if start in ("self", "super"):
             place: str | None = path
             while start == "super" and place:
@@ -160,16 +233,21 @@ class _Crates:
                 if steps[:1] != ["super"]:
                     break
                 steps = steps[1:]
-            return self._walk(place, steps)
+            return self._walk(place, steps, asked)
         if child := self.child(path, start):
-            return self._walk(child, steps)
-        return self._walk(self._libraries.get(start), steps)
+            return self._walk(child, steps, asked)
+        if start in self._libraries:
+            return self._walk(self._libraries[start], steps, asked)
+        root = self._root(path)  # from which paths of the 2015 edition begin
+        return self._walk(self.child(root, start), steps, asked) if root else None
 
-    def _walk(self, place: str | None, steps: Sequence[str]) -> str | None:
+    def _walk(self, place: str | None, steps: Sequence[str], asked: set[tuple[str, str]]) -> str | None:
         if place not in self._tree.at:
             return None
         for step in steps:
-            below = self.child(place or "", step)
+            below = self._named(place, step, asked)
+            if below in (None, place) and step in _ELSEWHERE:
+                return None
             if below is None:
                 break
             place = below

@@ -37,6 +37,12 @@ def test_of_several_files_of_the_name_the_one_in_like_folders_is_meant() -> None
     assert found("a/core/x.py", "b/core/x.py", "tests/b/test_x.py", "x.rs") == {("b/core/x.py", "tests/b/test_x.py")}
 
 
+def test_of_hundreds_of_files_of_the_name_too_the_one_in_like_folders_is_meant() -> None:
+    files = [f"packages/p{number}/src/x.ts" for number in range(300)]
+    tests = [f"packages/p{number}/src/x.test.ts" for number in (7, 99, 299)]
+    assert found(*files, *tests) == {(test.replace(".test", ""), test) for test in tests}
+
+
 def test_names_that_say_nothing_find_nothing() -> None:
     assert not found(
         "x.rs",

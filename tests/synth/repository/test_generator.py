@@ -2,14 +2,20 @@
 
 import json
 import random
+import re
+from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datapipe.pack import best_fit
 from datapipe.schema import DROP, code_origin, document_id, documents
 from synth.repository import generator
 from tests.synth.repository import trees
@@ -184,3 +190,26 @@ def test_an_empty_partition_has_the_columns_of_a_full_one() -> None:
     empty = generator.emit(documents([]))
     assert empty.schema.equals(generator.emit(docs(TEXTS)).schema)
     assert generator.reduce(empty).schema.equals(generator.reduce(generator.emit(docs(TEXTS))).schema)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 3_000), min_size=2, max_size=12), st.integers(500, 2_000))
+def test_only_a_file_that_no_row_holds_is_longer_than_one(sizes: list[int], row_tokens: int) -> None:
+    texts = {f"m{number}.py": f"import m{number - 1}\n" + "x" * size for number, size in enumerate(sizes)}
+    for row in made(docs(texts), row_tokens=row_tokens, chars_per_token=2.0):
+        assert len(row["text"]) <= row_tokens * 2 or json.loads(row["meta"])["files"] == 1
+
+
+@pytest.mark.data
+def test_with_real_tokens_packing_cuts_no_file_that_fits_a_row(shared_data: Path) -> None:
+    tokenizer = tokenizers.Tokenizer.from_file(str(shared_data / "tokenizer" / "gpt-neox-20b-tokenizer.json"))
+    root = Path(generator.__file__).parents[2]
+    texts = {str(file.relative_to(root)): file.read_text() for file in sorted(root.glob("datapipe/**/*.py"))}
+    rows = made(docs(texts), row_tokens=2048, chars_per_token=2.0)
+    packed = best_fit(np.array([len(one.ids) + 1 for one in tokenizer.encode_batch([r["text"] for r in rows])]), 2048)
+    cut = [number for number, pieces in Counter(packed.document.tolist()).items() if pieces > 1]
+    alone = [re.findall("^# path: (.+)\n", rows[number]["text"], re.MULTILINE) for number in cut]
+    assert {len(paths) for paths in alone} == {1}
+    assert all(
+        len(tokenizer.encode(texts[path]).ids) > 1900 for [path] in alone
+    )  # the two lines above a file take the rest

@@ -18,7 +18,7 @@ var s = `
 import "example.org/m/none"
 `
 
-func main() { util.Two(); fmt.Println(other.Three, s, Local{}) }
+func main() { util.Two(); fmt.Println(other.Three, s, Local{}, Dot) }
 """
 
 
@@ -27,13 +27,18 @@ def test_what_a_file_says() -> None:
     assert said.imports == sorted(
         ["fmt", "example.org/m/util", "example.org/m/lib/v2 other", "example.org/m/effects _", "example.org/m/dots ."]
     )
-    assert said.declares == ["package main"]
+    assert said.declares == ["main", "package main", "s"]
     assert {"util.Two", "other.Three", "fmt.Println", "Local"} <= set(said.uses)
     block = go.scan(
         "package p\n\nconst (\n\tA, B = 1, 2\n\tc = 3\n)\n\ntype S struct {\n\tField int\n}\n\nfunc (s S) Method() {}\nfunc Func() {}\n"
     )
-    assert go.scan('package p\nimport "x/y"\nvar a = y.Z + b.C + z').uses == ["y.Z"]
-    assert block.declares == ["A", "B", "Func", "S", "package p"]
+    assert go.scan('package p\nimport "x/y"\nvar a = y.Z + b.C + z').uses == ["b", "y", "y.Z", "z"]
+    assert block.declares == ["A", "B", "Func", "S", "c", "package p"]
+    own = go.scan(
+        "package M\n\nfunc (s S) M() {\n\ta, b := f(T)\n\tg(a, b.c)\n}\n\ntype I interface {\n\tN(x ...interface{}) int\n}\n"
+        "\nfunc (T) f2(p, q int, r []T) { g(p, q, r, t * u) }\n"
+    )
+    assert own.uses == ["S", "T", "f", "g", "int", "t", "u"]
 
 
 def test_dependencies_between_packages_and_within_one() -> None:
@@ -48,8 +53,15 @@ def test_dependencies_between_packages_and_within_one() -> None:
         "lib/v2/two.go": "package lib\n\nfunc Two() {}\n",
         "lib/v2/three.go": "package lib\n\nvar Three = 3\n",
         "effects/e.go": "package effects\n",
-        "dots/d.go": "package dots\n",
+        "dots/d.go": "package dots\n\nvar Dot = 1\n",
         "none/n.go": "package none\n",
+        "lower/a.go": "package lower\n\nfunc main() {}\nfunc one() int { return two }\n",
+        "lower/b_unix.go": "package lower\n\nvar two = 2\n",
+        "lower/b_windows.go": "package lower\n\nvar two = 3\n",
+        "lower/c.go": "package lower\n\nfunc (t T) two() int { one := 1; main(); return one }\ntype T int\n",
+        "lower/a_test.go": "package lower\n\nvar Help = one()\n",
+        "lower/b_test.go": 'package lower_test\n\nimport "example.org/m/lower"\n\nvar _ = lower.Help + alone\n',
+        "lower/c_test.go": "package lower_test\n\nvar alone = one\n",
     }
     assert edges(texts) == {
         ("util/b.go", "cmd/main.go"),
@@ -59,7 +71,13 @@ def test_dependencies_between_packages_and_within_one() -> None:
         ("dots/d.go", "cmd/main.go"),
         ("util/a.go", "util/b.go"),
         ("util/b.go", "util/b_test.go"),
-        ("util/b.go", "util/0_test.go"),
+        ("util/0_test.go", "util/b_test.go"),
+        ("lower/b_unix.go", "lower/a.go"),
+        ("lower/b_windows.go", "lower/a.go"),
+        ("lower/a.go", "lower/c.go"),
+        ("lower/a.go", "lower/a_test.go"),
+        ("lower/a_test.go", "lower/b_test.go"),
+        ("lower/c_test.go", "lower/b_test.go"),
     }
 
 

@@ -9,16 +9,16 @@ A = "package p.a;\n/** Uses {@link p.b.Doc}. */\nimport p.b.One;\nimport p.c.*;\
 def test_what_a_file_says() -> None:
     said = java.scan(
         "package p.q ;\nimport a.B;\nimport static a.C.*; // import x.Y;\n"
-        '@Deprecated public final class D { String s = "import z.Z;"; }\ninterface E {}\n class F {}'
+        '@Deprecated public final class D { String s = "import z.Z;"; y.z.Y.W y = x.Z; }\ninterface E {}\n class F {}'
     )
     assert said.imports == ["a.B", "a.C.*"]
     assert said.declares == ["p.q.D", "p.q.E"]
-    assert said.uses == ["B", "C", "D", "Deprecated", "E", "F", "String"]
+    assert said.uses == ["B", "C", "D", "Deprecated", "E", "F", "String", "W", "Y", "Z", "a.C", "x.Z", "y.z.Y"]
 
 
 def test_dependencies_of_a_file() -> None:
     texts = {
-        "src/p/a/A.java": A + "class A { One one; Star star; Near near; Inner inner; Hidden hidden; }",
+        "src/p/a/A.java": A + "class A { One one; Star star; Near near; Inner inner; Hidden hidden; p.f.Far far; }",
         "src/p/a/Near.java": "package p.a; class Near { A a; }",
         "src/p/a/Apart.java": "package p.a; class Apart { /* Near */ }",
         "src/p/b/One.java": "package p.b; public class One {}",
@@ -29,11 +29,12 @@ def test_dependencies_of_a_file() -> None:
         "src/p/c/Near.java": "package p.c; public class Near {}",
         "src/p/c/Unused.java": "package p.c; public class Unused {}",
         "src/p/d/Tool.java": "package p.d; public class Tool {}",
+        "src/p/f/Far.java": "package p.f; public class Far {}",
         "src/p/e/Outer.java": "package p.e; public class Outer { public static class Inner {} }",
     }
     texts = {path: text.replace("; ", ";\n", 1) for path, text in texts.items()}
     own, near = "src/p/a/A.java", "src/p/a/Near.java"
-    others = ("a/Near", "b/One", "c/Star", "d/Tool", "e/Outer")
+    others = ("a/Near", "b/One", "c/Star", "d/Tool", "e/Outer", "f/Far")
     assert edges(texts) == {(own, near), *((f"src/p/{name}.java", own) for name in others)}
 
 

@@ -9,6 +9,7 @@ from synth.repository import imports, lexing
 SPITEFUL = (
     *(
         '"',
+        "x, ",
         "'",
         "`",
         "/*",

@@ -13,8 +13,8 @@ STATEMENTS = {
     "mod a;\npub(crate) mod b;\nmod r#c;": {"mod a", "mod b", "mod c"},
     '#[path = "x/y.rs"]\n#[cfg(unix)]\nmod a;': {"mod a x/y.rs"},
     "mod a {\n    pub mod b;\n    use super::c;\n}\nuse super::d;": {"mod a/b", "self::c", "super::d"},
-    "use crate::a::{b, c::{self, D as E}, *};": {"crate::a::b", "crate::a::c", "crate::a::c::D", "crate::a"},
-    "use a::{ // why, not\n    b,\n};": {"a::b", "a"},
+    "use crate::a::{b, c::{self, D as E}, *};": {"crate::a::b", "crate::a::c", "crate::a::c::D", "crate::a::*"},
+    "use a::{ // why, not\n    b,\n};": {"a::b"},
     "extern crate a; pub use ::b::c;": {"a", "b::c"},
     "fn f() { crate::a::g(self::h::X, super::super::i) }": {"crate::a::g", "self::h::X", "super::super::i"},
     '// mod a;\n/* use crate::a; */ let s = "mod b;"; let t = r#"\nmod c;\n"#; let l: &\'a str = \'x\'; use d;': {"d"},
@@ -57,6 +57,31 @@ def test_dependencies_of_two_crates() -> None:
         (deep, "one/tests/it.rs"),
         (a, "two/two.rs"),
         ("two/inner.rs", "two/two.rs"),
+    }
+
+
+PASSED_ON = {
+    "Cargo.toml": '[package]\nname = "p"\n',
+    "src/lib.rs": "mod a;\nmod b;\nmod c;\nmod d;\nmod e;\nmod std2 {\n    pub use std::fmt;\n}\n"
+    "pub use crate::a::A;\npub use b::*;\npub struct Own;\n",
+    "src/a.rs": "pub struct A;\npub fn lower() {}\npub fn unused() {}\n",
+    "src/b.rs": "pub use crate::c::C as Renamed;\npub use crate::b::*;\npub struct B;\n",
+    "src/c.rs": "pub enum C { One }\n",
+    "src/d.rs": "use crate::{A, Renamed};\nuse crate::std2::std::fmt;\n",
+    "src/e.rs": "use super::*;\nuse crate::b;\nfn f(a: A) { b::Renamed::One; /* Own */ }\n",
+    "src/bin/old.rs": "mod m;\n",
+    "src/bin/m.rs": "use p::Renamed::One;\n",
+}
+
+
+def test_what_a_module_passes_on_is_a_dependency_on_the_file_that_declares_it() -> None:
+    modules = {(f"src/{name}.rs", "src/lib.rs") for name in "abcde"}
+    assert edges(PASSED_ON) - modules == {
+        ("src/c.rs", "src/b.rs"),
+        *((f"src/{name}.rs", "src/d.rs") for name in "ac"),
+        *((f"src/{name}.rs", "src/e.rs") for name in "abc"),
+        ("src/bin/m.rs", "src/bin/old.rs"),
+        ("src/c.rs", "src/bin/m.rs"),
     }
 
 

@@ -1,0 +1,1 @@
+"""Are imports respected? Repository documents against what the languages' own tools resolve themselves."""
