@@ -28,10 +28,10 @@ GENERATORS: dict[str, Step] = {
     "qa": Step("corpus", "synth.qa:QA", 1),
     "lookup": Step("corpus", "synth.lookup:LOOKUP", 1),
     "chat": Step("corpus", "synth.chat:CHAT", 1),
-    "book": Step("corpus", "synth.books:BOOK", 2),
+    "book": Step("corpus", "synth.books:BOOK", 3),
     "gather": Step("corpus", "synth.gather:GATHER", 1),
     "interleave": Step("corpus", "synth.interleave:INTERLEAVE", 2),
     "repository": Step("corpus", "synth.repository.generator:REPOSITORY", 3),
-    "threads": Step("corpus", "synth.threads.generator:THREADS", 1),
+    "threads": Step("corpus", "synth.threads.generator:THREADS", 2),
     "long": Step("corpus", "synth.long_context:LONG", 1),
 }

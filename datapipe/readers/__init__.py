@@ -53,7 +53,7 @@ READERS: dict[str, Reader] = {
     "jsonl": Reader(jsonl.read, "web", jsonl.SUFFIXES, jsonl.cut, jsonl.read_at),
     "parquet": Reader(parquet.read, "web", parquet.SUFFIXES, parquet.cut, parquet.read_at),
     "stack": Reader(stack.read, "code", parquet.SUFFIXES, parquet.cut),
-    "github": Reader(github.read, "thread", jsonl.SUFFIXES, jsonl.cut),
+    "github": Reader(github.read, "thread", jsonl.SUFFIXES, github.cut),
     "latex": Reader(latex.read, "math", latex.SUFFIXES),
     "package": Reader(package.read, "code", package.SUFFIXES),
     "tree": Reader(tree.read, "code", find=tree.find, is_nested=True),

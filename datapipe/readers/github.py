@@ -1,10 +1,10 @@
 """What people wrote on GitHub: issues, pull requests, reviews, comments and commits from dumps of its API and from GH Archive.
 
-JSON Lines, plain or compressed, as `gh api --paginate ... --jq '.[]'` writes them (a line may also be an array of objects: a page of
-an API). A line holds an object of the REST API (issues, pulls, issue comments, pull request comments, reviews, commits), a flat object
-of a dump (`user` a name, `labels` names, `base_sha`, `diff` in the object) or an event of GH Archive. One document per object; an event
-that carries an issue and a comment is two. The same object may come many times, once per event: its id is the same, and the
-generator `threads` takes the latest.
+JSON of any form, plain or compressed: lines, one array, pages one after the other, printed over several lines (`json_values`). Objects of
+the REST API (issues, pulls, issue comments, pull request comments, reviews, commits) as `gh api --paginate` gives them, those of
+GraphQL and of `gh issue list --json`, with what was said inside (`github_objects`), flat objects of a dump (`user` a name, `labels`
+names, `base_sha`, `diff` in the object), and events of GH Archive. One document per object; an event that carries an issue and a
+comment is two. The same object may come many times, once per event: its id is the same, and the generator `threads` takes the latest.
 
     text   of an issue or pull request the title, a blank line, the body; of anything else the body (a review's may be empty)
     origin `owner/repo#12`, `owner/repo#12/comment-345`, `owner/repo@sha`; another host than github.com stands before the owner
@@ -18,10 +18,11 @@ generator `threads` takes the latest.
            sha, parents, files, diff                                    of a commit
     license the repository's SPDX identifier, where a pull request tells it
 
-Reasons: of a line those of JSON Lines (`jsonl.invalid`, `jsonl.not_utf8`, `jsonl.too_long`, `jsonl.truncated`, `jsonl.damaged`); of a
-record `github.other_event`, `github.unknown` (no object of these kinds), `github.no_repo`, `github.no_number` (no issue or pull request
-that it belongs to, or no sha) and `github.no_text`. Not covered: what the API gives without saying what it is about (the files and
-commits of a pull request, reactions), discussions, and comments on commits.
+Reasons: of a line or value those of JSON Lines (`jsonl.invalid`, `jsonl.not_utf8`, `jsonl.too_long`, `jsonl.truncated`,
+`jsonl.damaged`); of a record `github.other_event`, `github.unknown` (no object of these kinds), `github.no_repo`, `github.no_number` (no
+issue or pull request that it belongs to, or no sha) and `github.no_text`. An object that holds a whole dump is one value: raise
+`max_line_bytes` for one of more than 32 MiB. Not covered: what the API gives without saying what it is about (the files of a pull
+request, reactions), discussions, comments on commits, and GitHub's own migration archives. 50 MB per CPU second.
 """
 
 import json
@@ -32,47 +33,73 @@ from typing import Any
 
 import xxhash
 
-from datapipe.readers import jsonl
-from datapipe.readers.github_events import Found, is_event, objects
+from datapipe import store
+from datapipe.readers import json_values, jsonl
+from datapipe.readers.compression import MemberError, open_decompressed
+from datapipe.readers.github_events import is_event, objects
+from datapipe.readers.github_objects import Found, listed, objects_in, placed
 from datapipe.readers.split import Input, Row, sound
 
+HEAD_BYTES = 4_096  # that tell how values lie
 MAX_NAMES = 1_000  # labels of an issue, files and parents of a commit
-_URL = re.compile(
-    r"https?://([^/\s]+)/(?:api/v3/)?(?:repos/)?([\w.-]+)/([\w.-]+)(?:/(?:issues|pulls?|commits?)/([0-9a-f]{1,64})\b)?"
-)
-_IN_URL = {"#issuecomment-": "comment", "#discussion_r": "review_comment", "#pullrequestreview-": "review"}
-_PULL_KEYS = ("head", "base", "base_sha", "head_sha", "merged_at", "merge_commit_sha", "diff", "pull_request")
 _TIME_FORMATS = ("%Y/%m/%d %H:%M:%S %z", "%Y-%m-%d %H:%M:%S %Z")
 
 
+def cut(file: Input) -> list[Input]:
+    """Ranges of a file of JSON Lines; one of values over several lines is one input."""
+    ranges = jsonl.cut(file)
+    return [file] if len(ranges) > 1 and _spans_lines(file.path) else ranges
+
+
 def read(source: Input, *, max_line_bytes: int = 32 << 20) -> Iterator[Row]:
-    """The records of one file, or of the lines that begin in a range of its bytes."""
-    return jsonl.rows(source, _line_rows, max_line_bytes)
+    """The records of one file, or of the lines that begin in a range of its bytes. `max_line_bytes` bounds a value."""
+    if source.count is not None or not _spans_lines(source.path):
+        yield from jsonl.rows(source, lambda line, _: _rows(*jsonl.parsed(line)), max_line_bytes)
+        return
+    with store.open_input(source.path) as stream:
+        try:
+            for found in json_values.values(open_decompressed(stream), max_line_bytes):
+                place = _place(source.name, found.offset, found.length)
+                yield from ({**place, **row} for row in _rows(found.value, found.reason and f"jsonl.{found.reason}"))
+        except MemberError as error:
+            where = json.dumps({"file_offset": error.offset})
+            yield {**_place(source.name, error.offset, None), "drop_reason": f"jsonl.{error.reason}", "meta": where}
 
 
-def _line_rows(line: bytes | bytearray | None, offset: int) -> Iterator[Row]:
-    value, reason = jsonl.parsed(line)
+def _spans_lines(path: str) -> bool:
+    with store.open_input(path, read_ahead=False) as stream:
+        try:
+            return json_values.spans_lines(open_decompressed(stream).read(HEAD_BYTES))
+        except MemberError:
+            return False
+
+
+def _place(file: str, offset: int, length: int | None) -> Row:
+    return {"origin": f"{file}#{offset}", "raw": {"file": file, "offset": offset, "length": length}}
+
+
+def _rows(value: Any, reason: str | None) -> Iterator[Row]:
+    """The documents of a JSON value, or why there are none."""
     if reason:
         yield {"drop_reason": reason}
         return
-    for record in value if isinstance(value, list) else [value]:
-        if not isinstance(record, Mapping):
-            yield {"drop_reason": "github.unknown"}
-        elif not is_event(record):
-            yield _row(Found(None, record))
-        elif (found := objects(record)) is None:
+    for one in value if isinstance(value, list) else [value]:
+        known = objects(one) if isinstance(one, Mapping) and is_event(one) else list(objects_in(one))
+        if known is None:
             yield {"drop_reason": "github.other_event"}
+        elif known == []:
+            yield {"drop_reason": "github.unknown"}
         else:
-            yield from map(_row, found)
+            yield from map(_row, known)
 
 
 def _row(found: Found) -> Row:
     """The document of an object, or why there is none."""
-    value = found.value
-    kind = found.type or _kind(value)
+    found = placed(found)
+    kind, value, number = found.type, found.value, found.number
     if kind is None:
         return {"drop_reason": "github.unknown"}
-    repo, number = _place(found)
+    repo = sound(found.repo) if found.repo else None
     sha = _string(value, "sha", "id") if kind == "commit" else None
     if repo is None:
         return {"drop_reason": "github.no_repo"}
@@ -90,7 +117,7 @@ def _row(found: Found) -> Row:
         "author_type": author_type,
         "time": _time(_string(value, "created_at", "submitted_at") or _committed(value) or found.time),
         "updated": _time(_string(value, "updated_at", "submitted_at", "created_at") or found.time),
-        "url": _string(value, "html_url"),
+        "url": _string(value, "html_url", "url"),
         "state": _state(value),
         **_details(kind, value),
         "sha": sha,
@@ -102,39 +129,6 @@ def _row(found: Found) -> Row:
         "license": _license(value),
         "meta": json.dumps(meta, ensure_ascii=False, sort_keys=True),
     }
-
-
-def _kind(value: Mapping[str, Any]) -> str | None:
-    """What an object of the API is, by the keys that only its kind has."""
-    if type(value.get("number")) is int and "title" in value:
-        return "pull" if value.get("is_pr") or any(key in value for key in _PULL_KEYS) else "issue"
-    if "sha" in value and ("commit" in value or "message" in value):
-        return "commit"
-    if "diff_hunk" in value:
-        return "review_comment"
-    if "pull_request_url" in value:
-        return "review" if "submitted_at" in value or "state" in value else "review_comment"
-    if "issue_url" in value:
-        return "comment"
-    url = _string(value, "html_url") or ""
-    return next((kind for sign, kind in _IN_URL.items() if sign in url), None)
-
-
-def _place(found: Found) -> tuple[str | None, int | None]:
-    """`owner/repo` (with the host before it, unless that is github.com) and the number."""
-    repo, number = found.repo, found.number
-    own = found.value.get("number")
-    number = own if type(own) is int else number
-    for key in ("html_url", "issue_url", "pull_request_url", "url", "repository_url"):
-        match = _URL.match(url) if isinstance(url := found.value.get(key), str) else None
-        if match:
-            host, owner, name, digits = match.groups()
-            is_github = host.lower() in ("github.com", "www.github.com", "api.github.com")
-            repo = repo or f"{'' if is_github else host + '/'}{owner}/{name}"
-            number = int(digits) if number is None and digits and digits.isdecimal() else number
-    named = found.value.get("repo")
-    repo = repo or (named if isinstance(named, str) and "/" in named else None)
-    return (sound(repo) if repo else None), number if number is not None and 0 < number < 2**63 else None
 
 
 def _text(kind: str, value: Mapping[str, Any]) -> str | None:
@@ -179,8 +173,8 @@ def _details(kind: str, value: Mapping[str, Any]) -> dict[str, Any]:
         }
     if kind == "commit":
         return {
-            "parents": _names(value.get("parents"), "sha"),
-            "files": sorted(_names(value.get("files"), "filename")),
+            "parents": _names(value.get("parents"), "sha", "oid"),
+            "files": sorted(_names(value.get("files"), "filename", "path")),
             "diff": _diff(value),
         }
     return {}
@@ -234,9 +228,9 @@ def _origin(kind: str, meta: Mapping[str, Any], value: Mapping[str, Any], text: 
 
 
 def _committed(value: Mapping[str, Any]) -> str | None:
-    """When a commit of the API was made: it says so for its author and for its committer."""
+    """When a commit was made: it says so for its author and for its committer, and in the API of git's objects by itself."""
     commit = value.get("commit")
-    inner = commit if isinstance(commit, Mapping) else {}
+    inner = commit if isinstance(commit, Mapping) else value
     people = (inner.get("committer"), inner.get("author"))
     return next((date for one in people if isinstance(one, Mapping) and (date := _string(one, "date"))), None)
 
@@ -259,9 +253,8 @@ def _by(form: str) -> Any:
     return lambda written: datetime.strptime(written, form)
 
 
-def _names(entries: Any, key: str) -> list[str]:
-    listed = entries if isinstance(entries, list) else []
-    found = [entry.get(key) if isinstance(entry, Mapping) else entry for entry in listed]
+def _names(entries: Any, *keys: str) -> list[str]:
+    found = [_string(entry, *keys) if isinstance(entry, Mapping) else entry for entry in listed(entries)]
     return [name for name in found if isinstance(name, str) and name][:MAX_NAMES]
 
 

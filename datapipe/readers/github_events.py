@@ -6,18 +6,9 @@ since 2025 (titles and bodies of pull requests, commits of pushes) is missing he
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-
-class Found(NamedTuple):
-    """An object as the REST API has it, and what only its surroundings say."""
-
-    type: str | None  # None: the object's own keys tell
-    value: Mapping[str, Any]
-    repo: str | None = None  # owner/name
-    number: int | None = None  # of the issue or pull request it belongs to
-    time: Any = None  # of the event
-    author: str | None = None  # who caused it
+from datapipe.readers.github_objects import Found
 
 
 def is_event(value: Mapping[str, Any]) -> bool:

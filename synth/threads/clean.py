@@ -1,8 +1,8 @@
 """What stays of a message when mail programs, issue templates and logs are taken away.
 
 Everything here looks at one message and changes its prose only: code in fences or backticks stays (but for white space at line
-ends). The rule about lines is StarCoder's (Li et al. 2023, appendix A; Lozhkov et al. 2024, section 2.2: comments over 100 lines
-are cut in the middle and keep their last 20).
+ends). The rule about lines is StarCoder 2's (Lozhkov et al. 2024, section 2.2: comments over 100 lines are cut in the middle and keep
+their last 20); what mail adds is taken away as there and in StarCoder (Li et al. 2023, appendix A), by patterns of our own.
 """
 
 import re
@@ -34,6 +34,7 @@ _TRAILER = re.compile(
     r"^(?:[A-Z][a-z]+(?:-[A-Za-z]+)*-by|Cc|Change-Id|git-svn-id|Differential Revision): ?[^\n]*$",
     re.MULTILINE,
 )
+_SIGNED = re.compile(r"^[A-Z][a-z]+(?:-[A-Za-z]+)*-by: ?[^\n<>]*<[^\n<>]+>[ \t]*(?:\n|\Z)", re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 
 
@@ -116,5 +117,6 @@ _TAKEN_AWAY: tuple[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Ma
     (tuple(_WROTE.split("|")), _MAIL_HEADER, ""),
     (("Sent", "Gesendet", "Envoyé"), _SENT_FROM, ""),
     (("_No response_",), _NO_RESPONSE, ""),
+    (("-by: ",), _SIGNED, ""),  # a commit's message as a description
     ((">",), _QUOTES, _quote_beginning),
 )

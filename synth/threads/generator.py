@@ -15,8 +15,8 @@ the paths it touches (`files`): a source file whose `code_place` has that name a
 
 Bounds: a message `max_text_chars`, a diff `max_diff_chars`, a discussion `max_messages` and `max_discussion_chars`; so a document
 has at most (2 + max_issues) discussions, a review and a diff. A receiver holds all records of a repository: 0.5 to 1 KB each beside
-their text. Not covered: sampling fewer pull requests of large repositories (StarCoder 2 keeps at most 100), and which comments a
-person edited or removed.
+their text. Not covered: sampling fewer pull requests of large repositories (StarCoder 2 keeps four fifths where there is one, a
+tenth of 1,000, and 100 of more), and which comments a person edited or removed.
 """
 
 import itertools
@@ -60,9 +60,9 @@ def reduce(
 
     StarCoder 2's: issues of at least `min_issue_chars` (with all comments); pull requests with a title of `min_title_chars` and
     without `title_words`, and a description of `min_description_chars`; a single person's issue with at most
-    `max_monologue_messages` comments of `max_monologue_chars` together. It also asks for a merge or an approval (`merged_only`) and
-    for a diff (`diff_needed`). `min_people` 2 drops issues that nobody answered. `min_message_chars` is about commits without a
-    pull request.
+    `max_monologue_messages` comments of `max_monologue_chars` together (there ten events, of less than 7,000 characters). It also
+    asks for a merge or an approval (`merged_only`) and for a diff (`diff_needed`). `min_people` 2 drops issues that nobody
+    answered. `min_message_chars` is about commits without a pull request.
     """
     rules = Rules(
         min_issue_chars, min_title_chars, min_description_chars, title_words, min_people, max_monologue_chars,

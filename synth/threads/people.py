@@ -1,7 +1,7 @@
 """Names of people are personal data: inside a document everybody has a role, the same all through it.
 
 `author` opened the pull request, issue or commit; `reviewer-1`, `reviewer-2` ... reviewed it, `user-1` ... said something else or
-are named with an @. StarCoder (Li et al. 2023, section 3.2) counts participants in the same way, without roles. A handle that no @
+are named with an @. StarCoder 2 (Lozhkov et al. 2024, section 2.2) counts participants in the same way, without roles. A handle that no @
 marks stays: it may be a word.
 """
 

@@ -57,9 +57,9 @@ def emit(
 ) -> pa.Table:
     """The records of one partition (`RECORDS`). Documents of other kinds are none: a corpus of files may be among those read.
 
-    `min_comment_chars`, `max_lines`, `last_lines` and `max_hunk_chars` are StarCoder 2's (Lozhkov et al. 2024, sections 2.2 and
-    2.3), as is the quarter of letters (there for files). A message keeps its first lines and its `last_lines` last ones. The other
-    limits are ours.
+    `max_lines` and `last_lines` are StarCoder 2's (Lozhkov et al. 2024, section 2.2; there descriptions of pull requests have 80
+    lines and 1,000 characters), as are `max_hunk_chars` and `min_comment_chars` (section 2.3; here for issues too). A quarter of
+    letters is after its rule for files, a quarter of letters and digits. The other limits are ours.
     """
     texts = {
         "max_lines": max_lines,
@@ -140,4 +140,5 @@ def _reason(
         return "threads.bot"
     if found["type"] == "review" and not found["text"] and meta.get("state") not in ("approved", "changes_requested"):
         return "threads.empty"  # GitHub makes a review around every comment on a line
-    return noise.reason(found["type"], found["text"], min_comment_chars=min_comment_chars, min_letters=min_letters)
+    said = "\n\n".join(filter(None, [found["title"], found["text"]]))
+    return noise.reason(found["type"], said, min_comment_chars=min_comment_chars, min_letters=min_letters)

@@ -1,6 +1,6 @@
 """A thread as plain text.
 
-The order is that of StarCoder 2 (Lozhkov et al. 2024, section 2.3: title, description, state, repository, files, diffs, then
+The order is that of StarCoder 2 (Lozhkov et al. 2024, section 5.2: title, description, state, repository, files, diffs, then
 reviews and comments), with what GLM-4.5 (section 2.3) adds: the related issues and the commits stand in the same context, and
 changes in a diff-like form. Issues come first, as the reason for the change; comments on lines stand with their hunk, as the review
 saw it; everything said is in the order of time.

@@ -1,8 +1,9 @@
 """Which threads are worth reading: one reason per thread that is not.
 
-The thresholds are StarCoder 2's (Lozhkov et al. 2024, sections 2.2 for issues and 2.3 for pull requests), with two changes: words
-of a title count as words (their "depend" would drop "independent"), and a pull request that names an issue of the dump may be
-short, since the issue says what it is about.
+The thresholds are StarCoder 2's (Lozhkov et al. 2024, sections 2.2 for issues and 2.3 for pull requests), with these changes: words
+of a title count as words (their "depend" would drop "independent"), a pull request that names an issue of the dump may be short,
+since the issue says what it is about, and of a single person's issue the comments are counted, not the events. Left out are their
+rules about pull requests whose base changed and whose description contains "Qwiet".
 """
 
 import re

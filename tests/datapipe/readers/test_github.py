@@ -157,6 +157,15 @@ def test_a_commit_with_its_files(tmp_path: Path) -> None:
     assert meta["diff"] == "diff --git a/new.py b/new.py\n--- /dev/null\n+++ b/new.py\n@@ -0,0 +1 @@\n+x"
 
 
+def test_a_commit_of_gits_own_objects(tmp_path: Path) -> None:
+    people = {
+        "author": {"name": "Mona", "date": "2020-01-05T02:00:00Z"},
+        "committer": {"name": "Ann", "date": "2020-01-06T02:00:00Z"},
+    }
+    row, meta = one(tmp_path, {"sha": "c" * 40, "url": f"{API}/git/commits/{'c' * 40}", "message": "Fix", **people})
+    assert (row["text"], meta["author"], meta["time"]) == ("Fix", "Mona", "2020-01-06T02:00:00Z")
+
+
 def test_a_flat_dump(tmp_path: Path) -> None:
     flat = {
         "number": 5,
@@ -260,7 +269,9 @@ def test_who_an_object_does_not_name_the_event_does(tmp_path: Path) -> None:
 def test_pages_of_the_api_are_arrays(tmp_path: Path) -> None:
     rows = read(tmp_path, [ISSUE, 7, COMMENT], [])
     assert outcomes(rows) == ["octo/hello#12", "github.unknown", "octo/hello#12/comment-77"]
-    assert rows[0]["raw"] == rows[2]["raw"]
+    written = (tmp_path / "x.jsonl").read_bytes()
+    places = [row["raw"] for row in rows]
+    assert [json.loads(written[raw["offset"] :][: raw["length"]]) for raw in places] == [ISSUE, 7, COMMENT]
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ from synth.threads.markdown import first_in_prose, in_prose, prose
         ("**Version**\n\n**Steps:**\nrun", "**Steps:**\nrun"),
         ("### Logs\n\n_No response_\n\n### What\nx", "### What\nx"),
         ("```\n# comment\n```", "```\n# comment\n```"),
+        ("Why.\n\nSigned-off-by: Mona Lisa <m@x.org>\nStand-by: all", "Why.\n\nStand-by: all"),
     ],
 )
 def test_messages(text: str, expected: str) -> None:

@@ -211,6 +211,7 @@ def test_the_diff_comes_from_where_it_is() -> None:
         ([record("issue", 7), *(record("comment", 7, BODY, id=id) for id in range(10))], {}, None),
         ([record("issue", 7), record("comment", 7, "word " * 1500, id=1)], {}, "threads.monologue"),
         ([record("issue", 7, "1 2 3 4 " * 50)], {}, "threads.not_text"),
+        ([record("pull", 7, "#3", title="Remove 3.3 from the matrix"), record("issue", 3)], {}, None),
     ],
 )
 def test_rules_about_threads(records: list[dict[str, Any]], params: dict[str, Any], reason: str | None) -> None:

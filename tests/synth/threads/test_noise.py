@@ -8,7 +8,19 @@ from synth.threads import noise
 
 
 @pytest.mark.parametrize(
-    "name", ["dependabot[bot]", "Codecov", "my-bot", "bot", "k8s-ci-robot", "PyUpBot", "acme_ci", "GitHub Actions"]
+    "name",
+    [
+        "dependabot[bot]",
+        "Codecov",
+        "my-bot",
+        "bot",
+        "k8s-ci-robot",
+        "PyUpBot",
+        "acme_ci",
+        "GitHub Actions",
+        "acme-automation",
+        "SparkQA",
+    ],
 )
 def test_bots(name: str) -> None:
     assert noise.is_bot(name, None, noise.BOTS)
