@@ -12,8 +12,8 @@ the document's id alone, so neither order nor process counts, and a higher rate 
 
 Cost: 1 us of a core for a document that is left, 5 us for one that is rearranged, 1 GB of Python files per CPU second; encoding costs
 hundreds of times as much. Not covered: a new cut in every epoch (a document has one form), cuts at tokens or lines, rearranging the pieces
-of rows after packing, and tokenizers that do not give a text back (those that normalise it, or put a space before it): their samples are
-well formed, but decode to what the tokenizer makes of the parts.
+of rows after packing (section 3.2; the paper's main runs do), and tokenizers that do not give a text back (those that normalise it, or put
+a space before it): their samples are well formed, but decode to what the tokenizer makes of the parts.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ Marker = TypeVar("Marker", str, int)
 
 
 class Fim(NamedTuple):
-    """How documents are rearranged: half of them, half of these as SPM (Bavarian et al., section 3)."""
+    """How documents are rearranged: half of them, as in DeepSeek-Coder; half of these as SPM (Bavarian et al., section 3.1)."""
 
     rate: float = 0.5  # of the documents
     spm: float = 0.5  # of those that are rearranged

@@ -16,7 +16,7 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from datapipe import store
@@ -34,6 +34,16 @@ _PACKED = re.compile(r"\.(?:gz|tgz|tar|pdf|ps)$", re.IGNORECASE)
 _PRINTED = (".pdf", ".ps", ".ps.gz")
 _TEXTS = (".tex", ".ltx", ".latex", ".sty")
 _TEX = re.compile(r"\\(?:documentclass|documentstyle|begin\s*\{|input\b|magnification|section|bye\b|font\b|def\b)")
+_ENCODING = re.compile(
+    rb"\\usepackage\s*\[([^\]]{1,200})\]\s*\{inputenc\}|\\inputencoding\s*\{([^{}]{1,40})\}"
+    rb"|\\begin\{CJK\*?\}\{(GBK?|Bg5)\}"
+)
+_ENCODINGS = {
+    "latin2": "iso8859-2", "latin3": "iso8859-3", "latin4": "iso8859-4", "latin5": "iso8859-9", "latin9": "iso8859-15",
+    "latin10": "iso8859-16", "cp437": "cp437", "cp850": "cp850", "cp852": "cp852", "cp866": "cp866", "cp1250": "cp1250",
+    "cp1251": "cp1251", "cp1257": "cp1257", "koi8-r": "koi8-r", "koi8-u": "koi8-u", "applemac": "mac-roman", "GB": "gb18030",
+    "GBK": "gb18030", "Bg5": "big5",
+}  # fmt: skip
 _NO_SOURCE = (b"%PDF", b"%!PS", b"<!DOCTYPE", b"<html", b"\xd0\xcf\x11\xe0", b"PK\x03\x04")
 
 
@@ -159,7 +169,8 @@ def _row(name: str, place: Row, found: dict[str, bytes] | str) -> Row:
     if isinstance(found, str):
         return {**row, "drop_reason": f"latex.{found}"}
     try:
-        made = paper({path: _decoded(data) for path, data in found.items()})
+        encoding = _encoding(found.values())
+        made = paper({path: _decoded(data, encoding) for path, data in found.items()})
     except Unusable as error:
         return {**row, "drop_reason": f"latex.{error.reason}"}
     return {**row, "text": made.text, "meta": json.dumps({"type": "paper", **made.about})}
@@ -189,12 +200,23 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return stream.read() if stream else b""
 
 
-def _decoded(data: bytes) -> str:
-    """UTF-8, else the encoding of the years before it: Windows-1252, which has all of Latin 1."""
+def _encoding(files: Iterable[bytes]) -> str:
+    """What the sources say that they are written in; else Windows-1252, which has all of Latin 1."""
+    named = (match for data in files for match in _ENCODING.finditer(data))
+    words = (
+        word.strip().decode("ascii", "replace")
+        for match in named
+        for word in b",".join(filter(None, match.groups())).split(b",")
+    )
+    return next((_ENCODINGS[word] for word in words if word in _ENCODINGS), "cp1252")
+
+
+def _decoded(data: bytes, encoding: str = "cp1252") -> str:
+    """UTF-8, else the encoding of the years before it."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")
+        return data.decode(encoding, "replace")
 
 
 class _Whole(io.RawIOBase):

@@ -3,8 +3,9 @@
 A row is a file with its text, a file of which only the Software Heritage id of its content is there (`blob_id`), or a repository with a
 list of such files. Columns are known by the names that these sets use (`NAMES`), so a manifest names none. Contents that lie elsewhere
 are fetched from `contents`, a folder or bucket with one gzip file per id, 32 at a time: Software Heritage's is
-`s3://softwareheritage/content`. The licences that the set states for a file hold all together (`MIT AND ISC`); a notice in the file itself
-goes before them. What no document is counted as in any other repository (`source_file`), and `file.missing` is an id without content.
+`s3://softwareheritage/content`. The licences that the set states for a file hold all together (`MIT AND ISC`); where there are none, what
+GitHub says of the repository counts, and a notice in the file itself goes before both. What is no document is counted as in any other
+repository (`source_file`), and `file.missing` is an id without content.
 
 Not covered: licences of a repository beyond what its rows say. 150 MB of text per CPU second, without language and licences.
 """
@@ -34,6 +35,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "repository": ("max_stars_repo_name", "repo_name"),
     "version": ("max_stars_repo_head_hexsha", "revision_id"),
     "licenses": ("max_stars_repo_licenses", "detected_licenses", "license"),
+    "repository_license": ("gha_license_id",),
     "stars": ("max_stars_count", "star_events_count"),
     "date": ("committer_date", "revision_date"),
     "vendored": ("is_vendor",),
@@ -93,7 +95,7 @@ def _rows(source: Input, contents: str | None, max_bytes: int) -> Iterator[Row]:
 def _named(schema: pa.Schema, name: str, contents: str | None) -> _Named:
     """ValueError when the columns do not say what a source file needs."""
     columns, fields = _present(schema.names), {}
-    if FILES in schema.names and pa.types.is_list(schema.field(FILES).type):
+    if FILES in schema.names and _is_list(schema.field(FILES).type):
         inner = schema.field(FILES).type.value_type
         fields = (
             _present([inner.field(index).name for index in range(inner.num_fields)])
@@ -115,6 +117,10 @@ def _named(schema: pa.Schema, name: str, contents: str | None) -> _Named:
     return _Named(columns, fields)
 
 
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+
+
 def _present(names: Iterable[str]) -> dict[str, str]:
     there = set(names)
     found = {what: next((name for name in known if name in there), None) for what, known in NAMES.items()}
@@ -127,7 +133,7 @@ def _values(record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
 
 def _row(facts: Mapping[str, Any], place: Row, contents: str | None, max_bytes: int) -> Row:
     """The document of a file, or one that `finish` completes."""
-    path, name = str(facts["path"] or ""), str(facts["repository"] or "")
+    path, name = str(facts["path"] or "").lstrip("/"), str(facts["repository"] or "")  # The Stack v2's begin with one
     row = {**place, "origin": code_origin(name, str(facts.get("version") or ""), path)}
     if not path or not name:
         return {**row, "drop_reason": "file.no_path"}
@@ -175,7 +181,8 @@ def _unpacked(packed: bytes, max_bytes: int) -> bytes:
 def _document(facts: Mapping[str, Any], path: str, data: bytes, max_bytes: int) -> Row:
     if reason := source_file.unread(path, len(data), max_bytes):
         return {"drop_reason": f"file.{reason}"}
-    return source_file.document(File(path, len(data), data), _license(facts.get("licenses")), _facts(facts))
+    stated = _license(facts.get("licenses")) or _license(facts.get("repository_license"))
+    return source_file.document(File(path, len(data), data), stated, _facts(facts))
 
 
 def _license(stated: Any) -> License | None:

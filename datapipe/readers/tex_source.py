@@ -4,8 +4,9 @@ What stays is LaTeX: title, abstract, and the body with its sections, theorems, 
 goes: comments, conditions that are false, the preamble, authors with addresses, thanks and dates, pictures (files, and drawings in TikZ
 and its like; captions stay), the bibliography, and commands that only move things on the page.
 
-Linear in the size of the source; inclusion is bounded in depth, number and size. Not covered: conditions other than \\iffalse, letters
-with accents as commands (\\'e stays), Plain TeX beyond its comments, inclusions and macros.
+Linear in the size of the source; inclusion is bounded in depth, number and size. Not covered: conditions other than \\iffalse and \\if0 (of
+one with an \\else, its \\fi stays), what verbatim parts show of commands that go, letters with accents as commands (\\'e stays), Plain TeX
+beyond its comments, inclusions and macros.
 """
 
 import re
@@ -18,18 +19,24 @@ from datapipe.readers.tex_macros import Expander, TooMuch, argument, closing_bra
 MAX_CHARS = 16 << 20  # of a paper, once all is included, and of what its macros expand to
 MAX_INCLUDED, MAX_DEPTH = 2_000, 20
 _TOKEN = re.compile(
-    r"(?P<comment>%[^\n]*(?:\n(?![ \t]*\n)[ \t]*)?)|\\[\\%]|(?P<hidden>\\iffalse(?![A-Za-z]))"
+    r"(?P<comment>%[^\n]*(?:\n(?![ \t]*\n)[ \t]*)?)|\\[\\%]|\\let\s*\\[A-Za-z@]{1,100}\s*=?\s*\\iffalse"
+    r"|(?P<hidden>\\iffalse(?![A-Za-z]|\s*\})|\\if ?0(?=[\s%]))"
     r"|\\begin\{(?P<literal>comment|verbatim\*?|Verbatim|lstlisting|minted|alltt)\}"
     r"|\\verb\*?(?P<sign>[^A-Za-z\s*])[^\n]{0,500}?(?P=sign)|\\(?:url|href|path|nolinkurl)\s*\{[^{}\n]{0,2000}\}"
 )
-_CONDITION = re.compile(r"\\(?:if[a-z]*|fi)(?![A-Za-z])")
+_NO_CONDITION = r"if(?:f|thenelse|bool|toggle|(?:un)?def|blank|strequal|strempty|defstring)"  # `\iff` is a sign, the rest take arguments
+_CONDITION = re.compile(rf"\\(?!{_NO_CONDITION}(?![A-Za-z@]))(?:if[A-Za-z@]*|fi|else)(?![A-Za-z@])")
 _INCLUDE = re.compile(
     r"\\(?:sub)?import\s*\{(?P<folder>[^{}\n]{1,300})\}\s*\{(?P<file>[^{}\n]{1,300})\}"
     r"|\\(?:input|include|subfile|subfileinclude)(?![A-Za-z])\s*(?:\{(?P<braced>[^{}\n]{1,300})\}|(?P<bare>[^\s{}\\%]{1,300}))"
 )
 _PACKAGE = re.compile(r"\\(?:usepackage|RequirePackage)(?:\[[^\]]{0,1000}\])?\s*\{([^{}]{1,500})\}")
 _CLASS = re.compile(r"\\document(?:class|style)(?![A-Za-z])")
-_BEGIN, _END = re.compile(r"\\begin\s*\{document\}"), re.compile(r"\\end\s*\{document\}")
+_BEGIN = re.compile(r"\\begin\s*\{document\}")
+_END_OR_LITERAL = re.compile(
+    r"\\end\s*\{document\}|\\begin\{(?P<literal>verbatim\*?|Verbatim|lstlisting|minted|alltt)\}"
+    r"|\\verb\*?(?P<sign>[^A-Za-z\s*])[^\n]{0,500}?(?P=sign)"
+)
 _PLAIN_END = re.compile(r"\\bye(?![A-Za-z])|\\end\s*\Z|\\enddocument(?![A-Za-z])")
 _USUAL_NAMES = ("main", "ms", "paper", "article", "manuscript", "root")
 _PICTURES = ("tikzpicture", "pspicture", "picture", "pgfpicture", "asy")
@@ -47,6 +54,10 @@ _LAYOUT = {
     **dict.fromkeys(
         ("institution", "orcid", "thanks", "date", "received", "accepted", "preprint", "pacs", "keywords"), 1
     ),
+    **dict.fromkeys(("authornote", "authoraddr", "authoremail", "addresses", "shortauthor", "shortauthors"), 1),
+    **dict.fromkeys(("runningauthor", "correspondingauthor", "emailAdd", "affiliations", "altaffilmark"), 1),
+    **dict.fromkeys(("altaffiltext", "icmlauthor", "icmlaffiliation", "icmlcorrespondingauthor"), 2),
+    **dict.fromkeys(("authornotemark",), 0),
     **dict.fromkeys(("includegraphics", "epsfig", "psfig", "epsfbox", "epsffile", "plotone", "graphicspath"), 1),
     **dict.fromkeys(("bibliography", "bibliographystyle", "addbibresource", "hyphenation", "theoremstyle"), 1),
     **dict.fromkeys(
@@ -247,11 +258,12 @@ def _end_of(environment: str, text: str, start: int) -> int:
 
 
 def _end_of_condition(text: str, start: int) -> int:
-    """The place behind the \\fi of a condition that began before `start`, -1 where it has none."""
+    """The place behind the \\else or \\fi of a condition that began before `start`, -1 where it has none."""
     depth = 1
     for match in _CONDITION.finditer(text, start):
-        depth += -1 if match[0] == "\\fi" else 1
-        if not depth:
+        if match[0] != "\\else":
+            depth += -1 if match[0] == "\\fi" else 1
+        if not depth or (depth == 1 and match[0] == "\\else"):
             return match.end()
     return -1
 
@@ -274,8 +286,22 @@ def _parts(text: str) -> tuple[str, str]:
     begin = _BEGIN.search(text)
     if begin is None:
         return "", _PLAIN_END.split(text, maxsplit=1)[0]
-    end = _END.search(text, begin.end())
-    return text[: begin.start()], text[begin.end() : end.start() if end else len(text)]
+    return text[: begin.start()], text[begin.end() : _end_of_document(text, begin.end())]
+
+
+def _end_of_document(text: str, start: int) -> int:
+    """Where a document ends that begins at `start`; one about LaTeX shows ends that are none."""
+    endless = set[str]()
+    while match := _END_OR_LITERAL.search(text, start):
+        kind, start = match["literal"], match.end()
+        if not kind and not match["sign"]:
+            return match.start()
+        if kind and kind not in endless:
+            end = _end_of(kind, text, start)
+            if end < 0:
+                endless.add(kind)
+            start = max(start, end)
+    return len(text)
 
 
 def _content(command: re.Pattern[str], text: str) -> str:

@@ -79,6 +79,22 @@ def test_a_file_that_is_one_paper(tmp_path: Path, kind: str, packed: bool) -> No
     assert json.loads(row["meta"]) == {"type": "paper", **about}
 
 
+@pytest.mark.parametrize(
+    ("head", "encoding", "word"),
+    [
+        ("", "latin-1", "Ångström"),
+        ("\\usepackage[T2A,cp1251]{inputenc}", "cp1251", "Россия"),
+        ("\\usepackage [latin2] {inputenc}", "iso8859-2", "Łódź"),
+        ("\\usepackage[utf8]{inputenc}", "utf-8", "Łódź"),
+        ("\\begin{CJK*}{GBK}{song}", "gb18030", "中文"),
+    ],
+)
+def test_a_source_says_how_it_is_encoded(tmp_path: Path, head: str, encoding: str, word: str) -> None:
+    main = f"\\documentclass{{x}}{head}\\begin{{document}}\\input{{a}}".encode(encoding)
+    (row,) = rows(tmp_path, "x.tar", tar(("m.tex", main), ("a.tex", word.encode(encoding))))
+    assert row["text"] == f"{word}\n"
+
+
 def bulk() -> bytes:
     return tar(
         ("2401/2401.00001.gz", gzip.compress(sources(b"A"))),

@@ -153,3 +153,17 @@ def test_what_is_no_set_of_source_files_is_told(
 def test_a_file_that_is_no_parquet_is_damaged(tmp_path: Path, read_rows: ReadRows) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and nothing")
     assert [row["drop_reason"] for row in read_rows(tmp_path, **SOURCE)] == ["parquet.damaged"]
+
+
+def test_lists_of_any_kind_and_what_github_says_of_the_licence(tmp_path: Path, read_rows: ReadRows) -> None:
+    files = [
+        {"blob_id": BLOB, "path": "/src/a.py", "content": "a = 1\n", "detected_licenses": []},
+        {"blob_id": BLOB, "path": "/src/b.py", "content": "b = 1\n", "detected_licenses": ["ISC"]},
+    ]
+    listed = pa.array([files])
+    large = listed.cast(pa.large_list(listed.type.value_type))
+    for kind in (listed, large):
+        columns = {"repo_name": ["o/r"], "revision_id": ["abc"], "gha_license_id": ["MIT"], "files": kind}
+        pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+        found = [(row["origin"], row["license"]) for row in read_rows(tmp_path, **SOURCE)]
+        assert found == [("o/r@abc:src/a.py", "MIT"), ("o/r@abc:src/b.py", "ISC")]

@@ -99,6 +99,13 @@ def test_a_paper_of_several_files() -> None:
         ("a\\begin{comment}\nb\n\\end{comment}c", "ac"),
         (r"a\iffalse b\ifx c\fi d\fi e", "a e"),
         (r"a\iffalse b", r"a\iffalse b"),
+        (r"a\iffalse b \iff c\ifthenelse{d}{e}{f}\fi g", "a g"),
+        (r"a\iffalse b\ifCLASSINFOpdf c\else d\fi e\fi f", "a f"),
+        (r"a\iffalse b\else c\fi", r"a c\fi"),
+        ("a\\if0\nb\\fi c\\if 0 d\\fi e", "a c e"),
+        (r"a\if0\blind b\fi", r"a\if0\blind b\fi"),
+        (r"\let\ifdraft\iffalse a\fi", r"\let\ifdraft\iffalse a\fi"),
+        (r"\newcommand{\hide}{\iffalse}a\fi", r"\newcommand{\hide}{\iffalse}a\fi"),
     ],
 )
 def test_comments_go(source: str, wanted: str) -> None:
@@ -227,6 +234,15 @@ def test_what_includes_itself_a_thousandfold_is_bounded(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
+    "shown",
+    ["\\begin{verbatim}\n\\end{document}\n\\end{verbatim}", r"\verb|\end{document}|", r"\begin{lstlisting}"],
+)
+def test_an_end_that_is_shown_is_none(shown: str) -> None:
+    source = f"\\documentclass{{x}}\\begin{{document}}a {shown} b\\end{{document}} c \\end{{document}}"
+    assert paper({"a.tex": source}).text == f"a {shown} b\n"
+
+
+@pytest.mark.parametrize(
     ("source", "reason"),
     [
         (r"\section{A}", "no_main"),
@@ -254,6 +270,8 @@ def test_abstracts_of_the_preamble() -> None:
         "\\begin{verbatim}",
         "\\begin{verbatim}\n%",
         "\\iffalse ",
+        "\\if0 ",
+        "\\let\\a",
         "\\begin{comment}",
         "\\title{",
         "\\title ",
