@@ -2,16 +2,17 @@
 
 What belongs together is read from the origin (`pattern`) or from a key of `meta` (`book`); a document that neither fits is a whole book
 and stays as it is, and so does a book of one chapter. The order is that of `curation.books.chapter_order`, of the origin's part behind
-the book's name or of a key of `meta` (`order`: a number, or a heading such as extract.html's `title`); of equal places the origin
-decides. Chapters are joined by a blank line.
+the book's name or of a key of `meta` (`order`: a number, or a heading such as extract.html's `title`); where more of the files' names
+have numbers than of the headings, theirs counts. Of equal places the origin decides. Chapters are joined by a blank line, without the
+lines of links that a site has around them (`curation.books.chapter_edges`).
 
-Told in `meta` and counted by nobody else: `chapters` (origin and first character of each), `missing` (numbers left out between two that
-are there, and from 1 on) and `repeated` (numbers that two chapters of different text have; both stay). A chapter with the text of the
-one before it is dropped: `book.duplicate`.
+Told in `meta` and counted by nobody else: `chapters` (origin and first character of each, before later steps move it), `missing`
+(numbers left out between two that are there, and from 1 on) and `repeated` (numbers that two chapters of different text have; both
+stay). A chapter with the text of the one before it is dropped: `book.duplicate`.
 
 All chapters of a book meet in one receiver. A book over `max_chars` becomes several documents of whole chapters, so no text is larger
-than that or its one chapter. 200 MB per CPU second. Not covered: a book that lies in two corpora, numbers that start anew in every part
-and are not told apart by folders.
+than that or its one chapter. 80 MB per CPU second, of chapters of 13 KB. Not covered: a book that lies in two corpora, numbers that
+start anew in every part and are not told apart by folders, chapters whose letters (`A.1`, `J.2`) are no appendices.
 """
 
 import json
@@ -23,12 +24,14 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
+from curation.books.chapter_edges import without_furniture, without_shared_parts
 from curation.books.chapter_order import AFTER, Part, numbers_of, place_of
 from datapipe.schema import DOCUMENT, DROP
 from synth.generators import Generator
 from synth.joined import SEPARATOR, joined_row
 
 PATTERN = r"(?P<book>[^#]+)/(?P<chapter>[^/#]+)"  # the folder and the name in it, not a record of a file
+TITLE_LINES = 3  # of a text, among which its title may stand: some begin with "Part I"
 DUPLICATE = "book.duplicate"
 CHAPTERS = pa.schema([*DOCUMENT, ("key", pa.uint64()), ("book", pa.string()), ("chapter", pa.string())])
 MADE = pa.schema([*DOCUMENT, (DROP, pa.string())])
@@ -70,7 +73,7 @@ def reduce(rows: pa.Table, *, titles: bool = False, max_chars: int = 20_000_000)
     ordered = rows.select(CHAPTERS.names).sort_by([("book", "ascending"), ("origin", "ascending")])
     made: list[dict[str, Any]] = []
     for name, chapters in groupby(ordered.to_pylist(), lambda row: row["book"]):
-        made += _book(name, [dict(row, place=place_of(row["chapter"])) for row in chapters], titles, max_chars)
+        made += _book(name, _placed(list(chapters)), titles, max_chars)
     return pa.Table.from_pylist(made, schema=MADE).sort_by([("id", "ascending"), (DROP, "ascending")])
 
 
@@ -105,6 +108,18 @@ def missing(places: Sequence[tuple[Part, ...]]) -> list[str]:
     return gaps
 
 
+def _placed(chapters: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With the places: those that files' names say where more of them have numbers than of the headings."""
+    headings = [place_of(one) for one in without_shared_parts([row["chapter"] for row in chapters])]
+    names = [place_of(row["origin"].rpartition("/")[2]) for row in chapters]
+    by_name = _num_numbered(names) > _num_numbered(headings)
+    return [dict(row, place=place) for row, place in zip(chapters, names if by_name else headings, strict=True)]
+
+
+def _num_numbered(places: Sequence[tuple[Part, ...]]) -> int:
+    return sum(bool(numbers_of(place)[1]) for place in places)
+
+
 def _book(name: str, chapters: list[dict[str, Any]], titles: bool, max_chars: int) -> Iterator[dict[str, Any]]:
     chapters.sort(key=lambda row: (row["place"], row["origin"]))
     kept = [
@@ -120,7 +135,7 @@ def _book(name: str, chapters: list[dict[str, Any]], titles: bool, max_chars: in
     volumes = list(_volumes(kept, max_chars))
     for number, rows in enumerate(volumes, 1):
         origin = name if len(volumes) == 1 else f"{name}#volume-{number}-of-{len(volumes)}"
-        texts = [_text(row, titles) for row in rows]
+        texts = _texts(rows, titles)
         starts = _starts(texts)
         parts = [[row["origin"], start] for row, start in zip(rows, starts, strict=True)]
         yield joined_row(origin, rows, SEPARATOR.join(texts), {**about, "chapters": parts})
@@ -143,10 +158,18 @@ def _volumes(rows: list[dict[str, Any]], max_chars: int) -> Iterator[list[dict[s
     yield volume
 
 
-def _text(row: Mapping[str, Any], titles: bool) -> str:
-    text: str = row["text"].strip("\n")
-    title = json.loads(row["meta"] or "{}").get("title") if titles else None
-    return text if not title or text.lstrip("# ").startswith(title) else f"{title}{SEPARATOR}{text}"
+def _texts(rows: Sequence[Mapping[str, Any]], titles: bool) -> list[str]:
+    """The chapters without what the site put around them, each with its title before it unless it begins with it."""
+    texts = without_furniture([row["text"].strip("\n") for row in rows])
+    named = [str(json.loads(row["meta"] or "{}").get("title") or "") for row in rows] if titles else [""] * len(rows)
+    return [_titled(title, text) for title, text in zip(without_shared_parts(named), texts, strict=True)]
+
+
+def _titled(title: str, text: str) -> str:
+    title = " ".join(title.split())
+    lines = [" ".join(line.split()) for line in text.lstrip("\n").split("\n", TITLE_LINES)[:TITLE_LINES]]
+    has_title = any(line.lstrip("# ").startswith(title) or line.endswith(title) for line in lines)
+    return text if has_title else f"{title}{SEPARATOR}{text}"
 
 
 def _starts(texts: Sequence[str]) -> list[int]:

@@ -22,6 +22,7 @@ DIVISIONS = frozenset(
         "vol",
         "section",
         "sec",
+        "s",  # of ch02s01.html, as DocBook's stylesheets name files
         "sect",
         "canto",
         "act",
@@ -52,10 +53,10 @@ _FRONT = {
     for place, words in enumerate(
         (
             "cover titlepage",
-            "index toc contents",  # index.html opens a book of web pages; a printed index is `clean.book`'s
+            "index toc contents",  # index.html opens a book of web pages; a heading "Index" closes one
             "title copyright",
             "dedication epigraph",
-            "foreword preface",
+            "foreword preface pr",
             "prologue introduction intro",
         )
     )
@@ -114,7 +115,9 @@ Part = tuple[
 
 def place_of(name: str) -> tuple[Part, ...]:
     """The place that a path below the book's folder, a file name or a heading (`4.2. Partitions`) says. Places compare."""
-    return tuple(_part(part) for part in _EXTENSION.sub("", name.strip()).split("/"))
+    written = name.strip()
+    bare = _EXTENSION.sub("", written)
+    return tuple(_part(part, is_file=bare != written) for part in bare.split("/"))
 
 
 def numbers_of(place: tuple[Part, ...]) -> tuple[int, tuple[int, ...]]:
@@ -123,13 +126,15 @@ def numbers_of(place: tuple[Part, ...]) -> tuple[int, tuple[int, ...]]:
     return rank, numbers
 
 
-def _part(text: str) -> Part:
+def _part(text: str, *, is_file: bool) -> Part:
     tokens = [token[:_MAX_DIGITS] for token in _TOKEN.findall(text.lower())]
     if _APPENDIX_SECTION.match(text):
         return AFTER, _BACK["appendix"], False, *_numbered(["appendix", *tokens])
     first = tokens[0] if tokens else ""
     rank, place = BODY, 0
-    if first in _FRONT:
+    if tokens == ["index"] and not is_file:
+        rank, place = AFTER, len(_BACK)
+    elif first in _FRONT:
         rank, place = BEFORE, _FRONT[first]
     elif first in _BACK:
         rank, place = AFTER, _BACK[first]
@@ -145,7 +150,9 @@ def _numbered(tokens: list[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
         if number is not None:
             numbers.append(number)
         elif token not in DIVISIONS:
-            return tuple(numbers), tuple(tokens[index:])
+            return tuple(numbers), tuple(
+                each.zfill(_MAX_DIGITS) if each.isdecimal() else each for each in tokens[index:]
+            )
     return tuple(numbers), ()
 
 

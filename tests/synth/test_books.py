@@ -22,6 +22,17 @@ def chapters(texts: dict[str, str], **columns: str) -> pa.Table:
     )
 
 
+def titled(chapters: dict[str, tuple[str, str]]) -> pa.Table:
+    """Chapters by origin, each a title and a text."""
+    common = {"kind": "book", "corpus": "c"}
+    return documents(
+        [
+            {**common, "origin": origin, "text": text, "meta": json.dumps({"title": title})}
+            for origin, (title, text) in chapters.items()
+        ]
+    )
+
+
 def made(docs: pa.Table, titles: bool = False, max_chars: int = 10**6, **params: str) -> list[dict]:
     rows = BOOK.emit(docs, **params)
     order = list(range(rows.num_rows))
@@ -81,6 +92,40 @@ def test_titles_go_before_texts_that_lack_them() -> None:
     )
     [book] = made(docs, titles=True)
     assert book["text"] == "One\n\nText.\n\n# Two\nText."
+
+
+def test_titles_that_are_there_are_not_said_twice() -> None:
+    texts = {"4.1. Sets | Book": "4.1.\xa0Sets\nA", "Maps | Book": "Chapter 2 - Maps\nB", "War | Book": "The war\nC"}
+    [book] = made(titled({f"b/{n}.html": both for n, both in enumerate(texts.items())}), titles=True)
+    assert book["text"] == "4.1.\xa0Sets\nA\n\nChapter 2 - Maps\nB\n\nWar\n\nThe war\nC"
+
+
+def test_what_a_site_has_around_its_pages_goes() -> None:
+    docs = chapters({f"b/{n}.html": f"[ << ] [ >> ]\nText {n}.\nmade by a tool" for n in range(1, 6)})
+    [book] = made(docs)
+    assert book["text"] == "\n\n".join(f"Text {n}." for n in range(1, 6))
+
+
+def test_the_order_is_the_files_where_more_of_them_have_numbers() -> None:
+    headings = {
+        "ch01": "Chapter 1. Start",
+        "ch01s01": "Why",
+        "ch01s02": "How",
+        "ch02": "Chapter 2. End",
+        "ch02s01": "And now",
+        "pr01": "Preface",
+    }
+    docs = titled({f"b/{name}.html": (title, name) for name, title in headings.items()})
+    [book] = made(docs, order="title")
+    assert book["text"].split() == ["pr01", "ch01", "ch01s01", "ch01s02", "ch02", "ch02s01"]
+
+
+def test_what_all_headings_begin_with_does_not_hide_their_numbers() -> None:
+    headings = [f"Manual: {number} Title" for number in ("1", "1.1", "1.2", "1.10", "2", "10")]
+    docs = titled({f"b/{9 - n}x": (title, title) for n, title in enumerate(headings)})
+    [book] = made(docs, order="title")
+    assert book["text"].split("\n\n") == headings
+    assert json.loads(book["meta"])["missing"] == [*map(str, range(3, 10)), *(f"1.{n}" for n in range(3, 10))]
 
 
 def test_a_large_book_becomes_volumes_of_whole_chapters() -> None:

@@ -20,6 +20,9 @@ ORDERED = (
     ("1", "2", "10"),
     ("a.md", "b.md", "c.md", "d.md"),
     ("001_start.txt.gz", "002_next.txt.gz"),
+    ("pr01.html", "ch01.html", "ch01s01.html", "ch01s01s02.html", "ch01s02.html", "ch01s10.html", "ch02.html", "apa.html"),
+    ("Contents", "Preface", "Chapter 1. Sets", "Appendix A. Names", "Bibliography", "Index"),
+    ("lesson about sets 2", "lesson about sets 10", "lesson about sums 1"),
 )  # fmt: skip
 
 
