@@ -7,6 +7,7 @@ to it untouched, the others are parsed and rewritten by lxml and handed on as HT
 import functools
 import logging
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
@@ -74,9 +75,19 @@ def parse(page: str) -> Tree | None:
 
 
 def _by_trafilatura(options: Any, page: str, max_elements: int) -> Found | None:
-    import trafilatura
+    return _rewritten(options, page, max_elements, "nested", functools.partial(_main_text, options))
 
-    return _rewritten(options, page, max_elements, "nested", functools.partial(trafilatura.extract, options=options))
+
+def _main_text(options: Any, tree: Tree) -> str | None:
+    """What `trafilatura.extract` gives, without the line breaks that the page's author typed."""
+    import trafilatura
+    from trafilatura.xml import xmltotxt
+
+    found: Any = trafilatura.bare_extraction(tree, options=options)
+    if found is None:
+        return None
+    page_tree.join_source_lines(found.body)
+    return unicodedata.normalize("NFC", xmltotxt(found.body, options.formatting).strip())
 
 
 def _by_resiliparse(options: Any, page: str, max_elements: int) -> Found | None:

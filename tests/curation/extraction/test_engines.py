@@ -31,6 +31,18 @@ def test_text_and_facts(engine: str, extra: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_lines_of_the_source_are_none_of_the_text_and_those_that_show_are(engine: str) -> None:
+    pytest.importorskip("resiliparse")
+    wrapped = SENTENCE.strip().replace(" the ", "\n   the ").replace("page", "<em>page</em>")
+    page = found(
+        engine, f"<html><body><article><p>\n{wrapped}\n</p><p>{OTHER}<br>The\nnext.</p><pre>a\n  b</pre></article>"
+    )
+    assert page is not None
+    lines = [line.rstrip() for line in page.kept.restore(page.text)[0].splitlines() if line]
+    assert lines == [SENTENCE.strip(), OTHER.strip(), "The next.", "a", "  b"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("page", ["", "no markup", "<html></html>", "\x00", "<html><head></head></html>"])
 def test_pages_without_text(engine: str, page: str) -> None:
     pytest.importorskip("resiliparse")
