@@ -84,6 +84,7 @@ class RoutedStep(NamedTuple):
     check: Callable[..., None] | None = None
     clusters: bool = False
     is_indexed: bool = True
+    rewrites: bool = False  # texts, which costs more than to write and read the documents once
 
 
 COUNTS = b"counts"

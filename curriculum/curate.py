@@ -360,15 +360,21 @@ class _Trailed(NamedTuple):
 def _again(source: Any, steps: Sequence[Bound | Judged], part: int) -> Again | None:
     """What comes out of `steps`, to be made anew instead of written; None where that costs more.
 
-    A source may be read twice, and what was found about the documents of a part may be told them as often as it takes.
+    A source may be read twice, and what was found about the documents of a part may be told them as often as it takes, unless that means
+    to write their texts anew.
     """
-    told = [isinstance(step, Judged) and isinstance(load(step.step.step), RoutedStep) for step in steps]
-    if isinstance(source, Generated) or not all(told):
+    if isinstance(source, Generated) or not all(map(_is_mark, steps)):
         return None
     before = source if isinstance(source, Again) else Again(source)
     if steps and isinstance(before.source, Split):
         return None
     return before._replace(steps=[*before.steps, *(_of_part(step, part) for step in steps)])
+
+
+def _is_mark(step: Bound | Judged) -> bool:
+    """Whether the step says of documents what was found about them, and leaves their texts alone."""
+    loaded = load(step.step.step) if isinstance(step, Judged) else None
+    return isinstance(loaded, RoutedStep) and not loaded.rewrites
 
 
 def _of_part(step: Bound | Judged, part: int) -> Bound | Judged:

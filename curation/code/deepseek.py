@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation import words
 from curation.reasons import first_reason
@@ -61,6 +62,7 @@ def code(
         texts += chunk.texts
     files = [(path.lower(), text) for path, text in zip(docs["origin"].to_pylist(), texts, strict=True)]
     marks = [mark.lower() for mark in generated_marks]
+    chars_D = pc.fill_null(pc.utf8_length(docs["text"]), 0).to_numpy()  # of whole files, which `texts` may have cut
 
     def failing(rule: Callable[[str, str], bool]) -> np.ndarray:
         return np.fromiter((rule(path, text) for path, text in files), bool, len(files))
@@ -73,9 +75,7 @@ def code(
         least = max(min_visible_html_chars, min_visible_html * len(text))
         return path.endswith(HTML_ENDINGS) and len(visible_text(text)) < least
 
-    def is_odd_data(path: str, text: str) -> bool:
-        return path.endswith(DATA_ENDINGS) and not min_data_chars <= len(text) <= max_data_chars
-
+    is_odd_size_D = (chars_D < min_data_chars) | (chars_D > max_data_chars)
     failed = [
         ("code.minified", failing(lambda path, _: path.endswith(MINIFIED_ENDINGS))),
         ("code.generated", failing(is_generated)),
@@ -84,7 +84,7 @@ def code(
         ("code.few_letters", alphabetic < min_alphabetic),
         ("code.xml", failing(lambda path, text: _is_xml(path, text, xml_prefix))),
         ("code.html", failing(is_bare_html)),
-        ("code.data_size", failing(is_odd_data)),
+        ("code.data_size", failing(lambda path, _: path.endswith(DATA_ENDINGS)) & is_odd_size_D),
     ]
     return first_reason(len(files), failed)
 

@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import draw
+from curation import draw, words
 from curation.code import signals
 from curation.code.source import Source, sources
 from curation.quality import regress
@@ -244,7 +244,7 @@ def features_of(docs: pa.Table, *, ngram: int, buckets: int, max_chars: int) -> 
 def _of_source(of: Source, ngram: int, buckets: int, max_chars: int) -> Examples:
     own = of.code_run
     cells = regress.ngram_cells(of.run_hashes_S[own], of.runs.doc_S[own], of.num_docs, ngram, buckets)
-    return Examples(signals.measure(of, of.chunk.chars_D >= max_chars), *cells)
+    return Examples(signals.measure(of, of.chunk.chars_D >= min(max_chars, words.MAX_CHARS)), *cells)
 
 
 def _is_in(table: pa.Table, language: str | None) -> pa.ChunkedArray:

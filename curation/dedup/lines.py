@@ -28,7 +28,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 def emit(docs: pa.Table, *, min_words: int = 8) -> pa.Table:
     """One row per document and distinct line: key (the line's hash), and the document's place in the order: the longest first."""
     keys, rows = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
-    for first_doc, chunk in _numbered_chunks(docs):
+    for first_doc, chunk in _numbered_chunks(docs["text"]):
         in_lines, hashes_L, words_L = line_hashes(chunk)
         pairs = np.stack([hashes_L, in_lines.doc_S.astype(np.uint64)])[:, words_L >= min_words]
         distinct = np.unique(pairs, axis=1)
@@ -58,17 +58,18 @@ def apply(docs: pa.Table, found: pa.Table, *, min_kept: float = 0.5) -> pa.Table
     Counted, of the documents that stay: `lines_removed`, `chars_removed` (with the line feeds), `documents_changed`.
     """
     lost = np.sort(_paired(found["line"].to_numpy(), found["row"].to_numpy()))
-    touched = set(found["row"].to_pylist())
+    touched = pa.array(np.unique(found["row"].to_numpy()))  # the others are not looked at
     texts, reasons = docs["text"].to_pylist(), np.full(docs.num_rows, None, object)
     counts = Counter[str](lines_removed=0, chars_removed=0, documents_changed=0)
-    for first_doc, chunk in _numbered_chunks(docs) if len(lost) else ():
+    for first, chunk in _numbered_chunks(docs["text"].take(touched)):
         in_lines, hashes_L, _ = line_hashes(chunk)
-        ours = _paired(hashes_L, in_lines.doc_S + first_doc)
+        docs_D = touched.to_numpy()[first : first + len(chunk.starts_D)]
+        ours = _paired(hashes_L, docs_D[in_lines.doc_S])
         gone_L = lost[np.minimum(np.searchsorted(lost, ours), len(lost) - 1)] == ours
         gone_L &= in_lines.end_S - chunk.starts_D[in_lines.doc_S] < words.MAX_CHARS  # what is cut off there is no line
-        for doc in sorted(touched.intersection(range(first_doc, first_doc + len(chunk.starts_D)))):
-            gone = np.flatnonzero(gone_L & (in_lines.doc_S == doc - first_doc))
-            start = chunk.starts_D[doc - first_doc]
+        for number, doc in enumerate(docs_D.tolist()):
+            gone = np.flatnonzero(gone_L & (in_lines.doc_S == number))
+            start = chunk.starts_D[number]
             text = texts[doc]
             kept = _without(text, in_lines.start_S[gone] - start, in_lines.end_S[gone] - start)
             texts[doc] = kept
@@ -101,12 +102,12 @@ def check(*, min_words: int = 8, max_documents: int = 3, min_kept: float = 0.5) 
         raise ValueError(f"min_kept is {min_kept}, but it is a share: type a number from 0 to 1, such as 0.5")
 
 
-LINES = RoutedStep(emit, judge, apply, check)
+LINES = RoutedStep(emit, judge, apply, check, rewrites=True)
 
 
-def _numbered_chunks(docs: pa.Table) -> Iterator[tuple[int, words.Chunk]]:
+def _numbered_chunks(texts: pa.ChunkedArray) -> Iterator[tuple[int, words.Chunk]]:
     first_doc = 0
-    for chunk in words.chunks(docs["text"]):
+    for chunk in words.chunks(texts):
         yield first_doc, chunk
         first_doc += len(chunk.starts_D)
 

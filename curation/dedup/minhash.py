@@ -30,6 +30,7 @@ from curation.steps import COUNTS, RoutedStep
 
 REASON = "dedup.minhash"
 
+MAX_NGRAM = 100  # words; a text of fewer is filled up to one shingle
 MAX_PERMUTATIONS = 4_096  # 16 kB of signature for each of the documents at hand
 _MAX_HASH = np.uint32((1 << 32) - 1)
 _LOW_BITS = np.uint64(0x5555555555555555)
@@ -121,6 +122,8 @@ def check(
             f"ngram {ngram}, bands {bands}, rows {rows} and max_bucket {max_bucket} must be at least 1: the published values are 5, 14, 8, "
             "and 256 is ours"
         )
+    if ngram > MAX_NGRAM:
+        raise ValueError(f"ngram is {ngram}, and {MAX_NGRAM} words are the most of a shingle: the published value is 5")
     if bands * rows > MAX_PERMUTATIONS:
         raise ValueError(
             f"{bands} bands of {rows} rows are {bands * rows} permutations, and {MAX_PERMUTATIONS} is the most: usual are 14 of 8"

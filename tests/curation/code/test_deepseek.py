@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from curation import words
 from curation.code.deepseek import check, code, visible_text
 from datapipe.schema import documents
 
@@ -32,6 +33,16 @@ def test_a_rule_keeps_at_its_threshold_and_drops_beyond(path: str, kept: str, dr
         if text is not None:
             table = documents([{"text": text, "origin": f"https://host/repo@c0ffee:src/{path}", "kind": "code"}])
             assert code(table).to_pylist() == [expected]
+
+
+def test_the_size_of_data_is_that_of_the_whole_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "MAX_CHARS", 100)
+    rows: list[dict[str, Any]] = [
+        {"text": "a" * 200, "origin": "repo@1:a.json", "kind": "code"},
+        {"text": None, "origin": "repo@1:b.json"},
+    ]
+    assert code(documents(rows), max_data_chars=200, min_data_chars=0, min_alphabetic=0).to_pylist() == [None, None]
+    assert code(documents(rows), max_data_chars=199, min_alphabetic=0).to_pylist() == ["code.data_size"] * 2
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from curation import words
 from curation.code.score import CODE_QUALITY, _folders, apply, check, emit, features_of, merge, reduce
 from curation.code.signals import NAMES as NAMES_OF_SIGNALS
 from curation.steps import COUNTS, StepError
@@ -197,9 +198,13 @@ def test_comments_and_strings_are_no_words() -> None:
     assert found.slot_K[found.doc_K == 0].tolist() == found.slot_K[found.doc_K == 1].tolist() != []
 
 
-def test_a_file_that_is_longer_than_what_is_read_is_not_blamed_for_its_end() -> None:
+@pytest.mark.parametrize(("max_chars", "most"), [(98, 1 << 21), (1_000, 98)])
+def test_a_file_that_is_longer_than_what_is_read_is_not_blamed_for_its_end(
+    monkeypatch: pytest.MonkeyPatch, max_chars: int, most: int
+) -> None:
+    monkeypatch.setattr(words, "MAX_CHARS", most)
     texts = ["x = (" + "1, " * (length // 3) for length in (90, 93, 96, 300)]  # 95, 98 and more characters
-    found = features_of(pa.table({"text": texts, "lang": ["python"] * 4}), ngram=2, buckets=1 << 8, max_chars=98)
+    found = features_of(pa.table({"text": texts, "lang": ["python"] * 4}), ngram=2, buckets=1 << 8, max_chars=max_chars)
     for name in ("unmatched_brackets", "does_not_parse"):
         blamed = found.dense_NF[:, NAMES_OF_SIGNALS.index(name)] > 0
         assert blamed.tolist() == [True, False, False, False]

@@ -279,6 +279,7 @@ def _jaccard(left: str, right: str) -> float:
     [
         ({"threshold": 1.5}, r"threshold 1\.5 .* at most 1"),
         ({"bands": 0}, "bands 0"),
+        ({"ngram": 101}, "ngram is 101, and 100 words are the most"),
         ({"bands": 500, "rows": 9}, "4500 permutations, and 4096 is the most"),
         ({"seed": -1}, "seed -1"),
     ],
