@@ -18,7 +18,7 @@ start anew in every part and are not told apart by folders, chapters whose lette
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, takewhile
 from typing import Any
 
 import pyarrow as pa
@@ -111,7 +111,10 @@ def missing(places: Sequence[tuple[Part, ...]]) -> list[str]:
 def _placed(chapters: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """With the places: those that files' names say where more of them have numbers than of the headings."""
     headings = [place_of(one) for one in without_shared_parts([row["chapter"] for row in chapters])]
-    names = [place_of(row["origin"].rpartition("/")[2]) for row in chapters]
+    paths = [row["origin"].split("/") for row in chapters]
+    folders = [path[:-1] for path in paths]
+    depth = sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(min(folders), max(folders), strict=False)))
+    names = [place_of("/".join(path[depth:])) for path in paths]  # below the folder that all of them lie in
     by_name = _num_numbered(names) > _num_numbered(headings)
     return [dict(row, place=place) for row, place in zip(chapters, names if by_name else headings, strict=True)]
 
@@ -122,20 +125,21 @@ def _num_numbered(places: Sequence[tuple[Part, ...]]) -> int:
 
 def _book(name: str, chapters: list[dict[str, Any]], titles: bool, max_chars: int) -> Iterator[dict[str, Any]]:
     chapters.sort(key=lambda row: (row["place"], row["origin"]))
-    kept = [
-        row
-        for before, row in zip([None, *chapters], chapters, strict=False)
-        if not before or row["text"] != before["text"]
-    ]
-    yield from ({**_document(row), DROP: DUPLICATE} for row in chapters if not any(row is other for other in kept))
+    kept = chapters[:1]
+    for before, row in pairwise(chapters):
+        if row["text"] == before["text"]:
+            yield {**_document(row), DROP: DUPLICATE}
+        else:
+            kept.append(row)
     if len(kept) == 1:
         yield _document(kept[0])
         return
     about = {"generator": "book", "missing": missing([row["place"] for row in kept]), "repeated": _repeated(kept)}
-    volumes = list(_volumes(kept, max_chars))
+    texts = _texts(kept, titles)
+    volumes = list(_volumes([{**row, "text": text} for row, text in zip(kept, texts, strict=True)], max_chars))
     for number, rows in enumerate(volumes, 1):
         origin = name if len(volumes) == 1 else f"{name}#volume-{number}-of-{len(volumes)}"
-        texts = _texts(rows, titles)
+        texts = [row["text"] for row in rows]
         starts = _starts(texts)
         parts = [[row["origin"], start] for row, start in zip(rows, starts, strict=True)]
         yield joined_row(origin, rows, SEPARATOR.join(texts), {**about, "chapters": parts})

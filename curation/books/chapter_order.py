@@ -153,7 +153,7 @@ def _numbered(tokens: list[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
             return tuple(numbers), tuple(
                 each.zfill(_MAX_DIGITS) if each.isdecimal() else each for each in tokens[index:]
             )
-    return tuple(numbers), ()
+    return tuple(numbers), () if numbers else tuple(tokens)  # "s" alone is a letter of a dictionary
 
 
 def _number(token: str, before: str, *, is_alone: bool) -> int | None:

@@ -77,7 +77,7 @@ def _inside(value: Any, around: Found, depth: int) -> Iterator[Found]:
             yield from _inside(one, around, depth + 1)
     if not isinstance(value, dict):
         return
-    own = value.get("commit")  # GraphQL has a commit of a pull request in a node of its own
+    own = value.get("commit") if around.type == "commit" else None  # GraphQL has one in a node of its own
     found = around._replace(value=own if isinstance(own, dict) and "oid" in own else value)
     if around.type is None and _kind(_with_rest_names(found.value)) is None:
         of_it = around._replace(type=None, value={}, repo=around.repo or _named(value))

@@ -16,6 +16,7 @@ from datapipe.readers.compression import MemberError
 
 PIECE_BYTES = 1 << 16  # an error of the decoder counts the lines before it, so that it costs as much as is held
 _CUT_CHARS = 16  # of a number, a word or an escape that a buffer's end cuts
+_DEEP_CHARS = 100  # that begin what is nested too deep for Python: else each of its lines would be tried anew
 _BETWEEN = re.compile(r"[ \t\r\n\ufeff]*")
 _IN_ARRAY = re.compile(r"[ \t\r\n,]*")
 _NEXT = re.compile(r"\n(?P<indent>[ \t]*)[{\[]")
@@ -44,8 +45,14 @@ def values(stream: Any, max_bytes: int) -> Iterator[Value]:
         if sign == ("]" if in_array else "["):
             in_array = not in_array
             buffer.take(1)
-        elif sign and ((found := buffer.value(max_bytes)).reason is None or not buffer.failure):
-            yield found
+        elif sign:
+            found = buffer.value(max_bytes)
+            follows = buffer.next
+            if found.reason is None or follows or not buffer.failure:  # else it is what the failure cuts
+                yield found
+            in_array = in_array and (
+                found.reason is None or follows != "["
+            )  # behind what is broken another page begins
         elif buffer.failure:
             raise buffer.failure
         else:
@@ -83,24 +90,27 @@ class _Buffer:
         before = 0 if is_new_line else self._indent
         self._indent = None if before is None or last.strip() else before + len(last)
         offset, length = self._offset, len(taken.encode("utf-8", "surrogateescape"))
-        self._start, self._offset = self._start + num_chars, offset + length
+        self._start, self._offset = self._start + len(taken), offset + length
         return offset, length
 
     def value(self, max_bytes: int) -> Value:
         """The next value; of one that is none, what stands there up to the next that may be one."""
         while True:
+            held, least, end = len(self._text) - self._start, 1, 0
             try:
                 value, end = self._scan(self._text, self._start)
+                is_cut = isinstance(value, int | float) and len(self._text) - end < 3  # a fraction or "e+" may follow
             except json.JSONDecodeError as error:
-                held = len(self._text) - self._start
                 is_cut = error.msg.startswith("Unterminated") or error.pos > len(self._text) - _CUT_CHARS
-                if not is_cut or self._is_end:
-                    return Value(None, "invalid", *self._pass_over())
-                if held > max_bytes:
-                    return Value(None, "too_long", *self._pass_over())
-                self._read(max(held, PIECE_BYTES))
+            except ValueError:  # a number of more digits than Python reads
+                is_cut = False
             except RecursionError:
-                return Value(None, "invalid", *self._pass_over())
+                is_cut, least = False, _DEEP_CHARS
+            is_cut = is_cut and not self._is_end
+            if is_cut and held <= max_bytes:
+                self._read(max(held, PIECE_BYTES))
+            elif not end:
+                return Value(None, "too_long" if is_cut else "invalid", *self._pass_over(least))
             else:
                 written = self._text[self._start : end]
                 offset, length = self.take(end - self._start)
@@ -109,15 +119,18 @@ class _Buffer:
                 is_utf8 = written.isascii() or not re.search("[\udc80-\udcff]", written)
                 return Value(value, None, offset, length) if is_utf8 else Value(None, "not_utf8", offset, length)
 
-    def _pass_over(self) -> tuple[int, int]:
-        """Up to the next line on which an object or array begins, not further in than this one's."""
+    def _pass_over(self, num_chars: int = 1) -> tuple[int, int]:
+        """`num_chars`, and on to the next line on which an object or array begins, not further in than this one's."""
         indent = self._indent or 0
-        offset, length = self.take(1)
+        if self._start > PIECE_BYTES:  # the decoder counts lines from the beginning of what is held, for each error
+            self._text, self._start = self._text[self._start :], 0
+        offset, length = self.take(num_chars)
         while True:
             found = next((one for one in _NEXT.finditer(self._text, self._start) if len(one["indent"]) <= indent), None)
             end = found.end() - 1 if found else len(self._text)
-            if not found and not self._is_end:  # the next line may begin here
-                end = max(self._start, self._text.rfind("\n", self._start))
+            last = self._text.rfind("\n", self._start)
+            if not (found or self._is_end) and len(self._text) - last <= indent + 1 and self._text[last:].isspace():
+                end = max(self._start, last)  # the next line may begin here
             length += self.take(end - self._start)[1]
             if found or self._is_end:
                 return offset, length

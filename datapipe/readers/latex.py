@@ -202,13 +202,18 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 def _encoding(files: Iterable[bytes]) -> str:
     """What the sources say that they are written in; else Windows-1252, which has all of Latin 1."""
-    named = (match for data in files for match in _ENCODING.finditer(data))
+    named = (match for data in files for match in _ENCODING.finditer(data) if not _is_comment(data, match.start()))
     words = (
         word.strip().decode("ascii", "replace")
         for match in named
         for word in b",".join(filter(None, match.groups())).split(b",")
     )
     return next((_ENCODINGS[word] for word in words if word in _ENCODINGS), "cp1252")
+
+
+def _is_comment(data: bytes, place: int) -> bool:
+    """Whether a percent sign stands before a place on its line: templates offer the encodings of other systems so."""
+    return b"%" in data[max(0, place - 200) : place].rpartition(b"\n")[2]
 
 
 def _decoded(data: bytes, encoding: str = "cp1252") -> str:

@@ -188,7 +188,7 @@ def _document(facts: Mapping[str, Any], path: str, data: bytes, max_bytes: int) 
 def _license(stated: Any) -> License | None:
     """All that the set states, together."""
     names = [stated] if isinstance(stated, str) else stated if isinstance(stated, list) else []
-    known = sorted({name for name in names if isinstance(name, str) and name})
+    known = sorted({name for name in names if isinstance(name, str) and name not in ("", "NOASSERTION")})
     return License(licenses.join(known, " AND "), "dataset", 1.0) if known else None
 
 

@@ -21,11 +21,11 @@ _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[^{}]", re.DOTALL)
 _SPACE = re.compile(r"[ \t]*\n?[ \t]*")
 _DEFINITION = re.compile(
-    r"\\(?:(?P<new>newcommand|renewcommand|providecommand|DeclareRobustCommand)\*?[ \t]*\{?\s*\\(?P<name>[A-Za-z]+)\s*\}?"
-    r"[ \t\n]*(?:\[(?P<count>[0-9])\])?\s*(?:\[(?P<default>[^\[\]{}]*)\])?\s*(?=\{)"
-    r"|(?:g|e|x)?def[ \t]*\\(?P<defined>[A-Za-z]+)[ \t]*(?P<places>(?:\#[1-9])*)[ \t]*(?=\{)"
-    r"|DeclareMathOperator(?P<star>\*?)[ \t]*\{?\s*\\(?P<operator>[A-Za-z]+)\s*\}?\s*(?=\{)"
-    r"|let[ \t]*\\(?P<alias>[A-Za-z]+)[ \t]*=?[ \t]*(?P<target>\\[A-Za-z]+))"
+    r"\\(?:(?P<new>newcommand|renewcommand|providecommand|DeclareRobustCommand)\*?[ \t]*+\{?\s*+\\(?P<name>[A-Za-z]+)\s*+\}?"
+    r"[ \t\n]*+(?:\[(?P<count>[0-9])\])?\s*+(?:\[(?P<default>[^\[\]{}]*)\])?\s*+(?=\{)"
+    r"|(?:g|e|x)?def[ \t]*+\\(?P<defined>[A-Za-z]+)[ \t]*+(?P<places>(?:\#[1-9])*)[ \t]*+(?=\{)"
+    r"|DeclareMathOperator(?P<star>\*?)[ \t]*+\{?\s*+\\(?P<operator>[A-Za-z]+)\s*+\}?\s*+(?=\{)"
+    r"|let[ \t]*+\\(?P<alias>[A-Za-z]+)[ \t]*+=?[ \t]*+(?P<target>\\[A-Za-z]+))"
 )
 _NOT_SIMPLE = re.compile(
     r"##|@|\\(?:if\w*|else|fi|csname|expandafter|futurelet|catcode|def|edef|gdef|xdef|let|newcommand|renewcommand|the|number"

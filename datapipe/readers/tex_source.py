@@ -19,7 +19,7 @@ from datapipe.readers.tex_macros import Expander, TooMuch, argument, closing_bra
 MAX_CHARS = 16 << 20  # of a paper, once all is included, and of what its macros expand to
 MAX_INCLUDED, MAX_DEPTH = 2_000, 20
 _TOKEN = re.compile(
-    r"(?P<comment>%[^\n]*(?:\n(?![ \t]*\n)[ \t]*)?)|\\[\\%]|\\let\s*\\[A-Za-z@]{1,100}\s*=?\s*\\iffalse"
+    r"(?P<comment>%[^\n]*(?:\n(?![ \t]*\n)[ \t]*)?)|\\[\\%]|\\let\s*+\\[A-Za-z@]{1,100}\s*+=?\s*+\\iffalse"
     r"|(?P<hidden>\\iffalse(?![A-Za-z]|\s*\})|\\if ?0(?=[\s%]))"
     r"|\\begin\{(?P<literal>comment|verbatim\*?|Verbatim|lstlisting|minted|alltt)\}"
     r"|\\verb\*?(?P<sign>[^A-Za-z\s*])[^\n]{0,500}?(?P=sign)|\\(?:url|href|path|nolinkurl)\s*\{[^{}\n]{0,2000}\}"
@@ -44,7 +44,7 @@ _GONE = re.compile(
     rf"\\begin\{{(?P<name>(?:thebibliography|filecontents|CCSXML|keywords?|IEEEkeywords|{'|'.join(_PICTURES)})\*?)\}}"
 )
 _ABSTRACT_BEGIN = re.compile(r"\\begin\{(?P<name>abstract)\}")
-_TITLE = re.compile(r"\\title(?![A-Za-z])\s*(?:\[[^\[\]]{0,1000}\])?\s*(?=\{)")
+_TITLE = re.compile(r"\\title(?![A-Za-z])\s*+(?:\[[^\[\]]{0,1000}\])?\s*+(?=\{)")
 _ABSTRACT = re.compile(r"\\abstract(?![A-Za-z])\s*(?=\{)")
 # Commands that go, by how many arguments go with them.
 _LAYOUT = {
@@ -78,7 +78,7 @@ _LAYOUT = {
 }
 _DROPPED = re.compile(rf"\\(?P<name>{'|'.join(sorted(_LAYOUT, key=len, reverse=True))})(?![A-Za-z])\*?")
 _OPTIONS = re.compile(r"\s*\[[^\[\]]{0,1000}\]")
-_EMPTY_LINES, _LINE_END = re.compile(r"\n(?:[ \t]*\n){2,}"), re.compile(r"[ \t]+\n")
+_EMPTY_LINES, _LINE_END = re.compile(r"\n(?:[ \t]*\n){2,}"), re.compile(r"(?<![ \t])[ \t]+\n")
 
 
 class Unusable(Exception):
@@ -245,8 +245,8 @@ def _named(path: str, text: str, files: Mapping[str, str]) -> str | None:
     """The file that a 00README says is at the top: a line `NAME toplevelfile`, or of the newer ones `filename` before `toplevel`."""
     folder = path.rpartition("/")[0]
     names = re.findall(r"^[ \t]*(\S+)[ \t]+toplevelfile[ \t]*$", text, re.MULTILINE)
-    names += re.findall(r'"?filename"?\s*:\s*"?([^"\s,]+)"?[^{}]{0,200}?toplevel', text)
-    names += re.findall(r'toplevel"?[^{}]{0,200}?"?filename"?\s*:\s*"?([^"\s,]+)"?', text)
+    names += re.findall(r'"?filename"?\s*:\s*+"?([^"\s,]{1,300}+)"?[^{}]{0,200}?toplevel', text)
+    names += re.findall(r'toplevel"?[^{}]{0,200}?"?filename"?\s*:\s*+"?([^"\s,]{1,300})"?', text)
     return next((full for name in names if (full := f"{folder}/{name}" if folder else name) in files), None)
 
 

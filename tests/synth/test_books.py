@@ -5,6 +5,7 @@ import json
 import random
 import re
 import tarfile
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -126,6 +127,31 @@ def test_what_all_headings_begin_with_does_not_hide_their_numbers() -> None:
     [book] = made(docs, order="title")
     assert book["text"].split("\n\n") == headings
     assert json.loads(book["meta"])["missing"] == [*map(str, range(3, 10)), *(f"1.{n}" for n in range(3, 10))]
+
+
+def test_parts_that_most_headings_or_files_name_keep_their_order() -> None:
+    parts = ["Part 1: Chapter 1", "Part 1: Chapter 2", "Part 1: Chapter 3", "Part 2: Chapter 1"]
+    [book] = made(titled({f"b/{9 - n}x": (title, title) for n, title in enumerate(parts)}), order="title")
+    assert book["text"].split("\n\n") == parts
+    files = {
+        f"b/part{part}/ch{n}.md": (title, title)
+        for part, n, title in [(1, 1, "Z"), (1, 2, "Y"), (2, 1, "B"), (2, 2, "A")]
+    }
+    [book] = made(titled(files), pattern="(?P<book>b)/.*", order="title")
+    assert book["text"].split() == ["Z", "Y", "B", "A"]
+
+
+def test_a_folder_of_many_files_takes_linear_time() -> None:
+    docs = chapters({f"b/{n}.txt": f"Text {n}." for n in range(20_000)})
+    start = time.process_time()
+    [book] = made(docs)
+    assert time.process_time() - start < 3
+    assert book["text"].count("Text") == 20_000
+
+
+def test_volumes_are_cleaned_by_what_the_whole_book_shares() -> None:
+    docs = chapters({f"b/{n}.txt": f"{n}" * 90 + "\nmade by a tool" for n in range(1, 7)})
+    assert {row["text"] for row in made(docs, max_chars=100)} == {f"{n}" * 90 for n in range(1, 7)}
 
 
 def test_a_large_book_becomes_volumes_of_whole_chapters() -> None:

@@ -45,3 +45,23 @@ def test_what_most_titles_begin_or_end_with() -> None:
         "",
         "",
     ]
+
+
+def test_what_many_chapters_share_and_a_person_wrote_stays() -> None:
+    for shape in (
+        "Text {0}.\n\n```c\nint x{0};\n```",
+        "```c\nint x{0};\n```\nText {0}.",
+        "f{0}() {{\n    g{0}();\n    }}\n}}",
+    ):
+        texts = [shape.format(n) for n in range(6)]
+        assert without_furniture(texts) == texts
+    tables = [f"| Name | Value |\n| --- | --- |\n| {n} | 2 |\nText." for n in range(6)]
+    assert without_furniture(tables) == [table.removesuffix("\nText.") for table in tables]
+    short = ["Hymn\n\nGlory", "Hymn\n\nPeace"] * 3
+    assert without_furniture(short) == short
+
+
+def test_numbers_that_most_titles_have_are_their_place() -> None:
+    titles = [*(f"Part 1: Chapter {n}" for n in range(1, 4)), "Part 2: Chapter 1", "Rest (II)", "End (II)", "All (II)"]
+    assert without_shared_parts(titles[:4]) == titles[:4]
+    assert without_shared_parts(titles[4:]) == titles[4:]

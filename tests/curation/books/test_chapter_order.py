@@ -45,3 +45,8 @@ def test_a_word_is_no_numeral_and_a_huge_number_no_trouble() -> None:
     assert numbers_of(place_of("Chapter Mix")) == (1, ())
     assert numbers_of(place_of("Chapter IIII")) == (1, ())
     assert place_of("ch" + "9" * 10_000) == place_of("ch" + "9" * 18)
+
+
+def test_a_letter_alone_keeps_its_place_in_a_dictionary() -> None:
+    names = [f"{letter}.html" for letter in "abmrstz"]
+    assert sorted(names, key=place_of) == names

@@ -124,6 +124,7 @@ FORMS = {
     "printed": json.dumps([ISSUE, PULL], indent=2),
     "objects": f"{json.dumps(ISSUE, indent=4)}\n{json.dumps(PULL, indent=4)}",
     "pages": f"{json.dumps([ISSUE])}{json.dumps([PULL])}",
+    "pages of answers": "".join(json.dumps({"data": {"items": [one]}}) for one in (ISSUE, PULL)),
     "slurped": json.dumps([[ISSUE], [PULL]]),
     "search": json.dumps({"total_count": 2, "items": [ISSUE, PULL]}),
     "archive": json.dumps(
@@ -148,6 +149,48 @@ def test_a_cut_file_loses_what_is_cut(tmp_path: Path) -> None:
     rows = read(tmp_path, packed[: len(packed) // 2], "dump.json.gz")
     assert [row["drop_reason"] for row in rows if "drop_reason" in row] == ["jsonl.truncated"]
     assert len(rows) > 100
+
+
+def test_what_a_short_cut_file_still_holds_is_read(tmp_path: Path) -> None:
+    packed = gzip.compress(json.dumps([{**ISSUE, "number": n} for n in range(1, 4)], indent=1).encode())
+    rows = read(tmp_path, packed[:-12], "dump.json.gz")
+    assert len(told(rows)) > 1
+    assert [row["drop_reason"] for row in rows if "drop_reason" in row] == ["jsonl.truncated"]
+
+
+def test_pages_on_a_line_that_has_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(github, "MAX_LINE_BYTES", 1_000)
+    monkeypatch.setattr("datapipe.readers.jsonl.RANGE_BYTES", 100)
+    path = tmp_path / "pages.json"
+    path.write_text("".join(json.dumps({"data": {"items": [{**ISSUE, "number": n}]}}) for n in range(1, 50)))
+    (source,) = github.cut(Input(str(path), path.name, path.stat().st_size, "print"))
+    rows = list(github.read(source, max_line_bytes=1_000))
+    assert len(told(rows)) == len(rows) == 98
+
+
+def test_a_review_is_not_the_commit_that_it_saw(tmp_path: Path) -> None:
+    seen = {
+        "state": "APPROVED",
+        "commit": {"oid": "b" * 40},
+        "body": "Good.",
+        "url": f"{WEB}/pull/13#pullrequestreview-80",
+    }
+    for dump in ({**PULL, "reviews": [seen]}, seen):
+        assert told(read(tmp_path, json.dumps(dump)))["octo/hello#13/review-80"]["text"] == "Good."
+
+
+def test_a_comment_of_graphql_is_the_one_of_rest(tmp_path: Path) -> None:
+    comment = {"id": "IC_x", "databaseId": 77, "author": BY, "body": "Seen it too."}
+    nested = {**ISSUE, "comments": {"nodes": [comment]}}
+    alone = {
+        "id": 77,
+        "user": BY,
+        "body": "Seen it too.",
+        "issue_url": "https://api.github.com/repos/octo/hello/issues/12",
+    }
+    assert "octo/hello#12/comment-77" in told(read(tmp_path, json.dumps(nested))).keys() & told(
+        read(tmp_path, json.dumps(alone))
+    )
 
 
 def test_what_is_printed_over_lines_is_one_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

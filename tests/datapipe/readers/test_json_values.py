@@ -2,6 +2,7 @@
 
 import io
 import json
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -114,3 +115,62 @@ def test_what_lies_before_a_cut_is_told() -> None:
 )  # fmt: skip
 def test_what_spans_lines(head: bytes, expected: bool) -> None:
     assert spans_lines(head) is expected
+
+
+def test_numbers_of_more_digits_than_python_reads_are_values_that_are_none() -> None:
+    assert said(b'[{"a": ' + b"1" * 5_000 + b'},\n{"b": 2}]') == ["invalid", {"b": 2}]
+
+
+def test_what_is_none_is_passed_over_without_holding_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of any length, and a line of nothing but spaces."""
+    held: list[int] = []
+    read = json_values._Buffer._read
+
+    def counted(self: Any, num_bytes: int) -> None:
+        read(self, num_bytes)
+        held.append(len(self._text))
+
+    monkeypatch.setattr(json_values._Buffer, "_read", counted)
+    for filler in (b"x", b"\n" + b" " * 40):
+        assert said(b"{a" + filler * (1 << 20) + b'\n{"b": 2}') == ["invalid", {"b": 2}]
+        assert max(held) < 4 * json_values.PIECE_BYTES
+    assert said(b"{a\n" + b" " * (1 << 20) + b'\n{"b": 2}') == ["invalid", {"b": 2}]
+    assert max(held) < 4 * json_values.PIECE_BYTES
+
+
+def test_errors_do_not_count_the_lines_of_all_that_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object too large is held whole when its lines come one by one, each with a comma behind it that is no value."""
+    counted: list[int] = []
+
+    class Decoder(json.JSONDecoder):
+        def raw_decode(self, s: str, idx: int = 0) -> tuple[Any, int]:
+            try:
+                return super().raw_decode(s, idx)
+            except json.JSONDecodeError as error:
+                counted.append(error.pos)
+                raise
+
+    monkeypatch.setattr(json_values.json, "JSONDecoder", Decoder)
+    assert len(values(b'{"rows": [\n' + b'{"a": 1},\n' * 80_000 + b"]}", max_bytes=1 << 19)) == 160_001
+    assert sum(position > 2 * json_values.PIECE_BYTES for position in counted) < 10
+
+
+def test_a_number_that_a_piece_ends_in_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_values, "PIECE_BYTES", 3)
+    assert said(b"[12345, 6.75e+10]") == [12345, 6.75e10]
+
+
+def test_what_is_nested_too_deep_is_not_tried_from_each_of_its_lines() -> None:
+    assert len(found := said(b'{"a":\n' * 20_000 + b"1" + b"\n}" * 20_000 + b'\n{"b": 2}')) < 1_500
+    assert found[-1] == {"b": 2}
+
+
+def test_a_page_behind_a_broken_one_is_read_by_element_again() -> None:
+    assert said(b'[{a}]\n[{"b": 1}, {"b": 2}, {"b": 3}]\n[]', max_bytes=12) == ["invalid", {"b": 1}, {"b": 2}, {"b": 3}]
+
+
+def test_what_stands_between_a_broken_value_and_a_cut_is_told() -> None:
+    found = json_values.values(_Cut(b'{a}\n{"b": 1}\n{c}\n{"d": 2}\n{"e": '), 1 << 20)
+    assert [one.reason or one.value for one in islice(found, 4)] == ["invalid", {"b": 1}, "invalid", {"d": 2}]
+    with pytest.raises(MemberError):
+        next(found)

@@ -87,6 +87,7 @@ def test_a_file_that_is_one_paper(tmp_path: Path, kind: str, packed: bool) -> No
         ("\\usepackage [latin2] {inputenc}", "iso8859-2", "Łódź"),
         ("\\usepackage[utf8]{inputenc}", "utf-8", "Łódź"),
         ("\\begin{CJK*}{GBK}{song}", "gb18030", "中文"),
+        ("\n\\usepackage[latin1]{inputenc}\n%\\usepackage[applemac]{inputenc} % on a Mac\n", "latin-1", "Ångström"),
     ],
 )
 def test_a_source_says_how_it_is_encoded(tmp_path: Path, head: str, encoding: str, word: str) -> None:

@@ -164,6 +164,9 @@ def test_lists_of_any_kind_and_what_github_says_of_the_licence(tmp_path: Path, r
     large = listed.cast(pa.large_list(listed.type.value_type))
     for kind in (listed, large):
         columns = {"repo_name": ["o/r"], "revision_id": ["abc"], "gha_license_id": ["MIT"], "files": kind}
+        unknown = {**columns, "gha_license_id": ["NOASSERTION"]}  # as GitHub says it
+        pq.write_table(pa.table(unknown), tmp_path / "a.parquet")
+        assert [row["license"] for row in read_rows(tmp_path, **SOURCE)] == [None, "ISC"]
         pq.write_table(pa.table(columns), tmp_path / "a.parquet")
         found = [(row["origin"], row["license"]) for row in read_rows(tmp_path, **SOURCE)]
         assert found == [("o/r@abc:src/a.py", "MIT"), ("o/r@abc:src/b.py", "ISC")]

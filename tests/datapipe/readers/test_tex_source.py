@@ -262,6 +262,31 @@ def test_abstracts_of_the_preamble() -> None:
         assert made.text == "\\title{T}\n\n\\begin{abstract}\nWe do.\n\\end{abstract}\n\nBody\n"
 
 
+@pytest.mark.parametrize("part", ["a", "filename:", "filename: ", "toplevel", " "])
+def test_a_hostile_readme_takes_linear_time(part: str) -> None:
+    start = time.process_time()
+    files = {"00README": "filename:" + part * (500_000 // len(part)), "a.tex": "\\documentclass{x}"}
+    assert main_file(files, files) == "a.tex"
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(
+    ("command", "num_spaces"),
+    [
+        ("\\newcommand\\a", 300),
+        ("\\DeclareMathOperator\\a", 3_000),
+        ("\\def\\a", 60_000),
+        ("\\let\\a", 60_000),
+        ("\\title", 60_000),
+        ("text", 100_000),
+    ],
+)
+def test_white_space_behind_a_command_is_looked_at_once(command: str, num_spaces: int) -> None:
+    start = time.process_time()
+    assert reason_of(f"\\documentclass{{x}}\\begin{{document}}{command}{' ' * num_spaces}.") is None
+    assert time.process_time() - start < 2
+
+
 @pytest.mark.parametrize(
     "part",
     [
