@@ -13,8 +13,8 @@ or need a parser, ours is:
 - Base 64 is looked for in words of 50 characters and more, repeated n-grams as in `curation.rules.repetition`, with the punctuation on.
 
 Prose (Markdown and its like) they judge by rules for text: here it gets the general ones. Their mark of generated files is the word
-`generate` in the first 200 characters, which takes many a good file: `generated_marks` is the parameter to look at first. 10 MB per CPU
-second, 6 with the parser; it keeps 58 % of the Python files of installed packages.
+`generate` in the first 200 characters, which takes many a good file: `generated_marks` is the parameter to look at first. 18 MB per CPU
+second, 10 with the parser; it keeps 58 % of the Python files of installed packages.
 """
 
 import inspect

@@ -10,7 +10,7 @@ probability 1 - (1 - s^8)^14: 5 % at 0.5, 56 % at 0.7, 92 % at 0.8. What is unus
   per document. Unrelated bits agree once in four, which the estimate corrects for; its standard error is 0.05 where all bits give 0.04.
 - No worker holds the corpus: what meets in a band is judged there, links become clusters in rounds (`curation.dedup.clusters`).
 
-Costs: signatures of some 55,000 documents of 2,000 characters per CPU second, about ten times datasketch's rate on the same shingles
+Costs: signatures of some 60,000 documents of 2,000 characters per CPU second, sixteen times datasketch's rate on the same shingles
 (`python -m curation.bench minhash` measures both), and 0.9 kB of exchange per document.
 
 Not covered: texts that share fewer than five consecutive words, and words beyond the first 2 M characters of a document. Documents
