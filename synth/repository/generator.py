@@ -16,7 +16,6 @@ near-duplicates among repositories, and files of unwanted roles: filter them bef
 """
 
 import json
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -178,9 +177,10 @@ class _Received:
     def text(self, number: int) -> str:
         return self._rows["text"][number].as_py() or ""
 
-    def mentions(self, number: int) -> Mentions:
-        """What a file mentions; a name that many files mention is held once."""
-        return Mentions(*(list(map(sys.intern, self._rows[name][number].as_py() or ())) for name in Mentions._fields))
+    def mentions(self, number: int, held: dict[str, str]) -> Mentions:
+        """What a file mentions; a name that many files mention is held once (`sys.intern` of Python 3.12 would hold it for ever)."""
+        lists = (self._rows[name][number].as_py() or () for name in Mentions._fields)
+        return Mentions(*([held.setdefault(name, name) for name in names] for names in lists))
 
     def dropped(self) -> list[_Planned]:
         return [self.left_out(number, reason) for number, reason in enumerate(self.drop) if reason]
@@ -206,8 +206,9 @@ class _Received:
 
 
 def _parts(received: _Received, name: str, version: str, numbers: list[int], capacity: int) -> Iterator[_Planned]:
+    held: dict[str, str] = {}
     files = [
-        File(received.path[n], received.lang[n], received.role[n], received.num_chars[n], received.mentions(n))
+        File(received.path[n], received.lang[n], received.role[n], received.num_chars[n], received.mentions(n, held))
         for n in numbers
     ]
     sizes = [file.num_chars + render.overhead(file.path, file.lang) for file in files]

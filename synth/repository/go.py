@@ -18,6 +18,7 @@ from synth.repository.file import Edge, Mentions, Tree, folder, upwards
 
 MAX_VARIANTS = 16  # files that declare one name
 MAX_IMPORTS = 64  # declarations of them; they stand before all others
+MAX_KNOWN = 5000  # characters of their paths in which a package's name may be part of a word
 
 _IMPORTS = re.compile(r"import(?<![^\n]import)[ \t]*+(?:\(((?:[^)/]++|//[^\n]*+|/)*+)\)|([^\n]*+))")
 _SPEC = re.compile(r"""(?:^|;)[ \t]*+(?:([\w.]++)[ \t]++)?["`]([^"`\s]++)["`]""", re.MULTILINE)
@@ -49,13 +50,14 @@ def scan(text: str) -> Mentions:
     declares = {name.strip() for names in lists for name in names.split(",")} - {"init", "_"}
     if package := _PACKAGE.search(code):
         declares.add(_FIRST + package[1])
-    known = "\n".join(text for spec in specs for text in spec if text)  # a package's name is part of its path, or given
+    paths = "\n".join(filter(None, itertools.chain(*specs)))  # a package's name is part of its path, or given
+    known, within = set(re.findall(r"\w++", paths)), paths[:MAX_KNOWN]
     own = {*_KEYWORDS, *declares, *_local(code)}
     code = _METHOD.sub(r"\1", _PACKAGE.sub("", code))
     code = _INTERFACE.sub(lambda methods: _SIGNATURE.sub("(", methods[0]), code)
     uses = set()
     for first, name in _USED.findall(lexing.words(code, dotted=True)):
-        if name and first in known:
+        if name and (first in known or first in within):
             uses.add(f"{first}.{name}")
         if first not in own:
             uses.add(first)
@@ -130,13 +132,15 @@ def edges(tree: Tree, members: Sequence[int]) -> Iterator[Edge]:
 
 def _found(mentions: Mentions, number: int, packages: _Packages) -> Iterator[int]:
     seen = packages.beside(number)
-    taken = [use.split(".") for use in mentions.uses if "." in use]
+    taken: dict[str, list[str]] = defaultdict(list)  # by package
+    for qualifier, dot, use in (use.partition(".") for use in mentions.uses):
+        if dot:
+            taken[qualifier].append(use)
     for imported in mentions.imports:
         path, _, alias = imported.partition(" ")
         if package := packages.imported(number, path):
             name, declared, first = package
-            names = [use for qualifier, use in taken if qualifier == (alias or name)]
-            found = list(_declaring(names, declared))
+            found = list(_declaring(taken.get(alias or name, ()), declared))
             if alias == ".":
                 seen += declared
             else:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from synth.repository import lexing
 from synth.repository.file import Edge, Mentions, Tree
 
-_IMPORT = re.compile(r"import\s++(?:static\s++)?(\w++(?:\.\w++)*+(?:\.\*)?)\s*+;")
+_IMPORT = re.compile(r"import\s++(?:static\s++)?(\w++(?:\.\w++){0,50}+(?:\.\*)?)\s*+;")
 _PACKAGE = re.compile(r"package\s++([\w.]++)\s*+;")
 _QUALIFIED = re.compile(r"^[a-z]\w*+(?:\.[a-z]\w*+)*+\.[A-Z]\w*+", re.MULTILINE)
 _TYPE = re.compile(
@@ -64,9 +64,10 @@ def _used(tree: Tree, number: int, types: dict[str, list[int]], packages: dict[s
         elif imported.endswith(".*"):
             on_demand.append(imported[:-2])
     yield from (use for use in mentions.uses if "." in use and use in types)
+    uses = set(mentions.uses)  # no frozenset: of a set and a view Python goes through the smaller
     for package in [*on_demand, "java.lang"]:
         known = packages.get(package, {})
-        found = [name for name in mentions.uses if name in known and name not in named]
+        found = (known.keys() & uses) - named
         yield from (known[name] for name in found)
         named.update(found)
 

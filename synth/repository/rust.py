@@ -9,7 +9,6 @@ by the name in their Cargo.toml (declared: the name and the path of the library,
 items, macros in sight by their place in the text. Some 16 MB per CPU second.
 """
 
-import itertools
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,11 @@ MAX_DEPTH = 32  # of its braces
 MAX_USE = 5000  # characters of one
 MAX_INLINE = 200  # modules inside a file that are told apart
 MAX_MANIFEST = 32_000  # characters; tomllib needs quadratic time for a dotted key
-MAX_ASKED = 1000  # names on the way through what modules pass on
+MAX_WRITTEN = 50_000  # characters of its paths
+MAX_STARS = 1000  # `a::*` of a file
+MAX_LOOKED_FOR = 300_000  # names of a file, once for every `a::*` of it
+MAX_ASKED = 1000  # modules that are asked for one name
+MAX_PASSED = 32  # times that a name is passed on by itself, for each is a recursion
 MAX_ATTRIBUTES = 300  # characters before a `mod`
 
 _MOD = re.compile(r"mod(?<!\wmod)[ \t]++(?:r#)?(?P<name>\w++)\s*+(?P<end>[;{])")
@@ -69,7 +72,8 @@ def scan(text: str) -> Mentions:
         if name in brought:
             found.add(f"{brought[name]}::{rest}")
     names = _NAME.findall(code) if any(path.endswith("*") for path in found) else ()
-    return Mentions(sorted(found), sorted(declares), lexing.in_order(names))
+    uses = set(names) - declares  # which hide those of `a::*`
+    return Mentions(sorted(found), sorted(declares), sorted(uses))
 
 
 def _tree(text: str, begin: int) -> str:
@@ -123,7 +127,7 @@ def _expanded(tree: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     prefixes: list[list[str]] = []  # of the open braces
     steps: list[str] = []
-    name = ""
+    name, num_chars = "", 0
     for token in _TOKEN.finditer(tree + ","):
         if token[0] == "{":
             prefixes.append(list(steps))
@@ -131,6 +135,7 @@ def _expanded(tree: str) -> list[tuple[str, str]]:
         elif token[0] in ",}":
             if name:
                 found.append(("::".join(steps), name))
+                num_chars += len(found[-1][0])
             if token[0] == "}" and prefixes:
                 prefixes.pop()
             steps, name = list(prefixes[-1]) if prefixes else [], ""
@@ -139,7 +144,7 @@ def _expanded(tree: str) -> list[tuple[str, str]]:
             if step != "self" or not steps:
                 steps.append(step)
             name = token[2] or steps[-1]
-        if len(found) > MAX_PATHS or len(prefixes) > MAX_DEPTH:
+        if len(found) > MAX_PATHS or num_chars > MAX_WRITTEN or len(prefixes) > MAX_DEPTH:
             break
     return found
 
@@ -147,13 +152,15 @@ def _expanded(tree: str) -> list[tuple[str, str]]:
 def edges(tree: Tree, members: Sequence[int]) -> Iterator[Edge]:
     crates = _Crates(tree, members)
     for number in members:
-        path, mentions = tree.files[number].path, tree.files[number].mentions
+        path, mentions, num_names = tree.files[number].path, tree.files[number].mentions, 0
         for imported in mentions.imports:
             if imported.startswith("mod "):
                 found = {crates.child(path, imported.split(" ")[1])}
             elif imported.endswith("*"):
                 module = crates.find(path, imported.removesuffix("*").removesuffix("::"))
-                found = {crates.named(module, name) for name in mentions.uses} - {None} if module else set()
+                num_names += len(mentions.uses)
+                names = mentions.uses if module and num_names <= MAX_LOOKED_FOR else ()
+                found = {crates.named(module or "", name) for name in names} - {None}
                 if not found or not imported.startswith(("super", "self")):
                     found.add(module)
             else:
@@ -170,7 +177,8 @@ class _Crates:
         self._passed: dict[
             str, dict[str, list[str]]
         ] = {}  # of every file, the paths of what it has from elsewhere, by name
-        self._known: dict[tuple[str, str], str | None] = {}
+        self._known: dict[tuple[str, str], str | None] = {}  # by file and name
+        self._starred: dict[str, list[str]] = {}  # of every file, the modules of which it has all names
         for file in sorted(tree.files):
             if file.path.rpartition("/")[2] == "Cargo.toml" and file.mentions.declares:
                 name, path = file.mentions.declares
@@ -187,28 +195,60 @@ class _Crates:
                 if imported.startswith("mod ") and imported.count(" ") > 1:
                     _, name, path = imported.split(" ", 2)
                     self._elsewhere[file.path, name] = joined(folder(file.path), path) or ""
+        said = (*self._items.values(), *self._passed.values())
+        self._names = {name for names in said for name in names}  # of anything in these files
+        self._names.update(name for _, name in self._elsewhere)
+        self._names.update(step.removesuffix(".rs") for path in self._items for step in path.split("/"))
 
-    def named(self, path: str, name: str) -> str | None:
-        """The file that declares what is called `name` in the module of the file `path`, as far as that is to be seen."""
-        if (path, name) not in self._known:
-            self._known[path, name] = self._named(path, name, set())
-        return self._known[path, name]
+    def named(self, path: str, name: str, passed: int = 0) -> str | None:
+        """The file that declares what is called `name` in the module of the file `path`, as far as that is to be seen.
 
-    def _named(self, path: str, name: str, asked: set[tuple[str, str]]) -> str | None:
-        if (path, name) in asked or path not in self._items or len(asked) > MAX_ASKED:
-            return None
-        asked.add((path, name))
+        The module itself is asked, then those of which it has all names, in depth, first those that know the name themselves.
+        """
+        above: dict[str, str | None] = {path: None}  # of every module the one that has its names
+        asked: list[str] = []
+        waiting = [path] if name in self._names else []
+        while waiting and len(asked) < MAX_ASKED:
+            place = waiting.pop()
+            found, is_new = self._known.get((place, name)), (place, name) not in self._known
+            if is_new:
+                asked.append(place)
+                self._known[place, name] = ""  # while it is looked for
+                found = self._declared(place, name, passed)
+            if found:
+                for other in asked:  # by way of those left out they may reach it too
+                    del self._known[other, name]
+                user: str | None = place
+                while user is not None:
+                    self._known[user, name] = found
+                    user = above[user]
+                return found
+            if is_new:
+                below = [module for module in self._stars(place, passed) if module not in above]
+                above.update(dict.fromkeys(below, place))
+                below.reverse()
+                waiting += sorted(below, key=lambda module: self._says(module, name))
+        self._known.update(((place, name), None) for place in asked)
+        return None
+
+    def _says(self, path: str, name: str) -> bool:
+        return name in self._items.get(path, ()) or name in self._passed.get(path, ())
+
+    def _declared(self, path: str, name: str, passed: int) -> str | None:
         if below := self.child(path, name):
             return below
-        if name in self._items[path]:
+        if name in self._items.get(path, ()):
             return path
-        passed = self._passed[path]
-        found = (self._resolved(path, written, asked) for written in passed.get(name, ()))
-        modules = (
-            self._resolved(path, written.removesuffix("*").removesuffix("::"), asked) for written in passed.get("*", ())
-        )
-        through = (self._named(module, name, asked) for module in modules if module)
-        return next(filter(None, itertools.chain(found, through)), None)
+        elsewhere = self._passed.get(path, {}).get(name, ()) if passed < MAX_PASSED else ()
+        return next(filter(None, (self._resolved(path, written, passed + 1) for written in elsewhere)), None)
+
+    def _stars(self, path: str, passed: int) -> list[str]:
+        if path not in self._starred and passed < MAX_PASSED:
+            self._starred[path] = []  # while they are looked for
+            written = [one.removesuffix("*").removesuffix("::") for one in self._passed.get(path, {}).get("*", ())]
+            modules = (self._resolved(path, one, passed + 1) for one in written[:MAX_STARS])
+            self._starred[path] = list(filter(None, dict.fromkeys(modules)))
+        return self._starred.get(path, [])
 
     def child(self, path: str, name: str) -> str | None:
         place = folder(path) if self._is_folder(path) else path.removesuffix(".rs")
@@ -220,12 +260,12 @@ class _Crates:
         return next((candidate for candidate in candidates if candidate in self._tree.at), None)
 
     def find(self, path: str, imported: str) -> str | None:
-        return self._resolved(path, imported, set())
+        return self._resolved(path, imported, 0)
 
-    def _resolved(self, path: str, imported: str, asked: set[tuple[str, str]]) -> str | None:
+    def _resolved(self, path: str, imported: str, passed: int) -> str | None:
         start, *steps = imported.split("::")
         if start == "crate":
-            return self._walk(self._root(path), steps, asked)
+            return self._walk(self._root(path), steps, passed)
         if start in ("self", "super"):
             place: str | None = path
             while start == "super" and place:
@@ -233,21 +273,21 @@ class _Crates:
                 if steps[:1] != ["super"]:
                     break
                 steps = steps[1:]
-            return self._walk(place, steps, asked)
+            return self._walk(place, steps, passed)
         if child := self.child(path, start):
-            return self._walk(child, steps, asked)
+            return self._walk(child, steps, passed)
         if start in self._libraries:
-            return self._walk(self._libraries[start], steps, asked)
+            return self._walk(self._libraries[start], steps, passed)
         root = self._root(path)  # from which paths of the 2015 edition begin
-        return self._walk(self.child(root, start), steps, asked) if root else None
+        return self._walk(self.child(root, start), steps, passed) if root else None
 
-    def _walk(self, place: str | None, steps: Sequence[str], asked: set[tuple[str, str]]) -> str | None:
+    def _walk(self, place: str | None, steps: Sequence[str], passed: int) -> str | None:
         if place not in self._tree.at:
             return None
         for step in steps:
-            below = self._named(place, step, asked)
-            if below in (None, place) and step in _ELSEWHERE:
-                return None
+            below = self.named(place, step, passed)
+            if (below in (None, place) and step in _ELSEWHERE) or self._known.get((place, step)) == "":
+                return None  # from elsewhere, or back where it came from
             if below is None:
                 break
             place = below

@@ -1,5 +1,7 @@
 """Go: packages are folders, and a dependency is the file that declares the name."""
 
+import time
+
 from synth.repository import go
 from tests.synth.repository.trees import edges
 
@@ -92,3 +94,16 @@ def test_import_paths_without_a_module_file_and_of_vendored_packages() -> None:
         == edges(texts, "github.com/owner/thing")
         == {("b/b.go", "a.go"), ("vendor/gopkg.in/yaml.v3/y.go", "a.go")}
     )
+
+
+def test_thousands_of_imports_in_one_declaration_cost_little() -> None:
+    imports = "".join(f'\ta{number} "m/x"\n' for number in range(10_000))
+    uses = " ".join(f"a{number}.N" for number in range(10_000))
+    texts = {
+        "go.mod": "module m\n",
+        "x/x.go": "package x\nvar N = 1\n",
+        "a.go": f"package p\nimport (\n{imports})\nvar x = {uses}\n",
+    }
+    begin = time.process_time()
+    assert edges(texts) == {("x/x.go", "a.go")}
+    assert time.process_time() - begin < 2

@@ -1,5 +1,7 @@
 """Java: imports of all forms, and types that are used without one."""
 
+import time
+
 from synth.repository import java
 from tests.synth.repository.trees import edges
 
@@ -42,3 +44,15 @@ def test_of_several_declarations_the_nearest_counts() -> None:
     texts = {f"{place}/p/T.java": "package p;\nclass T {}" for place in ("linux", "windows")}
     texts |= {f"{place}/p/U.java": "package p;\nclass U { T t; }" for place in ("windows", "linux")}
     assert edges(texts) == {("linux/p/T.java", "linux/p/U.java"), ("windows/p/T.java", "windows/p/U.java")}
+
+
+def test_thousands_of_imports_and_one_of_thousands_of_steps_cost_little() -> None:
+    imports = "".join(f"import a{number}.*;\n" for number in range(8000))
+    uses = " ".join(f"N{number}" for number in range(8000))
+    texts = {
+        "p/A.java": f"package p;\n{imports}import {'a.' * 30_000}B;\nclass A {{ Near near; {uses} }}\n",
+        "p/Near.java": "package p;\nclass Near {}\n",
+    }
+    begin = time.process_time()
+    assert edges(texts) == {("p/Near.java", "p/A.java")}
+    assert time.process_time() - begin < 0.7

@@ -2,6 +2,8 @@
 
 import shutil
 import subprocess
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,51 @@ def test_what_a_module_passes_on_is_a_dependency_on_the_file_that_declares_it() 
         ("src/bin/m.rs", "src/bin/old.rs"),
         ("src/c.rs", "src/bin/m.rs"),
     }
+
+
+def test_a_module_that_uses_what_its_siblings_pass_on_does_not_hide_who_declares_it() -> None:
+    texts = {
+        "Cargo.toml": '[package]\nname = "p"\n',
+        "src/lib.rs": "mod read;\nmod user;\n",
+        "src/user.rs": "use crate::read::Slice;\n",
+        "src/read/mod.rs": "mod a;\nmod other;\nmod slice;\npub use self::a::*;\npub use self::other::*;\npub use self::slice::*;\n",
+        "src/read/a.rs": "use crate::read::Slice;\nuse super::*;\nstruct Own;\nfn f(own: Own, slice: Slice) {}\n",
+        "src/read/other.rs": "pub struct Own;\n",
+        "src/read/slice.rs": "pub struct Slice;\n",
+    }
+    found = edges(texts)
+    assert {one for one, other in found if other == "src/user.rs"} == {"src/read/slice.rs"}
+    assert {one for one, other in found if other == "src/read/a.rs"} == {"src/read/slice.rs"}
+    assert ("src/read/mod.rs", "src/user.rs") not in found
+
+
+def module_texts(lib: str, modules: Iterable[str]) -> dict[str, str]:
+    texts = {f"src/m{number}.rs": text for number, text in enumerate(modules)}
+    lib += "".join(f"mod m{number};\n" for number in range(len(texts)))
+    return {"Cargo.toml": '[package]\nname = "p"\n', "src/lib.rs": lib, **texts}
+
+
+def test_a_name_that_is_passed_on_hundreds_of_times_or_in_a_circle_ends_no_run() -> None:
+    chain = [f"pub use crate::m{number + 1}::X;\n" for number in range(400)]
+    assert len(edges(module_texts("", [*chain, "pub struct X;\n"]))) >= 800
+    assert ("src/m400.rs", "src/m380.rs") in edges(module_texts("", [*[""] * 380, *chain[380:], "pub struct X;\n"]))
+    circle = (f"pub use crate::m{(number + 1) % 3}::X;\n" for number in range(3))
+    assert len(edges(module_texts("", circle))) >= 5
+
+
+def test_hundreds_of_modules_that_have_all_names_of_each_other_cost_little() -> None:
+    everything = "".join(f"pub use m{number}::*;\n" for number in range(600))
+    modules = (f"pub use super::*;\nfn f(a: X{599 - n}, b: Y) {{}}\npub struct X{n};\n" for n in range(600))
+    texts = module_texts(everything, modules)
+    begin = time.process_time()
+    found = edges(texts)
+    assert time.process_time() - begin < 2
+    assert {one for one, other in found if other == "src/m7.rs"} == {"src/m592.rs"}
+
+
+def test_what_one_use_says_is_bounded() -> None:
+    text = f"use {'a' * 2500}::{{{','.join(f'b{number}' for number in range(450))}}};\n"
+    assert 10 < len(rust.scan(text).imports) < 30
 
 
 @pytest.mark.skipif(shutil.which("rustc") is None, reason="needs rustc")
