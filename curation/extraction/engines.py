@@ -19,6 +19,7 @@ from curation.extraction.kept import Kept
 Tree = Any  # lxml.html.HtmlElement
 
 _TAG = re.compile(r"<[A-Za-z]+[\s>]")
+_LINE_BREAK = re.compile(r"[ \t\r]*\n\s*")
 _COUNT = XPath("count(//*)")
 _WORTH_REWRITING = (
     'pre, xmp, listing, code br, tt br, table, math, m\\:math, mml\\:math, script[type^="math/"], [class*="math"], [class*="code"] br, '
@@ -86,8 +87,17 @@ def _main_text(options: Any, tree: Tree) -> str | None:
     found: Any = trafilatura.bare_extraction(tree, options=options)
     if found is None:
         return None
-    page_tree.join_source_lines(found.body)
+    _join_source_lines(found.body)
     return unicodedata.normalize("NFC", xmltotxt(found.body, options.formatting).strip())
+
+
+def _join_source_lines(body: Tree) -> None:
+    """White space of an extracted text as a browser shows it, in place; a break of a line that shows is an element."""
+    for element in body.iter():
+        if element.text and "\n" in element.text and element.tag != "code":
+            element.text = _LINE_BREAK.sub(" ", element.text)
+        if element.tail and "\n" in element.tail:
+            element.tail = _LINE_BREAK.sub(" ", element.tail)
 
 
 def _by_resiliparse(options: Any, page: str, max_elements: int) -> Found | None:

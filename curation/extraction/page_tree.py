@@ -7,7 +7,6 @@ tables as rows of cells, and loses the headings of pages without an <article>. C
 Costs about as much as it saves: scripts and styles go first, which the extractor would copy three times before it drops them.
 """
 
-import re
 from typing import Any, Literal
 
 from lxml.etree import XPath, strip_elements, strip_tags
@@ -27,7 +26,6 @@ _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6", "dt", "caption", "figcaption")
 _FIND_BY_CLASS = XPath(
     "//@class[contains(., 'code') or contains(., 'math') or contains(., 'MathJax')]/.. | //@data-latex/.."
 )
-_SPACES = re.compile(r"[ \t\r]*\n\s*")
 _CODE_LISTS = XPath("//dl[.//pre] | //dd[.//pre]")
 _LOOSE_TERMS = XPath("//div/dt")
 _LOOSE_DEFINITIONS = XPath("//div/dd")
@@ -57,15 +55,6 @@ def mend(tree: Tree, *, tables: Literal["nested", "all", "none"]) -> Kept:
     flatten_endless_paragraphs(tree)
     name_main_text(tree)
     return kept
-
-
-def join_source_lines(body: Tree) -> None:
-    """White space of an extracted text as a browser shows it, in place; a break of a line that shows is an element."""
-    for element in body.iter():
-        if element.text and "\n" in element.text and element.tag != "code":
-            element.text = _SPACES.sub(" ", element.text)
-        if element.tail and "\n" in element.tail:
-            element.tail = _SPACES.sub(" ", element.tail)
 
 
 def drop_unseen(tree: Tree) -> None:

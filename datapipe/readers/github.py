@@ -75,12 +75,12 @@ def _spans_lines(path: str) -> bool:
     with store.open_input(path, read_ahead=False) as stream:
         try:
             content: Any = open_decompressed(stream)
-            while (
-                b"\n" not in head and len(head) < MAX_LINE_BYTES and (piece := content.read1(json_values.PIECE_BYTES))
-            ):
+            while piece := content.read1(json_values.PIECE_BYTES):
                 head += piece
                 if json_values.spans_lines(bytes(head[:HEAD_BYTES])):
                     return True
+                if b"\n" in piece or len(head) >= MAX_LINE_BYTES:
+                    break
         except MemberError:
             pass  # `read` meets it again, and tells it
     return b"\n" not in head and len(head) >= MAX_LINE_BYTES

@@ -50,9 +50,8 @@ def values(stream: Any, max_bytes: int) -> Iterator[Value]:
             follows = buffer.next
             if found.reason is None or follows or not buffer.failure:  # else it is what the failure cuts
                 yield found
-            in_array = in_array and (
-                found.reason is None or follows != "["
-            )  # behind what is broken another page begins
+            if found.reason and follows == "[":  # behind what is broken another page begins
+                in_array = False
         elif buffer.failure:
             raise buffer.failure
         else:

@@ -107,8 +107,7 @@ class _Packages:
 
     def beside(self, number: int) -> list[dict[str, list[int]]]:
         """What the files of its own package declare, as far as a file sees them."""
-        place, name, is_test = self.of[number]
-        return [self._declared.get((place, name, test), {}) for test in ((False, True) if is_test else (False,))]
+        return self._seen(*self.of[number])
 
     def imported(self, number: int, path: str) -> tuple[str, list[dict[str, list[int]]], int] | None:
         """(name, what its files declare, the first of these) of the package that an import path means to a file."""
@@ -116,11 +115,13 @@ class _Packages:
         if key is None:
             return None
         place, name, _ = key
-        is_test = (
-            self.of[number][2] and self.of[number][0] == place
-        )  # an external test sees what the internal ones declare
-        declared = [self._declared.get((place, name, test), {}) for test in ((False, True) if is_test else (False,))]
+        own_place, _, is_test = self.of[number]  # an external test sees what the internal ones declare
+        declared = self._seen(place, name, is_test and own_place == place)
         return name[len(_FIRST) :], declared, self._files[key][0]
+
+    def _seen(self, place: str, name: str, is_test: bool) -> list[dict[str, list[int]]]:
+        """What a package's files declare, and its tests to tests."""
+        return [self._declared.get((place, name, test), {}) for test in ((False, True) if is_test else (False,))]
 
 
 def edges(tree: Tree, members: Sequence[int]) -> Iterator[Edge]:

@@ -176,8 +176,8 @@ class _Crates:
         self._items: dict[str, set[str]] = {}  # of every file, what it declares itself
         self._passed: dict[
             str, dict[str, list[str]]
-        ] = {}  # of every file, the paths of what it has from elsewhere, by name
-        self._known: dict[tuple[str, str], str | None] = {}  # by file and name
+        ] = {}  # of every file, by name: paths of what it has from elsewhere
+        self._known: dict[tuple[str, str], str | None] = {}  # by file and name; empty while it is looked for
         self._starred: dict[str, list[str]] = {}  # of every file, the modules of which it has all names
         for file in sorted(tree.files):
             if file.path.rpartition("/")[2] == "Cargo.toml" and file.mentions.declares:

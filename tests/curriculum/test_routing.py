@@ -139,11 +139,7 @@ def test_what_is_read_for_an_exchange_alone_is_not_written_but_counted_once(fami
 def test_what_is_found_about_written_parts_is_told_again_instead_of_writing_them_once_more(families: Path) -> None:
     corpus = run(families, corpus_file(families, ["filter.length", *STEPS_OF_ALL]))
     written = {path.parent.name.rpartition("-")[0] for path in (families / "out").rglob("part-?????.parquet")}
-    assert written == {
-        "filter.length",
-        "dedup.lines",
-        "dedup.minhash",
-    }  # after lines went out of texts, these are written
+    assert written == {"filter.length", "dedup.lines", "dedup.minhash"}  # the second, for lines go out of its texts
     every_time = run(families, corpus_file(families, STEPS_OF_ALL), "every")  # from the source, so the first is written
     assert kept(families, corpus).equals(kept(families, every_time, "every"))
     named = [{**step, "key": ""} for step in corpus["steps"]]
