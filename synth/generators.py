@@ -17,6 +17,10 @@ class Generator(NamedTuple):
 
     emit(docs, **params) -> pa.Table     one call per partition; a uint64 column `key` says where each row goes
     reduce(rows, **params) -> pa.Table   one call per receiver: documents sorted by id, rejected ones with a `drop_reason`
+
+    A function with a parameter `teacher` gets the model that the manifest names under that key (`synth.teacher.Crew`), or None where it
+    names none: then the rows are made by program. A `reduce` with a parameter `accept` stops when so many rows are accepted (0: none
+    left); it tries candidates in the order of a keyed draw, so that a larger number only adds rows.
     """
 
     emit: Callable[..., pa.Table]
