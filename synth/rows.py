@@ -3,7 +3,7 @@
 Every generator makes its rows here, so every row says the same about itself in `meta`:
 
     generator, version, seed    what made it: the same three give the same row again
-    parents                     the documents it was made from, [[id, xxh3-128 of the text], ...]; the row's licence is all of theirs together
+    parents                     the documents it was made from: [[id, xxh3-128 of the text], ...]; the licence is that of all
     author                      who wrote the assistant's words: `scripted`, or the name of a model
     teacher                     null, or {model, prompt}: the model that was asked and the hash of what it was asked with
     task                        what a checker needs to prove the row again without its generator
