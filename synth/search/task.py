@@ -1,8 +1,8 @@
 """What a search question consists of: pages, facts with their evidence, and a query that has one answer in a closed world.
 
 The question is only the wording of a `Query`. Variables stand for pages; a clue says something of one variable: a fact that links it
-to another variable, or a value that meets a condition. How vague a condition is, is the obfuscation: `equals 1994`, `decade 1990`, `century 20`.
-(Formalisation before wording: WebShaper, arXiv 2507.15061.)
+to another variable, or a value that meets a condition. How vague a condition is, is the obfuscation: the year 1994, the 1990s, the 20th
+century. (Formalisation before wording: WebShaper, arXiv 2507.15061.)
 """
 
 from collections.abc import Mapping
