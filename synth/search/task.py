@@ -5,8 +5,11 @@ to another variable, or a value that meets a condition. How vague a condition is
 century. (Formalisation before wording: WebShaper, arXiv 2507.15061.)
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+import xxhash
 
 
 class Page(NamedTuple):
@@ -72,6 +75,12 @@ class Task(NamedTuple):
     question: str
     answer: str
     answer_spans: tuple[Span, ...]
+
+    @property
+    def name(self) -> str:
+        """32 hex digits that tell it from every other task."""
+        told = json.dumps(self.as_json(), ensure_ascii=False, sort_keys=True)
+        return xxhash.xxh3_128_hexdigest(told.encode("utf-8", "surrogatepass"))
 
     def as_json(self) -> dict[str, Any]:
         clues = [
