@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 END_OF_TEXT = "<|endoftext|>"
-CHAT_TOKENS = (  # roles and tags of the GLM-4.5 chat template (GLM-4.5 report §3: function calls in tags, few escapes)
+CHAT_TOKENS = (  # prefix, roles and tags of the GLM-4.5 chat template (GLM-4.5 report §3: function calls in tags, few escapes)
+    *("[gMASK]", "<sop>", "/nothink"),
     *("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"),
     *("<think>", "</think>", "<tool_call>", "</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"),
     *("<tool_response>", "</tool_response>"),

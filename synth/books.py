@@ -28,7 +28,7 @@ from curation.books.chapter_edges import without_furniture, without_shared_parts
 from curation.books.chapter_order import AFTER, Part, numbers_of, place_of
 from datapipe.schema import DOCUMENT, DROP
 from synth.generators import Generator
-from synth.joined import SEPARATOR, joined_row
+from synth.joined import SEPARATOR, joined_row, provenance, text_sha
 
 PATTERN = r"(?P<book>[^#]+)/(?P<chapter>[^/#]+)"  # the folder and the name in it, not a record of a file
 TITLE_LINES = 3  # of a text, among which its title may stand: some begin with "Part I"
@@ -134,15 +134,17 @@ def _book(name: str, chapters: list[dict[str, Any]], titles: bool, max_chars: in
     if len(kept) == 1:
         yield _document(kept[0])
         return
-    about = {"generator": "book", "missing": missing([row["place"] for row in kept]), "repeated": _repeated(kept)}
+    about = {"missing": missing([row["place"] for row in kept]), "repeated": _repeated(kept)}
     texts = _texts(kept, titles)
-    volumes = list(_volumes([{**row, "text": text} for row, text in zip(kept, texts, strict=True)], max_chars))
+    shown = [{**row, "sha": text_sha(row["text"]), "text": text} for row, text in zip(kept, texts, strict=True)]
+    volumes = list(_volumes(shown, max_chars))
     for number, rows in enumerate(volumes, 1):
         origin = name if len(volumes) == 1 else f"{name}#volume-{number}-of-{len(volumes)}"
         texts = [row["text"] for row in rows]
         starts = _starts(texts)
         parts = [[row["origin"], start] for row, start in zip(rows, starts, strict=True)]
-        yield joined_row(origin, rows, SEPARATOR.join(texts), {**about, "chapters": parts})
+        made_from = provenance("book", ([row["id"], row["sha"]] for row in rows))
+        yield joined_row(origin, rows, SEPARATOR.join(texts), {**made_from, **about, "chapters": parts})
 
 
 def _document(row: Mapping[str, Any]) -> dict[str, Any]:

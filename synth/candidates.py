@@ -5,7 +5,7 @@ with a `drop_reason`: counted, sampled, dropped. Rows of a document never depend
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -14,7 +14,8 @@ import xxhash
 from datapipe.schema import DOCUMENT, DROP, LOSS_SPANS, LOSS_SPANS_TYPE, document_id
 from synth.evidence import Fact, answer, normalised
 from synth.facts import extract, select
-from synth.render import Rendered
+from synth.render import DEFAULT, Turn, arranged
+from synth.rows import Made, Parent, checked
 from synth.verify import Candidate, verdicts
 from synth.wording import ask, canonical, source_title, think, worked_steps
 
@@ -43,6 +44,11 @@ class Source(NamedTuple):
     title: str
     license: str | None
     raw: Mapping[str, Any] | None
+    sha: str = ""  # xxh3-128 of all of its text
+
+    @property
+    def parents(self) -> list[list[str]]:
+        return [[self.id, self.sha]]
 
 
 class Question(NamedTuple):
@@ -62,9 +68,10 @@ def sources(docs: pa.Table, *, min_chars: int, max_scan_chars: int) -> Iterator[
     columns = ("id", "text", "origin", "kind", "license", "raw", "meta")
     for row in docs.select(columns).to_pylist():
         if len(row["text"] or "") >= min_chars:
-            text, meta = row.pop("text")[:max_scan_chars], row.pop("meta")
+            whole, meta = row.pop("text"), row.pop("meta")
+            text, sha = whole[:max_scan_chars], Parent.of(row["id"], whole, row["license"]).sha
             title = source_title(row["origin"], row["kind"], text, meta)
-            yield Source(text=text, title=title, **row)
+            yield Source(text=text, title=title, sha=sha, **row)
 
 
 def questions(source: Source, *, seed: int) -> list[Question]:
@@ -86,7 +93,7 @@ def fit(asked: Iterable[Question], limit: int, *, seed: int, source: Source) -> 
 
 
 def left_out(
-    generator: str, kind: str, source: Source, asked: Iterable[Question], chosen: Iterable[Question]
+    made: Made, kind: str, source: Source, asked: Iterable[Question], chosen: Iterable[Question]
 ) -> Iterator[dict[str, Any]]:
     """A row for every question that is not `chosen`: it failed a check, or there were enough (`synth.not_selected`).
 
@@ -95,15 +102,27 @@ def left_out(
     taken = {question.fact for question in chosen}
     for question in asked:
         if question.fact not in taken:
-            yield dropped_row(generator, kind, source, question, question.reason or NOT_SELECTED)
+            yield dropped_row(made, kind, source, question, question.reason or NOT_SELECTED)
 
 
 def kept_row(
-    generator: str, kind: str, source: Source, start: int, asked: list[Question], rendered: Rendered, **details: Any
+    made: Made,
+    kind: str,
+    source: Source,
+    start: int,
+    asked: list[Question],
+    turns: Sequence[Turn],
+    *,
+    direct: bool = False,
+    **details: Any,
 ) -> dict[str, Any]:
-    """A candidate that passed: one rendered text about one or several questions; `start` makes its origin unique in the source."""
+    """A candidate that passed: one conversation about one or several questions; `start` makes its origin unique in the source."""
+    rendered, round_trip = checked(arranged(turns), direct=direct)
+    verdicts = {check: {"passed": True} for q in asked for check in (*q.checks, "unambiguous")}
     meta = {
-        "generator": generator,
+        **made.provenance(source.parents, {**verdicts, "round_trip": round_trip}),
+        "template": DEFAULT,
+        "direct": direct,
         "source": source.id,
         "title": source.title,
         **details,
@@ -111,19 +130,24 @@ def kept_row(
     }
     spans = [{"start": begin, "length": length} for begin, length in rendered.loss_spans]
     return {
-        **_row(generator, kind, source, start, asked),
+        **_row(made.generator, kind, source, start, asked),
         "text": rendered.text,
         "meta": json.dumps(meta, ensure_ascii=False, sort_keys=True),
+        DROP: None if round_trip["passed"] else "synth.round_trip",
         LOSS_SPANS: spans,
     }
 
 
-def dropped_row(generator: str, kind: str, source: Source, question: Question, reason: str) -> dict[str, Any]:
+def dropped_row(made: Made, kind: str, source: Source, question: Question, reason: str) -> dict[str, Any]:
     """A candidate that failed; its text shows question and answer to whoever reads the rejects."""
+    verdicts = {check: {"passed": True} for check in question.checks}
+    if reason != NOT_SELECTED:
+        verdicts[reason.removeprefix("synth.")] = {"passed": False}
+    meta = {**made.provenance(source.parents, verdicts), "source": source.id}
     return {
-        **_row(generator, kind, source, question.fact.start, [question]),
+        **_row(made.generator, kind, source, question.fact.start, [question]),
         "text": f"{question.question}\n\n{question.answer}",
-        "meta": json.dumps({"generator": generator, "source": source.id}, sort_keys=True),
+        "meta": json.dumps(meta, ensure_ascii=False, sort_keys=True),
         DROP: reason,
     }
 

@@ -17,7 +17,8 @@ from synth.closed_world import settle
 from synth.evidence import API, Fact, FactKind, fold, keyed, normalised
 from synth.generators import Generator
 from synth.long_context import inside, windows
-from synth.render import Rendered, Turn, render
+from synth.render import Turn
+from synth.rows import Made
 from synth.verify import Candidate, verdicts
 from synth.wording import filled, named_source
 
@@ -57,7 +58,7 @@ def emit(
     max_questions: int = 4,
 ) -> pa.Table:
     """Candidates of one partition: per document at most `max_per_document` windows, the ones with most questions that pass."""
-    rows = []
+    rows, made = [], Made("chat", seed)
     for source in sources(docs, min_chars=min_chars, max_scan_chars=max_scan_chars):
         asked = [q for q in questions(source, seed=seed) if q.fact.kind != "example" and q.reason is None]
         plain = _unambiguous(asked)
@@ -69,25 +70,26 @@ def emit(
                 found.append((window, talk))
         for window, talk in sorted(found, key=lambda entry: (-len(entry[1]), entry[0]))[:max_per_document]:
             thinks = bool(keyed(seed, source.id, "think", window[0]) % 2)
-            rendered = render_conversation(source, window, talk, thinks=thinks, seed=seed)
+            turns = conversation(source, window, talk, thinks=thinks, seed=seed)
             details = {"window": [window[0], window[1] - window[0]], "mode": "thinking" if thinks else "direct"}
-            rows.append(kept_row("chat", "qa", source, window[0], talk, rendered, **details))
+            rows.append(kept_row(made, "qa", source, window[0], talk, turns, direct=not thinks, **details))
     return table(rows)
 
 
-def render_conversation(
+def conversation(
     source: Source, window: tuple[int, int], talk: list[Question], *, thinks: bool, seed: int
-) -> Rendered:
+) -> list[Turn]:
     """System, then user and assistant in turns. With `thinks` the last answer has its thoughts and is what is learned."""
     system = SYSTEM[keyed(seed, source.id, "system", window[0]) % len(SYSTEM)]
     whole = source.title and len({q.fact.scope for q in talk}) > 1  # not about one entry only
     title = source.title if whole else named_source(talk[0].fact, source.title)
     passage = source.text[slice(*window)].strip()
-    turns = [Turn("system", system.replace("{title}", title, 1).replace("{passage}", passage, 1))]
+    shown = [Turn("system", system.replace("{title}", title, 1).replace("{passage}", passage, 1))]
     for q in talk:
         thoughts = q.thoughts if thinks and q is talk[-1] else ""
-        turns += [Turn("user", q.question), Turn("assistant", q.answer, think=thoughts)]
-    return render(turns, context=len(turns) - 1 if thinks else 0, direct=not thinks)
+        learn = not thinks or q is talk[-1]
+        shown += [Turn("user", q.question), Turn("assistant", q.answer, think=thoughts, learn=learn)]
+    return shown
 
 
 def _unambiguous(asked: list[Question]) -> list[Question]:

@@ -28,14 +28,25 @@ class Generator(NamedTuple):
     check: Callable[..., None] | None = None  # raises ValueError for parameters that cannot be meant
 
 
+# Generators that put documents together, word for word: what they make has the authors of what they read.
+IN_WORDS_OF_SOURCES = frozenset({"book", "gather", "interleave", "repository", "threads"})
+
 GENERATORS: dict[str, Step] = {
-    "qa": Step("corpus", "synth.qa:QA", 1),
-    "lookup": Step("corpus", "synth.lookup:LOOKUP", 1),
-    "chat": Step("corpus", "synth.chat:CHAT", 1),
-    "book": Step("corpus", "synth.books:BOOK", 3),
+    "qa": Step("corpus", "synth.qa:QA", 2),
+    "lookup": Step("corpus", "synth.lookup:LOOKUP", 2),
+    "chat": Step("corpus", "synth.chat:CHAT", 2),
+    "book": Step("corpus", "synth.books:BOOK", 4),
     "gather": Step("corpus", "synth.gather:GATHER", 1),
-    "interleave": Step("corpus", "synth.interleave:INTERLEAVE", 2),
-    "repository": Step("corpus", "synth.repository.generator:REPOSITORY", 3),
-    "threads": Step("corpus", "synth.threads.generator:THREADS", 2),
-    "long": Step("corpus", "synth.long_context:LONG", 1),
+    "interleave": Step("corpus", "synth.interleave:INTERLEAVE", 3),
+    "repository": Step("corpus", "synth.repository.generator:REPOSITORY", 4),
+    "messages": Step("corpus", "synth.messages:MESSAGES", 1),
+    "threads": Step("corpus", "synth.threads.generator:THREADS", 3),
+    "search": Step("corpus", "synth.search.generator:SEARCH", 1),
+    "tools": Step("corpus", "synth.tooluse.generator:TOOLS", 1),
+    "calls": Step("corpus", "synth.tooluse.calls:CALLS", 1),
+    "reasoning": Step("corpus", "synth.reasoning.generator:REASONING", 1),
+    "rephrase": Step("corpus", "synth.rephrase.generator:REPHRASE", 1),
+    "software": Step("corpus", "synth.software.generator:SOFTWARE", 1),
+    "reviewed": Step("corpus", "synth.review.reviewed:REVIEWED", 1),
+    "long": Step("corpus", "synth.long_context:LONG", 2),
 }

@@ -29,7 +29,7 @@ from curation.dedup.kmeans import CENTROID
 from curation.steps import StepError
 from datapipe.schema import DOCUMENT, DROP, LOSS_SPANS
 from synth.generators import Generator
-from synth.joined import SEPARATOR, joined_row
+from synth.joined import SEPARATOR, joined_row, provenance, text_sha
 
 MADE = pa.schema([*DOCUMENT, (DROP, pa.string())])
 MAX_MEMBERS = 10_000
@@ -198,8 +198,9 @@ class _Row:
 
     def document(self, origin: str) -> dict[str, Any]:
         sources = [row["id"] for row in self.documents]
-        meta = {"generator": "interleave", "sources": sources, "pieces": self.places}
         used = sorted({number for number, *_ in self.places})
+        parents = ([sources[number], text_sha(self.documents[number]["text"])] for number in used)
+        meta = {**provenance("interleave", parents), "sources": sources, "pieces": self.places}
         return {**joined_row(origin, [self.documents[each] for each in used], "".join(self.parts), meta), DROP: None}
 
 

@@ -5,8 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import xxhash
+
 from datapipe.readers import licenses
 from datapipe.schema import document_id
+from synth.generators import GENERATORS
 
 SEPARATOR = "\n\n"  # between the parts of a joined text
 
@@ -30,6 +33,24 @@ def joined_row(origin: str, rows: Sequence[Mapping[str, Any]], text: str, meta: 
         "license": license_of_all(row["license"] for row in rows),
         "raw": None,
         "meta": json.dumps(meta, ensure_ascii=False, sort_keys=True),
+    }
+
+
+def text_sha(text: str) -> str:
+    """xxh3-128 of a text, 32 hex digits."""
+    return xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass"))
+
+
+def provenance(generator: str, parents: Iterable[Sequence[str]]) -> dict[str, Any]:
+    """What `synth.rows` says of every row, for what only puts documents together: no draw, and nobody but their authors wrote it."""
+    return {
+        "generator": generator,
+        "version": GENERATORS[generator].version,
+        "seed": None,
+        "parents": [list(parent) for parent in parents],
+        "author": None,
+        "teacher": None,
+        "verdicts": {},
     }
 
 

@@ -12,7 +12,8 @@ from synth.candidates import Question, Source, fit, kept_row, questions, sources
 from synth.closed_world import settle
 from synth.evidence import evidence
 from synth.generators import Generator
-from synth.render import Turn, render
+from synth.render import Turn
+from synth.rows import Made
 
 INSTRUCTION = "Answer from the text above."
 
@@ -29,13 +30,13 @@ def emit(
     max_questions: int = 6,
 ) -> pa.Table:
     """Candidates of one partition: per document at most `max_per_document` windows, the ones with most questions that pass."""
-    rows = []
+    rows, made = [], Made("long", seed)
     for source in sources(docs, min_chars=min_chars, max_scan_chars=max_scan_chars):
         asked = [q for q in questions(source, seed=seed) if q.fact.kind != "example" and q.reason is None]
         by_window = [(window, inside(asked, *window)) for window in windows(source.text, max_context_chars)]
         enough = [(window, found) for window, found in by_window if len(found) >= min_questions]
         for window, found in sorted(enough, key=lambda entry: (-len(entry[1]), entry[0]))[:max_per_document]:
-            rows.append(_row(source, window, fit(found, max_questions, seed=seed, source=source)))
+            rows.append(_row(made, source, window, fit(found, max_questions, seed=seed, source=source)))
     return table(rows)
 
 
@@ -57,14 +58,14 @@ def inside(asked: list[Question], begin: int, end: int) -> list[Question]:
     ]
 
 
-def _row(source: Source, window: tuple[int, int], asked: list[Question]) -> dict[str, object]:
+def _row(made: Made, source: Source, window: tuple[int, int], asked: list[Question]) -> dict[str, object]:
     begin, end = window
     numbered = "\n".join(f"{number}. {q.question}" for number, q in enumerate(asked, 1))
     quoted = "\n".join(f"{number}. “{evidence(source.text, q.fact)}”" for number, q in enumerate(asked, 1))
     answers = "\n".join(f"{number}. {q.answer}" for number, q in enumerate(asked, 1))
     asking = f"{source.text[begin:end].strip()}\n\n{INSTRUCTION}\n{numbered}"
-    rendered = render([Turn("user", asking), Turn("assistant", answers, think=f"What the text says:\n{quoted}")])
-    return kept_row("long", "qa", source, begin, asked, rendered, window=[begin, end - begin])
+    turns = [Turn("user", asking), Turn("assistant", answers, think=f"What the text says:\n{quoted}")]
+    return kept_row(made, "qa", source, begin, asked, turns, window=[begin, end - begin])
 
 
 LONG = Generator(emit, settle)

@@ -16,7 +16,8 @@ from synth.candidates import Question, Source, dropped_row, fit, kept_row, left_
 from synth.closed_world import settle
 from synth.evidence import API, evidence, fold, keyed
 from synth.generators import Generator
-from synth.render import Call, Turn, render
+from synth.render import Call, Turn
+from synth.rows import Made
 from synth.wording import named_source
 
 MAX_HITS = 8
@@ -82,17 +83,17 @@ def emit(
     docs: pa.Table, *, seed: int = 0, max_per_document: int = 4, min_chars: int = 1_000, max_scan_chars: int = 1_000_000
 ) -> pa.Table:
     """Candidates of one partition: at most `max_per_document` trajectories per document, and the other questions with a reason."""
-    rows = []
+    rows, made = [], Made("lookup", seed)
     for source in sources(docs, min_chars=min_chars, max_scan_chars=max_scan_chars):
         asked = [q for q in questions(source, seed=seed) if q.fact.kind != "example"]
         chosen = fit(asked, max_per_document, seed=seed, source=source)
         for q in chosen:
             turns = trajectory(source, q, seed=seed)
             if turns:
-                rows.append(kept_row("lookup", "agent", source, q.fact.start, [q], render(turns)))
+                rows.append(kept_row(made, "agent", source, q.fact.start, [q], turns))
             else:
-                rows.append(dropped_row("lookup", "agent", source, q, "synth.not_found"))
-        rows += left_out("lookup", "agent", source, asked, chosen)
+                rows.append(dropped_row(made, "agent", source, q, "synth.not_found"))
+        rows += left_out(made, "agent", source, asked, chosen)
     return table(rows)
 
 

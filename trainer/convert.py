@@ -55,6 +55,7 @@ def export_checkpoint(out: Path, dest: Path, *, step: int | None, dtype: "torch.
         rope_base=learned[-1].rope_base,
         max_positions=max(stage.seq_len for stage in learned),
         eos_ids=stop_ids(tokenizer, eos_id) if has_tokenizer else [eos_id],
+        chat_template=plan.training.get("chat_template"),
         dtype=dtype,
         progress=_progress,
     )

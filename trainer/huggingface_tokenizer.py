@@ -11,9 +11,25 @@ from typing import Any
 
 from trainer.huggingface_config import HuggingFaceError
 
-CHAT_TEMPLATE = Path(__file__).with_name("chat_template.jinja")
+TEMPLATE_VERSIONS = ("glm-4.5", "glm-4.7")
 STOPS = ("<|user|>", "<|observation|>")  # an assistant hands over with one of these
-CHAT_TOKENS = ("<|system|>", "<|assistant|>", *STOPS, "<think>", "</think>", "<tool_call>", "</tool_call>")
+CHAT_TOKENS = (
+    "[gMASK]",
+    "<sop>",
+    "<|system|>",
+    "<|assistant|>",
+    *STOPS,
+    "<think>",
+    "</think>",
+    "<tool_call>",
+    "</tool_call>",
+)
+
+
+def own_template(version: str = "glm-4.5") -> str:
+    """The chat template of this folder in one of the versions of `synth.render`: the one that the corpora were rendered in."""
+    text = Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8")
+    return text.replace('version = "glm-4.5"', f'version = "{version}"', 1)
 
 
 def stop_ids(tokenizer: Path, eos_id: int) -> list[int]:
@@ -29,7 +45,7 @@ def tokenizer_config(
 ) -> dict[str, Any]:
     """The content of tokenizer_config.json for the tokenizer.json at `path` and a model of `shape` with that config.json.
 
-    chat_template  None for the one of this folder, if the tokenizer has its tokens
+    chat_template  Jinja; or the version of this folder's own (None: that of GLM-4.5), which goes with a tokenizer that has its tokens
     """
     from tokenizers import Tokenizer
 
@@ -41,8 +57,9 @@ def tokenizer_config(
     token = model.id_to_token(end)
     if token is None:
         raise HuggingFaceError(f"eos_ids: {path} has no token {end}.")
-    if chat_template is None and all(model.token_to_id(tag) is not None for tag in CHAT_TOKENS):
-        chat_template = CHAT_TEMPLATE.read_text(encoding="utf-8")
+    if chat_template is None or chat_template in TEMPLATE_VERSIONS:
+        has_tokens = all(model.token_to_id(tag) is not None for tag in CHAT_TOKENS)
+        chat_template = own_template(chat_template or TEMPLATE_VERSIONS[0]) if has_tokens else None
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": token,

@@ -25,7 +25,7 @@ import xxhash
 
 from datapipe.schema import DOCUMENT, DROP, code_origin, code_place, document_id
 from synth.generators import Generator
-from synth.joined import license_of_all
+from synth.joined import license_of_all, provenance, text_sha
 from synth.repository import imports, render
 from synth.repository.arrange import arranged
 from synth.repository.file import File, Mentions, Tree
@@ -217,9 +217,9 @@ def _parts(received: _Received, name: str, version: str, numbers: list[int], cap
     for index, part in enumerate(parts, 1):
         chosen = [numbers[place] for place in part.numbers]
         meta = {
-            "generator": "repository",
+            **provenance("repository", ([document_id(received.origin[n]), text_sha(received.text(n))] for n in chosen)),
             "repository": name,
-            "version": version,
+            "revision": version,
             "part": index,
             "parts": len(parts),
             "files": len(chosen),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from datapipe.schema import DROP, document_id
+from synth.joined import license_of_all, provenance
 from synth.threads import diffs
 from synth.threads.joins import commits_of, hosts, named_by
 from synth.threads.links import Mention, merged_by
@@ -130,8 +131,10 @@ def _with_related(repo: Repository, thread: Thread, named: Iterable[Mention], jo
 
 def _document(repo: Repository, thread: Thread, limits: Limits) -> dict[str, Any]:
     main, details = thread.main, repo.details(thread.main)
+    told = [main, *thread.issues]
+    said = (record for about in told if about.number for record in repo.said[about.number] if not record.reason)
+    taken = [*told, *thread.commits, *said]
     meta = {
-        "generator": "threads",
         "type": main.type,
         "repo": repo.name,
         "number": main.number or None,
@@ -142,9 +145,12 @@ def _document(repo: Repository, thread: Thread, limits: Limits) -> dict[str, Any
         "files": list(thread.files),
     }
     place = f"@{main.sha}" if main.type == "commit" else f"#{main.number}"
+    made_from = provenance("threads", (parent for record in taken for parent in repo.parents(record)))
+    known = {key: value for key, value in meta.items() if value}
     return {
         **_row(repo, main, f"{repo.name}{place}", text(repo, thread, limits)),
-        "meta": json.dumps({key: value for key, value in meta.items() if value}, ensure_ascii=False, sort_keys=True),
+        "license": license_of_all(repo.license(record) for record in taken),
+        "meta": json.dumps({**made_from, **known}, ensure_ascii=False, sort_keys=True),
         DROP: None,
     }
 
@@ -152,7 +158,7 @@ def _document(repo: Repository, thread: Thread, limits: Limits) -> dict[str, Any
 def _left_out(repo: Repository, record: Record, reason: str | None) -> dict[str, Any]:
     """A rejected record; its text shows whoever reads the rejects what it said."""
     said = "\n\n".join(filter(None, [record.title, repo.text(record)]))
-    meta = json.dumps({"generator": "threads", "type": record.type}, sort_keys=True)
+    meta = json.dumps({**provenance("threads", repo.parents(record)), "type": record.type}, sort_keys=True)
     return {**_row(repo, record, record.origin, said), "meta": meta, DROP: reason}
 
 

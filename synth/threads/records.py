@@ -12,6 +12,7 @@ import pyarrow as pa
 import xxhash
 
 from datapipe.schema import DOCUMENT
+from synth.joined import text_sha
 from synth.threads import clean, diffs, links, noise
 
 TYPES = ("issue", "pull", "comment", "review", "review_comment", "commit")
@@ -35,6 +36,8 @@ RECORDS = pa.schema(
         ("diff", pa.large_string()),  # of a review comment the hunk it is about
         ("details", pa.large_string()),  # JSON: what is rare, `files`, and `mentions` as [number, closes] pairs
         ("reason", pa.string()),
+        ("document", pa.string()),  # its id, and xxh3-128 of its text
+        ("document_sha", pa.string()),
         ("license", pa.string()),
         ("raw", DOCUMENT.field("raw").type),
     ]
@@ -86,7 +89,7 @@ def emit(
 
 def _described(docs: pa.Table) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Documents that are records, with their description."""
-    for row in docs.select(["text", "origin", "license", "raw", "meta"]).to_pylist():
+    for row in docs.select(["id", "text", "origin", "license", "raw", "meta"]).to_pylist():
         meta = json.loads(row["meta"] or "{}")
         known = meta.get("sha" if meta.get("type") == "commit" else "number")
         if meta.get("type") in TYPES and isinstance(meta.get("repo"), str) and known:
@@ -114,6 +117,8 @@ def _record(row: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
         "text": text,
         "diff": diff,
         "details": json.dumps(details, ensure_ascii=False, sort_keys=True),
+        "document": row["id"],
+        "document_sha": text_sha(row["text"] or ""),
         "license": row["license"],
         "raw": row["raw"],
     }

@@ -65,6 +65,11 @@ class Repository:
     def license(self, record: Record) -> str | None:
         return self._first(record, "license")
 
+    def parents(self, record: Record) -> list[list[str]]:
+        """The documents of a record: [[id, xxh3-128 of the text], ...], a version each."""
+        ids, shas = (self._table[name] for name in ("document", "document_sha"))
+        return [[ids[row].as_py(), shas[row].as_py()] for row in record.rows]
+
     def raw(self, record: Record) -> dict[str, Any] | None:
         return self._first(record, "raw")
 

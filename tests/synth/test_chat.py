@@ -6,13 +6,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pytest
 
 from datapipe.schema import DROP, LOSS_SPANS, document_id, documents
 from datapipe.tokenize import Tokenizer, train_bpe
 from synth.chat import ABOUT_IT, CHAT, NEXT
 from synth.evidence import fold
-from synth.render import Turn, parse, render
+from synth.render import parse
 
 TERMS = ("zone", "resolver", "registrar", "delegation", "record", "cache", "forwarder", "mirror")
 NAMES = "Names\n\n" + "\n\n".join(
@@ -203,14 +202,6 @@ def test_rows_do_not_depend_on_how_documents_are_partitioned() -> None:
     docs = documents([{"origin": f"b#{k}", "text": text, "kind": "book"} for k, text in enumerate((NAMES, MANUAL))])
     parts = [CHAT.emit(docs.slice(k, 1)) for k in (1, 0)]
     assert CHAT.reduce(pa.concat_tables(parts)).equals(CHAT.reduce(CHAT.emit(docs)))
-
-
-@pytest.mark.parametrize("context", [0, 2, 5])
-def test_turns_of_the_context_are_only_shown(context: int) -> None:
-    turns = [Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"), Turn("assistant", "d", think="e")]
-    shown, whole = render(turns, context=context), render(turns)
-    assert shown.text == whole.text
-    assert shown.loss_spans == whole.loss_spans[{0: 0, 2: 1, 5: 2}[context] :]
 
 
 def test_wordings_ask_for_what_there_is() -> None:

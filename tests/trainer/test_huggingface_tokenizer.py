@@ -15,11 +15,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from datapipe.tokenize import SPECIAL_TOKENS, Tokenizer, train_bpe
 from synth.lookup import TOOLS
-from synth.render import Call, Turn, render
+from synth.render import DEFAULT, TEMPLATES, Call, Turn, arranged, erased, render
+from tests.synth.render.conversations import HOSTILE, conversations
+from tests.synth.render.reference import messages
 from tests.trainer.conftest import SHAPE
 from trainer.huggingface import HuggingFaceError, export
 from trainer.huggingface_names import entries
-from trainer.huggingface_tokenizer import CHAT_TEMPLATE, stop_ids
+from trainer.huggingface_tokenizer import own_template, stop_ids
 from trainer.weights import DictWeights
 
 TEXTS = ["A page about trees, and one about stones: 1, 23, 456.", "def f(x):\n    return [x, 'é', None]\n" * 3]
@@ -48,68 +50,36 @@ def theirs(tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return AutoTokenizer.from_pretrained(write(tmp_path_factory.mktemp("model") / "out", tokenizer))
 
 
-def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
-    """The turns as a chat API has them: one message per tool response, calls with their arguments as objects."""
-    found: list[dict[str, Any]] = []
-    for turn in turns:
-        if turn.role == "observation":
-            found += [{"role": "tool", "content": response} for response in turn.responses]
-        elif turn.role == "assistant":
-            calls = [
-                {"type": "function", "function": {"name": c.name, "arguments": dict(c.arguments)}} for c in turn.calls
-            ]
-            message = {"role": "assistant", "content": turn.text, "reasoning_content": turn.think, "tool_calls": calls}
-            found.append({name: value for name, value in message.items() if value})
-        else:
-            found.append({"role": turn.role, "content": turn.text})
-    return found
+def rendered(theirs: Any, turns: Sequence[Turn], **settings: Any) -> str:
+    found, tools = messages(turns)
+    return theirs.apply_chat_template(found, tools=tools or None, tokenize=False, **settings)
 
 
-HOSTILE = [
-    *SPECIAL_TOKENS,
-    "<\\|user|>",
-    "<\\\\think>",
-    "<<\\/think>",
-    "\\|user|>",
-    "\n",
-    "{{ 1 }}",
-    "\\",
-    "<",
-    "|user|>",
-    " é",
-]
-texts = st.lists(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=4)), max_size=6).map("".join)
-calls = st.one_of(
-    st.builds(lambda pattern: Call("find", {"pattern": pattern}), texts),
-    st.builds(lambda line, count: Call("read", {"line": line, "count": count}), st.integers(), st.integers()),
-    st.builds(lambda key, value: Call("other", {key: value}), texts, texts),
-)
-turns = st.one_of(
-    st.builds(lambda text: Turn("user", text), texts),
-    st.builds(lambda text: Turn("system", text), texts),
-    st.builds(
-        lambda text, think, calls: Turn("assistant", text, think, tuple(calls)),
-        texts,
-        texts,
-        st.lists(calls, max_size=3),
-    ),
-)
-# A turn of tool responses has one at least, and no two of them follow each other: as messages they would be one.
-responses = st.lists(texts, min_size=1, max_size=3).map(lambda found: Turn("observation", responses=tuple(found)))
-conversations = st.lists(
-    st.one_of(turns.map(lambda turn: [turn]), st.tuples(responses, turns)), min_size=1, max_size=4
-).map(lambda found: [turn for entry in found for turn in entry])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(turns=conversations(HOSTILE, direct=False), version=st.sampled_from(sorted(TEMPLATES)))
+def test_chats_are_rendered_as_in_the_corpus(theirs: Any, turns: tuple[Turn, ...], version: str) -> None:
+    wanted = render(turns, template=version).text
+    assert rendered(theirs, turns, chat_template=own_template(version)) == wanted
+    if version == DEFAULT:
+        assert rendered(theirs, turns) == wanted
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(conversation=conversations)
-def test_chats_are_rendered_as_in_the_corpus(theirs: Any, conversation: list[Turn]) -> None:
-    tools = [{"type": "function", "function": tool} for tool in TOOLS]
-    wanted = render([Turn("system", tools=TOOLS), *conversation]).text
-    assert theirs.apply_chat_template(messages(conversation), tools=tools, tokenize=False) == wanted
-    if not any(turn.calls for turn in conversation):
-        wanted = render(conversation).text
-        assert theirs.apply_chat_template(messages(conversation), tokenize=False) == wanted
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(turns=conversations(HOSTILE, direct=True), version=st.sampled_from(sorted(TEMPLATES)))
+def test_direct_chats_too(theirs: Any, turns: tuple[Turn, ...], version: str) -> None:
+    wanted = render(turns, template=version, direct=True).text
+    assert rendered(theirs, turns, chat_template=own_template(version), enable_thinking=False) == wanted
+
+
+def test_thoughts_are_shown_behind_the_last_user_message_only(theirs: Any) -> None:
+    turns = [Turn("user", "1"), Turn("assistant", "a", "b"), Turn("user", "2"), Turn("assistant", " c ", " d\n")]
+    assert rendered(theirs, turns) == render(arranged(erased(turns))).text
+
+
+def test_responses_may_come_as_one_list(theirs: Any) -> None:
+    listed = [{"role": "user", "content": "Q"}, {"role": "tool", "content": [{"output": "a"}, {"output": "b"}]}]
+    turns = [Turn("user", "Q"), Turn("observation", responses=("a", "b"))]
+    assert theirs.apply_chat_template(listed, tokenize=False) == render(turns).text
 
 
 def test_the_ids_are_those_of_training(theirs: Any, tokenizer: Path) -> None:
@@ -122,7 +92,7 @@ def test_the_ids_are_those_of_training(theirs: Any, tokenizer: Path) -> None:
     ]
     ours = Tokenizer(tokenizer.read_bytes())
     text = render(conversation).text
-    ids = theirs.apply_chat_template(messages(conversation[1:]), tools=list(TOOLS), return_dict=False)
+    ids = theirs.apply_chat_template(messages(conversation)[0], tools=list(TOOLS), return_dict=False)
     assert ids == ours.encode([text], ["agent"])[0][:-1].tolist()
     assert theirs.decode(ids) == text
     for page in TEXTS:
@@ -140,8 +110,12 @@ def test_an_answer_begins_with_or_without_thoughts(theirs: Any) -> None:
             **settings,
         )
 
-    assert prompt() == prompt(enable_thinking=True) == "<|user|>\nQ<|assistant|>"
-    assert prompt(enable_thinking=False) == "<|user|>\nQ<|assistant|>\n<think></think>"
+    start = "[gMASK]<sop>"
+    assert prompt() == prompt(enable_thinking=True) == f"{start}<|user|>\nQ<|assistant|>"
+    assert prompt(enable_thinking=False) == f"{start}<|user|>\nQ/nothink<|assistant|>\n<think></think>"
+    newer = own_template("glm-4.7")
+    assert prompt(chat_template=newer) == f"{start}<|user|>Q<|assistant|><think>"
+    assert prompt(chat_template=newer, enable_thinking=False) == f"{start}<|user|>Q<|assistant|></think>"
 
 
 @pytest.mark.parametrize(
@@ -178,7 +152,9 @@ def test_the_template_goes_only_with_its_tokens(tokenizer: Path, tmp_path: Path)
 
     plain = tmp_path / "plain.json"
     plain.write_bytes(train_bpe(TEXTS, vocab_size=280, special_tokens=["<|endoftext|>"]))
-    assert template(tokenizer, "own") == CHAT_TEMPLATE.read_text()
+    assert template(tokenizer, "own") == own_template(DEFAULT)
+    assert template(tokenizer, "newer", chat_template="glm-4.7") == own_template("glm-4.7") != own_template(DEFAULT)
+    assert template(plain, "newer plain", chat_template="glm-4.7") is None
     assert template(plain, "plain") is None
     roles = tmp_path / "roles.json"  # an older chat model's: roles, but neither thoughts nor calls
     roles.write_bytes(train_bpe(TEXTS, vocab_size=290, special_tokens=["<|endoftext|>", "<|user|>", "<|assistant|>"]))

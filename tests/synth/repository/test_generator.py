@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from datapipe.pack import best_fit
 from datapipe.schema import DROP, code_origin, document_id, documents
+from synth.joined import text_sha
 from synth.repository import generator
 from tests.synth.repository import trees
 
@@ -62,10 +63,16 @@ def test_a_repository_that_fits_a_row_is_one_text_in_dependency_order() -> None:
     assert row["origin"] == "owner/thing@1f:part-1-of-1"
     assert row["id"] == document_id(row["origin"])
     assert (row["kind"], row["lang"], row["license"], row[DROP]) == ("repo", "python", "MIT", None)
-    assert json.loads(row["meta"]) == {
+    meta = json.loads(row["meta"])
+    parents = meta.pop("parents")
+    assert parents[1] == [document_id("owner/thing@1f:pkg/a.py"), text_sha("A = 1")]
+    assert len(parents) == 7
+    assert meta.pop("version") >= 4
+    assert [meta.pop(name) for name in ("seed", "author", "teacher", "verdicts")] == [None, None, None, {}]
+    assert meta == {
         "generator": "repository",
         "repository": "owner/thing",
-        "version": "1f",
+        "revision": "1f",
         "part": 1,
         "parts": 1,
         "files": 7,

@@ -137,7 +137,13 @@ def test_what_is_left_out_has_a_reason() -> None:
 def test_it_says_what_it_took_in_and_which_files_it_is_about() -> None:
     [row] = [row for row in rows(*SCENE) if row["origin"] == "octo/hello#7"]
     assert (row["kind"], row["id"]) == ("thread", document_id("octo/hello#7"))
-    assert json.loads(row["meta"]) == {
+    meta = json.loads(row["meta"])
+    parents = {id for id, sha in meta.pop("parents") if len(sha) == 32}
+    assert {document_id("octo/hello#7"), document_id("octo/hello#3")} <= parents
+    assert len(parents) > 4, "the commits and what was said too"
+    assert meta.pop("version") >= 3
+    assert [meta.pop(name) for name in ("seed", "author", "teacher", "verdicts")] == [None, None, None, {}]
+    assert meta == {
         "generator": "threads",
         "type": "pull",
         "repo": "octo/hello",
