@@ -4,6 +4,10 @@ A task is a module-level function and its arguments; its `output` names where it
 JSON object) is written beside the output as `<output>.json`: that file is the mark of completion, so `kill -9` at any moment costs only
 tasks in flight, and a task whose mark exists is answered from it. Results do not depend on how many tasks run at once.
 
+A task that waits for others most of its time (a model that answers) is no reason for a core to rest: it is counted as none, and as many of
+them run as there are cores, beside those that compute. An actor pool would take 6 s to start and give nothing for it: each task has
+hundreds of requests under way in an event loop of its own, and keeps its mark and its place in the pipeline.
+
 Small inputs must feel small: Ray starts when the first pending task appears (3-5 s), a pipeline costs about half a second, so callers
 hand over many tasks at a time; an unchanged build never starts Ray.
 """
@@ -15,7 +19,8 @@ import logging
 import os
 import pickle
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from datapipe import store
@@ -30,6 +35,7 @@ class Task(NamedTuple):
     output: str
     arguments: dict[str, Any]
     also: tuple[str, ...] = ()  # further files the function writes, without which it is not finished
+    waits: bool = False  # most of its time for answers from elsewhere; it may use what is `shared`
 
 
 class Engine(Protocol):
@@ -38,6 +44,50 @@ class Engine(Protocol):
     def run(self, tasks: Sequence[Task], on_done: Callable[[int], None]) -> list[dict[str, Any]]: ...
 
     def close(self) -> None: ...
+
+
+Shared = Callable[..., Awaitable[Any]]
+"""`await shared_object("method", *arguments)`: the method's result."""
+
+
+class _Holder:
+    """Objects by name, made when they are first asked for."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, Any] = {}
+
+    def call(self, name: str, make: Callable[[], Any], method: str, arguments: tuple[Any, ...]) -> Any:
+        if name not in self._objects:
+            self._objects[name] = make()
+        return getattr(self._objects[name], method)(*arguments)
+
+
+_holder: Any = None  # of the tasks that run now: a `_Holder`, or the handle of an actor of that class
+
+
+def shared(name: str, make: Callable[[], Any]) -> Shared:
+    """An object that all waiting tasks of one `Engine.run` share by name: one for the machine or cluster. `make()` makes it.
+
+    Its methods must not block. A call takes about 1 ms on Ray, nothing elsewhere. Outside of an engine it is the caller's own.
+    """
+    holder = _holder or _Holder()
+
+    async def call(method: str, *arguments: Any) -> Any:
+        if isinstance(holder, _Holder):
+            return holder.call(name, make, method, arguments)
+        return await holder.call.remote(name, make, method, arguments)
+
+    return call
+
+
+@contextlib.contextmanager
+def _sharing(holder: Any) -> Iterator[None]:
+    global _holder
+    before, _holder = _holder, holder
+    try:
+        yield
+    finally:
+        _holder = before
 
 
 def execute(task: Task) -> dict[str, Any]:
@@ -69,10 +119,11 @@ class InProcess:
 
     def run(self, tasks: Sequence[Task], on_done: Callable[[int], None]) -> list[dict[str, Any]]:
         results = finished(tasks)
-        for index, task in enumerate(tasks):
-            if index not in results:
-                results[index] = execute(task)
-            on_done(index)
+        with _sharing(_Holder()):
+            for index, task in enumerate(tasks):
+                if index not in results:
+                    results[index] = execute(task)
+                on_done(index)
         return [results[index] for index in range(len(tasks))]
 
     def close(self) -> None:
@@ -107,12 +158,13 @@ class RayData:
         if not pending:
             return
         self._start()
-        import ray.data
+        import ray
 
-        items = [{"index": index, "task": pickle.dumps(tasks[index])} for index in pending]
-        dataset = ray.data.from_items(items, override_num_blocks=len(items)).map(_execute_row)
+        holder = f"shared-{uuid.uuid4().hex}"
+        waiting = [index for index in pending if tasks[index].waits]
+        held = ray.remote(_Holder).options(name=holder, num_cpus=0).remote() if waiting else None
         try:
-            for row in dataset.iter_rows():
+            for row in _pipeline(tasks, pending, holder).iter_rows():
                 if row["error"]:
                     raise pickle.loads(row["error"])
                 yield row["index"], json.loads(row["result"])
@@ -121,6 +173,8 @@ class RayData:
             if isinstance(error.__context__, KeyboardInterrupt):
                 raise error.__context__ from None
             raise
+        finally:
+            del held  # the actor ends with its last handle
 
     def _start(self) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -148,6 +202,24 @@ class RayData:
         context.retried_io_errors = []
 
 
+def _pipeline(tasks: Sequence[Task], pending: Sequence[int], holder: str) -> Any:
+    """A dataset whose rows are the outcomes of tasks, as they end."""
+    import ray
+    import ray.data
+
+    def rows(indices: Sequence[int]) -> Any:
+        items = [{"index": index, "task": pickle.dumps(tasks[index]), "holder": holder} for index in indices]
+        return ray.data.from_items(items, override_num_blocks=len(items))
+
+    waiting = [index for index in pending if tasks[index].waits]
+    if not waiting:
+        return rows(pending).map(_execute_row)
+    at_once = min(len(waiting), max(2, int(ray.cluster_resources().get("CPU", 0))))
+    waits = rows(waiting).map(_execute_row, num_cpus=0, compute=ray.data.TaskPoolStrategy(size=at_once))
+    computing = [index for index in pending if not tasks[index].waits]
+    return rows(computing).map(_execute_row).union(waits) if computing else waits
+
+
 def _execute_row(row: dict[str, Any]) -> dict[str, Any]:
     """One task on a worker. An exception travels to the driver as it is, instead of as the text Ray would make of it."""
     carried: list[bytes] = []
@@ -161,5 +233,35 @@ def _execute_row(row: dict[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     with contextlib.ExitStack() as on_error:
         on_error.push(carry)
-        result = execute(pickle.loads(row["task"]))
+        task: Task = pickle.loads(row["task"])
+        on_error.enter_context(_sharing(_actor(row["holder"]) if task.waits else None))
+        result = execute(task)
     return {"index": row["index"], "result": json.dumps(result), "error": b"".join(carried)}
+
+
+def _actor(name: str) -> Any:
+    import ray
+
+    return ray.get_actor(name)
+
+
+def generate_texts(model: str, rows: Sequence[Mapping[str, Any]], **config: Any) -> list[dict[str, Any]]:
+    """Texts of a model that vLLM runs on the GPUs of the cluster: a pipeline of `ray.data.llm`, one row per row, in any order.
+
+    rows    number, messages (as OpenAI's API has them) and sampling_params (of vLLM)
+    config  further arguments of `vLLMEngineProcessorConfig`
+
+    A row has `number`, `generated_text`, `num_input_tokens` and `num_generated_tokens`, or says why not in `__inference_error__`: a
+    prompt that is too long costs its row alone. Raises ImportError where vLLM is not installed.
+    """
+    import ray.data
+    from ray.data.llm import build_processor, vLLMEngineProcessorConfig
+
+    settings = vLLMEngineProcessorConfig(model_source=model, should_continue_on_error=True, **config)
+    processor = build_processor(settings, postprocess=_generated)
+    items = [dict(row) for row in rows]
+    return list(processor(ray.data.from_items(items)).iter_rows())
+
+
+def _generated(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("number", "generated_text", "num_input_tokens", "num_generated_tokens")}

@@ -1,18 +1,17 @@
 """Labels of documents, 0 to 5, from a teacher: what `score.educational` learns.
 
 A task of the engine: it asks about every document of a drawn sample and writes those that got a label. Each answer is kept as it comes
-(`synth.teacher_answers`), so a killed run, a raised budget or a larger sample pays only for what is new. The model may say what it likes
+(`synth.teacher.answers`), so a killed run, a raised budget or a larger sample pays only for what is new. The model may say what it likes
 before the last line; only a line `Score: N` counts, and an answer with two different ones has none. Bad answers are counted by kind.
 """
 
-import asyncio
 import gzip
 import json
 import math
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -22,13 +21,13 @@ from curation import draw
 from curation.steps import StepError
 from datapipe import exchange, store
 from datapipe.schema import document_id
-from synth.teacher import Answer, Settings, Teacher, TeacherError
-from synth.teacher_answers import Answers
-from synth.teacher_http import FIRST_PAUSE_SECONDS, Endpoint
+from synth.teacher import Answer, Crew, Settings, Teacher, TeacherError
+from synth.teacher.crew import FIRST_PAUSE_SECONDS
 
 LABELS = pa.schema([("id", pa.string()), ("text", pa.large_string()), ("label", pa.float64())])
 READ_LABELS = LABELS.append(pa.field("lang", pa.string()))  # null where the file does not say
 LEAST, GREATEST = 0, 5
+PROMPT = "educational"  # where a manifest names none
 ASKED_FIRST, LEAST_SCORED = 200, 0.05  # of so many answers so many must hold a score, or no more are asked for
 _SCORE = re.compile(r"^[*_# ]*score[*_ ]*:[*_ ]*(\d{1,9})(?: ?/ ?5)?[*_. ]*$", re.IGNORECASE | re.MULTILINE)
 _THOUGHTS = re.compile(r"^.*</think>", re.DOTALL)
@@ -46,14 +45,15 @@ def label_documents(
     """Asks the teacher about the `max_examples` documents with the smallest draws and writes `output`, an Arrow file of `LABELS`.
 
     `sample`: paths of Arrow files with draw, id and text (`curation.draw`). `cache`: the folder of answers, which may serve many samples.
-    Returns counts: documents, labels, reasons of those without one, requests, tokens, and the cost of all answers in the cache.
+    Returns counts: documents, labels, reasons of those without one, tokens and cost of the answers, and under `asked` what was sent for it.
     Raises TeacherError when the teacher cannot go on or would cost more than `max_cost`; then the answers so far are kept.
     """
     settings = _settings(teacher)
     tables = [exchange.read_table(path) for path in sample]
     rows = draw.smallest(pa.concat_tables([table.select(["draw", "id", "text"]) for table in tables]), max_examples)
     texts = [text or "" for text in rows["text"].to_pylist()]
-    answers, counts = asyncio.run(_ask_all(texts, settings, cache, first_pause))
+    with Crew(settings, cache, first_pause=first_pause) as crew:
+        answers = _ask_all(texts, crew)
     found = [label_of(answer) for answer in answers]
     reasons = Counter(label for label in found if isinstance(label, str))
     labels = [None if isinstance(label, str) else float(label) for label in found]
@@ -61,7 +61,8 @@ def label_documents(
         pa.array([label is not None for label in labels], pa.bool_())
     )
     exchange.write_table(output, table.sort_by("id"))
-    return {"documents": rows.num_rows, "labels": table.num_rows, "reasons": dict(sorted(reasons.items())), **counts}
+    counts = {"documents": rows.num_rows, "labels": table.num_rows, "reasons": dict(sorted(reasons.items()))}
+    return {**counts, **crew.used(), "asked": dict(sorted(crew.asked.items()))}
 
 
 def label_of(answer: Answer) -> int | str:
@@ -90,41 +91,25 @@ def read_labels(path: str) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=READ_LABELS).sort_by("id")
 
 
-async def _ask_all(
-    texts: list[str], settings: Settings, cache: str, first_pause: float
-) -> tuple[list[Answer], dict[str, Any]]:
+def _ask_all(texts: list[str], crew: Crew) -> list[Answer]:
     """Answers in the order of the texts. Equal texts are asked about once."""
-    distinct = list(dict.fromkeys(texts))
     found: dict[str, Answer] = {}
-    with Answers(cache, file_name(settings.model)) as answers:
-        async with Endpoint(settings, answers, first_pause=first_pause) as teacher:
-            waiting = iter(distinct)
-            workers = (
-                _work(waiting, found, teacher, settings) for _ in range(min(settings.concurrency, len(distinct)))
-            )
-            failures = [failure for failure in await asyncio.gather(*workers) if failure]
-            counts = teacher.ledger.summary()
-    if failures:
-        answered = sum(answer.failure is None for answer in found.values())
-        done = f"{answered:,} of {len(distinct):,} texts have an answer."
-        raise TeacherError(f"{failures[0]} {done}")
-    return [found[text] for text in texts], counts
 
-
-async def _work(
-    waiting: Iterator[str], found: dict[str, Answer], teacher: Teacher, settings: Settings
-) -> TeacherError | None:
-    """Takes one text after the other. When the teacher gives up, all stop, and what is under way is still waited for and kept."""
-    for text in waiting:
-        try:
-            found[text] = await teacher.ask(settings.request(text))
+    def about(text: str) -> Callable[[Teacher], Awaitable[None]]:
+        async def ask(teacher: Teacher) -> None:
+            found[text] = await teacher.ask(crew.settings.request(text))
             if len(found) == ASKED_FIRST:
                 _stop_if_useless(found.values())
-        except TeacherError as error:
-            for _ in waiting:
-                pass
-            return error
-    return None
+
+        return ask
+
+    distinct = list(dict.fromkeys(texts))
+    try:
+        crew.run(map(about, distinct))
+    except TeacherError as error:
+        answered = sum(answer.failure is None for answer in found.values())
+        raise TeacherError(f"{error} {answered:,} of {len(distinct):,} texts have an answer.") from None
+    return [found[text] for text in texts]
 
 
 def _stop_if_useless(answers: Iterable[Answer]) -> None:
@@ -139,15 +124,15 @@ def _stop_if_useless(answers: Iterable[Answer]) -> None:
         )
 
 
-def file_name(model: str) -> str:
-    """The name of a model in that of its file of answers; no two models share one."""
-    return model.replace("%", "%25").replace("/", "%2F")
+def settings_of(teacher: Mapping[str, Any]) -> Settings:
+    """A teacher that is asked for labels has a prompt. Raises ValueError as `Settings.of` does."""
+    return Settings.of({"prompt": PROMPT, **teacher})
 
 
 def _settings(teacher: Mapping[str, Any]) -> Settings:
     """They were checked with the manifest; but a prompt is a file, and may be gone or changed since."""
     try:
-        return Settings.of(teacher)
+        return settings_of(teacher)
     except ValueError as error:
         raise TeacherError(f"{error}.") from error
 

@@ -1,12 +1,16 @@
 """Tasks run once: their marks make a second run, or a run after a crash, do only what is missing."""
 
+import asyncio
+import functools
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from datapipe.engine import Engine, InProcess, RayData, Task
+from datapipe.engine import Engine, InProcess, RayData, Task, shared
 from datapipe.store import StoreError
 
 
@@ -82,3 +86,56 @@ def test_the_name_of_a_folder_is_no_pattern(tmp_path: Path) -> None:
     for _ in range(2):
         InProcess().run(tasks(folder, range(2)), lambda index: None)
     assert (folder / "log.txt").read_text().split() == ["0", "1"]
+
+
+class Count:
+    """What tasks share: a number that every call raises."""
+
+    def __init__(self, start: int) -> None:
+        self.number = start
+
+    def add(self, more: int) -> int:
+        self.number += more
+        return self.number
+
+
+def count_together(*, output: str, times: int) -> dict[str, Any]:
+    count = shared("count", functools.partial(Count, 100))
+
+    async def run() -> int:
+        for _ in range(times):
+            number = await count("add", 1)
+            await asyncio.sleep(0.002)
+        return int(number)
+
+    return {"last": asyncio.run(run()), "process": os.getpid()}
+
+
+def test_tasks_that_wait_share_what_they_name_until_the_run_ends(engine: Engine, tmp_path: Path) -> None:
+    for run in ("a", "b"):  # nothing is left of the first one
+        waiting = [Task(count_together, str(tmp_path / f"{run}{n}"), {"times": 20}, waits=True) for n in range(4)]
+        computing = tasks(tmp_path, range(3)) if run == "a" else []
+        results = engine.run([*computing, *waiting], lambda index: None)
+        assert [result["square"] for result in results[: len(computing)]] == [0, 1, 4][: len(computing)]
+        assert max(result["last"] for result in results[len(computing) :]) == 100 + 4 * 20
+
+
+def test_outside_of_an_engine_what_is_shared_is_ones_own(tmp_path: Path) -> None:
+    assert [count_together(output="", times=3)["last"] for _ in range(2)] == [103, 103]
+
+
+def meet(*, output: str, folder: str, number: int, of: int) -> dict[str, Any]:
+    """Ends when all others have begun too."""
+    Path(folder, f"begun-{number}").touch()
+    deadline = time.monotonic() + 30
+    while len(list(Path(folder).glob("begun-*"))) < of:
+        assert time.monotonic() < deadline, "the others were not begun"
+        time.sleep(0.01)
+    return {}
+
+
+def test_tasks_that_wait_keep_no_core_from_others(ray_engine: RayData, tmp_path: Path) -> None:
+    """Two cores: two tasks that wait and two that compute all run at once."""
+    arguments = {"folder": str(tmp_path), "of": 4}
+    together = [Task(meet, str(tmp_path / f"out-{n}"), {**arguments, "number": n}, waits=n < 2) for n in range(4)]
+    assert ray_engine.run(together, lambda index: None) == [{}] * 4

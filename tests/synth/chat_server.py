@@ -21,14 +21,16 @@ class Reply(NamedTuple):
     cut: bool = False
     usage: bool = True
     refusal: str | None = None
+    message: dict[str, Any] = {}  # noqa: RUF012  more of what the assistant says
+    details: dict[str, Any] = {}  # noqa: RUF012  more of the usage
 
     def data(self, prompt: str) -> bytes:
         if self.body is not None:
             return self.body
-        message = {"role": "assistant", "content": self.text, "refusal": self.refusal}
-        usage = {"prompt_tokens": len(prompt) // 4, "completion_tokens": 10}
+        message = {"role": "assistant", "content": self.text, "refusal": self.refusal, **self.message}
+        usage = {"prompt_tokens": len(prompt) // 4, "completion_tokens": 10, **self.details}
         choice = {"index": 0, "message": message, "finish_reason": self.finish_reason}
-        return json.dumps({"choices": [choice], **({"usage": usage} if self.usage else {})}).encode()
+        return json.dumps({"model": "served", "choices": [choice], **({"usage": usage} if self.usage else {})}).encode()
 
 
 class ChatServer:
@@ -41,8 +43,7 @@ class ChatServer:
         self.authorisations: set[str | None] = set()
         self.most_at_once = self._at_once = 0
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"chat": self}))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"chat": self}))
         self.base_url = f"http://127.0.0.1:{self._server.server_port}/v1"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
@@ -76,6 +77,11 @@ def serving(reply: Callable[[str, int], Reply] = lambda prompt, times: Reply()) 
         yield server
     finally:
         server.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 1_024  # of five, as the class has it, those that come at once try again after seconds
 
 
 class _Handler(BaseHTTPRequestHandler):
