@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from lxml.etree import XPath, tostring
 
 from curation.extraction import page_tree
+from curation.extraction.exchange import LINKED
 from curation.extraction.kept import Kept
 
 Tree = Any  # lxml.html.HtmlElement
@@ -51,7 +52,11 @@ MainText = Callable[[str, int], Found | None]  # (page, most elements) -> None f
 
 
 def load(engine: str, *, favor_precision: bool, include_tables: bool) -> MainText:
-    """The function behind an engine's name (`exchange.ENGINES`). ImportError when its library is not installed."""
+    """The function behind an engine's name (`exchange.ENGINES`, LINKED). ImportError when its library is not installed."""
+    if engine == LINKED:
+        from curation.extraction.linked_text import markdown
+
+        return markdown
     from trafilatura.settings import Extractor
 
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # it logs every page it discards; here that is counted

@@ -8,7 +8,8 @@ import socket
 import struct
 from typing import Any, NamedTuple
 
-ENGINES = ("trafilatura", "fast")
+ENGINES = ("trafilatura", "fast")  # of extract.html
+LINKED = "linked"  # the engine of extract.linked
 
 EMPTY, FAILED, TOO_LARGE = "extract.empty", "extract.failed", "extract.too_large"
 TIMEOUT, CRASHED = "extract.timeout", "extract.crashed"
@@ -47,7 +48,7 @@ class Link:
 
 
 class Settings(NamedTuple):
-    """The parameters of `extract.html` that the process needs."""
+    """The parameters of a step that the process needs."""
 
     engine: str = "trafilatura"
     favor_precision: bool = False
@@ -55,6 +56,7 @@ class Settings(NamedTuple):
     max_elements: int = 100_000
     max_seconds: float = 10.0  # of CPU; 0: no limit, on the wall neither
     max_memory_mb: int = 1_000  # 0: no limit
+    url: str = ""  # of the page, where its links are wanted
 
     def pack(self) -> bytes:
         """A JSON list."""

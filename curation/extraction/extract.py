@@ -21,7 +21,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.extraction.exchange import ENGINES, TOO_LARGE, Page, Settings
+from curation.extraction.exchange import ENGINES, LINKED, TOO_LARGE, Page, Settings
 from curation.extraction.process import PROCESS
 from curation.reasons import mark
 from datapipe.schema import with_column
@@ -53,6 +53,11 @@ def html(
     """
     check(engine=engine, max_seconds=max_seconds, max_memory_mb=max_memory_mb)
     settings = Settings(engine, favor_precision, include_tables, max_elements, max_seconds, max_memory_mb)
+    return through(docs, settings, max_chars)
+
+
+def through(docs: pa.Table, settings: Settings, max_chars: int) -> pa.Table:
+    """Pages through an engine: `text` and `meta` from what came of each, and its drop reason. Links are relative to `origin`."""
     sources = docs["text"].cast(pa.large_binary())
     lengths = pc.utf8_length(docs["text"]).to_pylist()
     texts: list[str | None] = []
@@ -61,7 +66,8 @@ def html(
         if (length or 0) > max_chars:
             page = Page(reason=TOO_LARGE)
         else:
-            page = PROCESS.extract(settings, source.as_py() or b"")
+            url = (docs["origin"][index].as_py() or "") if settings.engine == LINKED else ""
+            page = PROCESS.extract(settings._replace(url=url), source.as_py() or b"")
         reasons.append(page.reason)
         texts.append(page.text if page.reason is None else None)
         if page.facts:

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curation.extraction.exchange import NOT_LOADED, Link, Page, Settings
+from curation.extraction.exchange import LINKED, NOT_LOADED, Link, Page, Settings
 
 if TYPE_CHECKING:
     from curation.extraction.engines import MainText
@@ -46,7 +46,9 @@ def answer(settings: Settings, source: bytes) -> Page:
     wall_seconds = _WALL_SECONDS + _WALL_PER_CPU * settings.max_seconds if settings.max_seconds else 0
     signal.setitimer(signal.ITIMER_REAL, wall_seconds)
     try:
-        main_text = engine(settings.engine, settings.favor_precision, settings.include_tables)
+        main_text: MainText = engine(settings.engine, settings.favor_precision, settings.include_tables)
+        if settings.engine == LINKED:
+            main_text = functools.partial(main_text, url=settings.url)  # type: ignore[call-arg]
     except ImportError as missing:
         package = (missing.name or settings.engine).partition(".")[0]
         other = ", or use trafilatura" if package == "resiliparse" else ""

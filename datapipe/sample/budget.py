@@ -18,7 +18,7 @@ class SampleError(Exception):
 class Account:
     """The books of one class of items: bytes against its budget, documents, licences, and reasons for what is missing."""
 
-    name: str  # "web", "math", "repos", "books" or "history"
+    name: str  # "web", "math", "repos", "books", "history" or "packages"
     max_bytes: int
     progress: Progress | None = None
     bytes: int = 0
@@ -27,7 +27,7 @@ class Account:
     skipped: Counter[str] = field(default_factory=Counter)
     files: dict[str, int] = field(
         default_factory=dict
-    )  # path below the sample's folder -> size on disk, bytes; not of repos
+    )  # path below the sample's folder -> size on disk, bytes; not of repos and packages
     file_count: int = 0
     max_item_share: float = 1 / 8  # of the budget for a single item: a small sample shall not be one large page
     _misses: int = 0

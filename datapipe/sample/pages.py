@@ -1,8 +1,9 @@
 """The web part of the sample: a small crawl of a manual and of a package index, as gzip WARC files.
 
-Module pages come from `pydoc` (see pydoc_worker), project pages from the distributions' own descriptions. As in any crawl there are
-redirects, pages that are gone, a page or two in Latin-1 and UTF-16, requests, and things that are not HTML. Rendering the whole
-standard library takes about 11 CPU seconds; it happens in a process of its own.
+Module pages come from `pydoc` (see pydoc_worker), project pages from the distributions' own descriptions and metadata, and the index
+lists what projects share (see index_pages). As in any crawl there are redirects, pages that are gone, a page or two in Latin-1 and
+UTF-16, requests, and things that are not HTML. Rendering the whole standard library takes about 11 CPU seconds; it happens in a
+process of its own.
 """
 
 import html
@@ -18,14 +19,20 @@ from typing import Any
 from datapipe.sample import markup
 from datapipe.sample.budget import Account
 from datapipe.sample.environment import PYTHON_LICENSE, VERSION, Package, normalised, stable_rank, stdlib_files
+from datapipe.sample.index_pages import INDEX, listing_captures, sidebar
 from datapipe.sample.manuals import is_long
+from datapipe.sample.project_facts import project_facts
 from datapipe.sample.site_pages import error_page, manual_page, project_page
 from datapipe.sample.warc import RECORD_OVERHEAD_BYTES, Capture, WarcFolder
 
 MANUAL = f"https://docs.python.example/{VERSION}/library/"
-INDEX = "https://packages.example/project/"
-MODULE_SHARE = 0.75  # of the budget goes to module pages, the rest to project pages
+PROJECTS = f"{INDEX}project/"
+MODULE_SHARE, LISTING_SHARE = (
+    0.75,
+    0.08,
+)  # of the budget goes to module pages and to lists of the index, the rest to project pages
 FILES = 6
+MAX_NAMES = 16
 # Modules with side effects or a window when imported, private ones, and the library's own tests.
 LEFT_OUT = frozenset(
     ("antigravity", "idlelib", "lib2to3", "pip", "test", "tests", "this", "tkinter", "turtle", "turtledemo")
@@ -37,8 +44,9 @@ def write_pages(
     folder: Path, account: Account, packages: Sequence[Package], modules: Sequence[Mapping[str, Any]]
 ) -> list[Path]:
     """Write the crawl; `modules` are the results of `render_modules`."""
-    projects = project_captures(packages, max_bytes=int(account.max_bytes * (1 - MODULE_SHARE)))
-    captures = [*module_captures(modules), *projects, *other_captures(packages)]
+    projects = project_captures(packages, max_bytes=int(account.max_bytes * (1 - MODULE_SHARE - LISTING_SHARE)))
+    listings = listing_captures(packages, max_bytes=int(account.max_bytes * LISTING_SHARE))
+    captures = [*module_captures(modules), *projects, *listings, *other_captures(packages)]
     crawl_bytes = min(account.max_bytes, sum(len(capture.body) + RECORD_OVERHEAD_BYTES for capture in captures))
     crawl = WarcFolder(folder, "pages", file_bytes=crawl_bytes // FILES)
     for capture in sorted(captures, key=lambda capture: stable_rank(capture.uri + capture.status)):
@@ -132,13 +140,34 @@ def module_captures(modules: Sequence[Mapping[str, Any]]) -> Iterator[Capture]:
             siblings=family[:40],
             previous=names[place - 1] if place else "",
             next=names[place + 1] if place + 1 < len(names) else "",
+            facts=_module_sidebar(name, page["facts"], frozenset(names)),
         )
         yield Capture(f"{MANUAL}{name}.html", body.encode(), license=PYTHON_LICENSE)
+
+
+def _module_sidebar(name: str, facts: Mapping[str, Any], pages: frozenset[str]) -> dict[str, list[str]]:
+    """What the page says at a glance, each value as HTML; a link where the other module has a page too."""
+    counts = {"Lines of source": "lines", "Classes": "classes", "Functions": "functions", "Exported names": "exported"}
+    inside = [other for other in pages if other.rpartition(".")[0] == name]
+    parent = name.rpartition(".")[0]
+    return {
+        "Part of": [_linked(parent, pages)] if parent else [],
+        "Kind": ["package" if facts["is_package"] else "module"],
+        **{label: [f"{facts[key]:,}"] if facts[key] else [] for label, key in counts.items()},
+        "Exceptions": facts["errors"][:MAX_NAMES],
+        "Submodules": [str(len(inside))] if inside else [],
+        "Imports": [_linked(other, pages) for other in facts["imports"][:MAX_NAMES] if other != name],
+    }
+
+
+def _linked(name: str, pages: frozenset[str]) -> str:
+    return f'<a href="{name}.html">{name}</a>' if name in pages else html.escape(name)
 
 
 def project_captures(packages: Sequence[Package], *, max_bytes: int) -> Iterator[Capture]:
     """Pages of distributions that describe themselves, up to `max_bytes`; a few come in the encodings of older sites."""
     names = [normalised(package.name) for package in packages]
+    known = frozenset(names)
     latin = wide = size_bytes = 0
     for place in sorted(range(len(names)), key=lambda place: stable_rank(names[place])):
         package = packages[place]
@@ -152,6 +181,7 @@ def project_captures(packages: Sequence[Package], *, max_bytes: int) -> Iterator
             license=package.license,
             classifiers=package.classifiers,
             related=names[max(0, place - 4) : place] + names[place + 1 : place + 5],
+            facts=sidebar(project_facts(package), known),
         )
         encoding = "utf-8"
         if latin < LATIN_PAGES and _encodable(page, "latin-1"):
@@ -163,7 +193,7 @@ def project_captures(packages: Sequence[Package], *, max_bytes: int) -> Iterator
         size_bytes += len(body)
         if size_bytes > max_bytes:
             return
-        yield Capture(f"{INDEX}{names[place]}/", body, f"text/html; charset={encoding}", license=package.license)
+        yield Capture(f"{PROJECTS}{names[place]}/", body, f"text/html; charset={encoding}", license=package.license)
 
 
 def description_html(package: Package) -> str:
@@ -186,16 +216,16 @@ def _encodable(text: str, encoding: str) -> bool:
 def other_captures(packages: Sequence[Package]) -> Iterator[Capture]:
     """What a crawl brings home beside pages: redirects, errors, requests, robots.txt, style sheets, JSON."""
     for package in packages[:REDIRECTS]:
-        target = f"{INDEX}{normalised(package.name)}/"
+        target = f"{PROJECTS}{normalised(package.name)}/"
         yield Capture(target, request=True)
         yield Capture(target[:-1], status="301 Moved Permanently", location=target)
     for package in packages[-GONE:]:
         path = f"/project/{normalised(package.name)}/0.0.1/"
         body = error_page(path).encode()
-        yield Capture(f"https://packages.example{path}", body, status="404 Not Found")
+        yield Capture(f"{INDEX[:-1]}{path}", body, status="404 Not Found")
     for package in packages[:3]:
         facts = {"info": {"name": package.name, "version": package.version, "summary": package.summary}}
-        uri = f"https://packages.example/pypi/{normalised(package.name)}/json"
+        uri = f"{INDEX}pypi/{normalised(package.name)}/json"
         yield Capture(uri, json.dumps(facts).encode(), "application/json", license=package.license)
     for site in ("https://docs.python.example", "https://packages.example"):
         yield Capture(f"{site}/robots.txt", b"User-agent: *\nDisallow: /search/\n", "text/plain")

@@ -1,7 +1,7 @@
 """Renders standard-library modules with `pydoc`, in a process of its own: python -s -S -P pydoc_worker.py < task.json
 
 Stands alone (standard library only, no import of this project), because it imports whatever module it is told to. It reads
-{"modules": [...], "max_bytes": n} and writes one JSON object per line: {"module", "html", "doc"} or {"module", "skip": reason}.
+{"modules": [...], "max_bytes": n} and writes one JSON object per line: {"module", "html", "doc", "facts"} or {"module", "skip": reason}.
 It stops early when the pages are as large as asked for.
 
 Made to be killed: a module that raises anything but ImportError, crashes the interpreter, or runs past its time ends the process
@@ -38,6 +38,7 @@ FORBIDDEN_EVENTS = (
     "webbrowser.open",
 )
 DOCUMENTATION = re.compile(r'<span class="code">(.*?)</span>', re.DOTALL)
+IMPORT = re.compile(r"^(?:import|from) +([a-z][\w.]*)", re.MULTILINE)
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 STDLIB = sysconfig.get_path("stdlib")
 MACHINE_PATHS = ((STDLIB, "Lib"), (sys.executable, "python"), (sys.prefix, "/usr"), (sys.exec_prefix, "/usr"))
@@ -100,14 +101,46 @@ def refuse(event: str, args: tuple[Any, ...]) -> None:
         raise PermissionError(f"{event} is not allowed while pages are rendered")
 
 
-def page(name: str) -> dict[str, str]:
+def facts(module: Any) -> dict[str, Any]:
+    """What can be counted of a module: its source, and what it defines under public names."""
+    source = _source(module)
+    own = [
+        thing for name, thing in vars(module).items() if not name.startswith("_") and _home(thing) == module.__name__
+    ]
+    classes = [thing for thing in own if isinstance(thing, type)]
+    errors = sorted({thing.__name__ for thing in classes if issubclass(thing, BaseException)})
+    return {
+        "lines": source.count("\n"),
+        "imports": sorted(set(IMPORT.findall(source))),
+        "classes": len(classes) - len(errors),
+        "functions": sum(inspect.isroutine(thing) for thing in own),
+        "errors": errors,
+        "exported": len(exported) if isinstance(exported := getattr(module, "__all__", None), (list, tuple)) else 0,
+        "is_package": hasattr(module, "__path__"),
+    }
+
+
+def _home(thing: Any) -> Any:
+    return getattr(thing, "__module__", None) if isinstance(thing, type) or inspect.isroutine(thing) else None
+
+
+def _source(module: Any) -> str:
+    """Of the Python file of a module, "" for one that has none."""
+    path = getattr(module, "__file__", None) or ""
+    if not path.endswith(".py"):
+        return ""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def page(name: str) -> dict[str, Any]:
     """The rendered module, or why there is none here."""
     try:
         module = importlib.import_module(name)
     except ImportError:
         return {"module": name, "skip": "not importable on this platform"}
     summary = (inspect.getdoc(module) or "").partition("\n")[0]
-    return {"module": name, "doc": html.escape(summary), "html": SitePages().body(module, name)}
+    return {"module": name, "doc": html.escape(summary), "html": SitePages().body(module, name), "facts": facts(module)}
 
 
 def main() -> None:

@@ -1,11 +1,11 @@
-"""HTML around a text, as three kinds of site wear it: a manual, a package index, an error page.
+"""HTML around a text, as three kinds of site wear it: a manual, a package index with its lists, an error page.
 
 The boilerplate is the point: navigation, search, cookie line, sidebars, footers. An extractor has to tell it from the text, and
 repeated lines are what deduplication meets in a crawl. Hosts lie under `.example`, the domain reserved for documents (RFC 2606).
 """
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 COOKIE_LINE = (
     '<div class="cookie-banner" role="dialog">We use cookies to remember your settings and to count visits. '
@@ -27,8 +27,12 @@ def manual_page(
     previous: str = "",
     next: str = "",
     formulas: bool = False,
+    facts: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
-    """A page of project documentation: breadcrumbs from `path`, a sidebar with `siblings`, links to the neighbours."""
+    """A page of project documentation: breadcrumbs from `path`, a sidebar with `siblings`, links to the neighbours.
+
+    `facts`: what the sidebar says of the page, name -> values as HTML.
+    """
     neighbours = "".join(
         f'<a rel="{rel}" href="{name}.html">{label}: {name}</a> '
         for rel, label, name in (("prev", "Previous", previous), ("next", "Next", next))
@@ -47,7 +51,8 @@ def manual_page(
 <ul>
 {sidebar}
 </ul>
-<h3>This page</h3><ul><li><a href="/bugs/">Report a bug</a></li><li><a href="_sources/{title}.txt">Show source</a></li></ul></aside>
+<h3>This page</h3><ul><li><a href="/bugs/">Report a bug</a></li><li><a href="_sources/{title}.txt">Show source</a></li></ul>
+{_facts("At a glance", facts or {})}</aside>
 <main id="content" role="main">
 <article>
 {body}
@@ -66,20 +71,17 @@ def project_page(
     license: str | None,
     classifiers: Sequence[str],
     related: Sequence[str],
+    facts: Mapping[str, Sequence[str]],
 ) -> str:
-    """The page of one project on a package index."""
+    """The page of one project on a package index; `facts` as in `manual_page`."""
     listed = "\n".join(f"<li>{html.escape(line)}</li>" for line in classifiers)
     others = "\n".join(f'<li><a href="/project/{other}/">{other}</a></li>' for other in related)
-    return f"""{_head(f"{name} · The package index")}
-{SKIP_LINK}
-<header class="site-header"><a class="logo" href="/">The package index</a>
-<form class="search" action="/search/"><input name="q" placeholder="Search projects"><button>Search</button></form>
-<nav class="top"><a href="/help/">Help</a> <a href="/sponsors/">Sponsors</a> <a href="/account/login/">Log in</a>
-<a href="/account/register/">Register</a></nav></header>
+    return f"""{_index_head(name)}
 <div class="package-header"><h1>{name} {version}</h1><p class="pip-command">pip install {name}</p>
 <p class="date">Released: Jan 1, 2026</p><p class="summary">{html.escape(summary)}</p></div>
 <aside class="sidebar"><h3>Navigation</h3><ul><li>Project description</li><li>Release history</li><li>Download files</li></ul>
 <h3>Meta</h3><p>License: {html.escape(license or "unknown")}</p>
+{_facts("Project details", facts)}
 <h3>Classifiers</h3><ul>
 {listed}
 </ul>
@@ -90,6 +92,38 @@ def project_page(
 {body}
 </div></main>
 {_footer("Developed and maintained by the community, for the community. © 2026 The package index.")}"""
+
+
+def listing_page(
+    title: str, summary: str, facts: Mapping[str, Sequence[str]], header: Sequence[str], rows: Sequence[Sequence[str]]
+) -> str:
+    """A page of the index about what several projects have in common; cells of `rows` are HTML."""
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+    body = "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    table = f"<table><tr>{head}</tr>\n{body}\n</table>" if rows else ""
+    return f"""{_index_head(title)}
+<main id="content"><h1>{html.escape(title)}</h1><p class="summary">{html.escape(summary)}</p>
+{_facts("Details", facts)}
+{table}</main>
+{_footer("Developed and maintained by the community, for the community. © 2026 The package index.")}"""
+
+
+def _index_head(title: str) -> str:
+    return f"""{_head(f"{title} · The package index")}
+{SKIP_LINK}
+<header class="site-header"><a class="logo" href="/">The package index</a>
+<form class="search" action="/search/"><input name="q" placeholder="Search projects"><button>Search</button></form>
+<nav class="top"><a href="/help/">Help</a> <a href="/sponsors/">Sponsors</a> <a href="/account/login/">Log in</a>
+<a href="/account/register/">Register</a></nav></header>"""
+
+
+def _facts(heading: str, facts: Mapping[str, Sequence[str]]) -> str:
+    rows = "\n".join(
+        f"<dt>{html.escape(name)}</dt>{''.join(f'<dd>{value}</dd>' for value in values)}"
+        for name, values in facts.items()
+        if values
+    )
+    return f'<h3>{heading}</h3>\n<dl class="facts">\n{rows}\n</dl>' if rows else ""
 
 
 def error_page(path: str) -> str:

@@ -2,7 +2,7 @@
 
     OUT/web/pages-000.warc.gz ...       OUT/math/formulas-000.warc.gz ...
     OUT/repos/<name>-<version>/...      OUT/books/books-000.jsonl.gz ...
-    OUT/history/<name>.bundle
+    OUT/history/<name>.bundle               OUT/packages/<name>-<version>/...
     OUT/sample.json                     written last: counts, licences, what was left out and why, what it was made from
 
 While it is being written, OUT/sample.partial marks the folder as ours, so that an interrupted sample may be removed and redone, and
@@ -22,13 +22,21 @@ from datapipe.sample.budget import Account, Progress, SampleError
 from datapipe.sample.environment import identity, packages
 from datapipe.sample.history import write_history
 from datapipe.sample.manuals import write_books
+from datapipe.sample.packages import write_packages
 from datapipe.sample.pages import render_modules, write_pages
 from datapipe.sample.repositories import write_repositories
 from datapipe.sample.warc import write_file
 
-FORMAT = 2  # raise it when the same installation gives other bytes
+FORMAT = 3  # raise it when the same installation gives other bytes
 MIN_BYTES = 1_000_000
-SHARES = {"web": 17 / 60, "math": 8 / 60, "repos": 20 / 60, "books": 12 / 60, "history": 3 / 60}  # of max_bytes
+SHARES = {
+    "web": 17 / 69,
+    "math": 8 / 69,
+    "repos": 20 / 69,
+    "books": 12 / 69,
+    "history": 3 / 69,
+    "packages": 9 / 69,
+}  # of max_bytes
 DONE, PARTIAL = "sample.json", "sample.partial"
 
 
@@ -45,7 +53,7 @@ class SampleReport:
     reused: bool  # it was there already
 
 
-def write_sample(out: str, *, max_bytes: int = 60_000_000, progress: Progress | None = None) -> SampleReport:
+def write_sample(out: str, *, max_bytes: int = 69_000_000, progress: Progress | None = None) -> SampleReport:
     """Write at most `max_bytes` raw bytes of documents into the folder `out`, or find them there.
 
     `progress(class, bytes written, bytes planned)` is called often, one call at a time, also from other threads.
@@ -65,6 +73,7 @@ def write_sample(out: str, *, max_bytes: int = 60_000_000, progress: Progress | 
     accounts = {name: Account(name, int(max_bytes * share), told) for name, share in SHARES.items()}
     accounts["books"].max_item_share = 1 / 4
     accounts["history"].max_item_share = 1 / 2
+    accounts["packages"].max_item_share = 3 / 4
     write_classes(folder, accounts)
     sample = {"environment": environment, "classes": {name: account.to_json() for name, account in accounts.items()}}
     write_file(folder / DONE, (json.dumps(sample, indent=1) + "\n").encode())
@@ -80,6 +89,7 @@ def write_classes(folder: Path, accounts: dict[str, Account]) -> None:
         modules = beside.submit(render_modules, accounts["web"])
         book_files = write_books(folder / "books", accounts["books"], installed)
         write_repositories(folder / "repos", accounts["repos"], installed)
+        write_packages(folder / "packages", accounts["packages"], installed)
         bundles = write_history(folder / "history", accounts["history"], installed)
         page_files = write_pages(folder / "web", accounts["web"], installed, modules.result())
         for name, files in (
@@ -107,10 +117,13 @@ def read_finished(folder: Path) -> dict[str, Any] | None:
 
 
 def is_complete(folder: Path, sample: dict[str, Any]) -> bool:
-    """Whether the files that a finished sample lists are still there, in their size, and all repositories."""
+    """Whether the files that a finished sample lists are still there, in their size, and all repositories and packages."""
     files = {name: size for told in sample["classes"].values() for name, size in told["files"].items()}
-    repositories = sum(1 for _ in (folder / "repos").glob("*/repo.json"))
-    return repositories == sample["classes"]["repos"]["documents"] and all(
+    trees = all(
+        sum(1 for _ in (folder / name).glob("*/repo.json")) == sample["classes"][name]["documents"]
+        for name in ("repos", "packages")
+    )
+    return trees and all(
         (folder / name).is_file() and (folder / name).stat().st_size == size for name, size in files.items()
     )
 

@@ -1,0 +1,160 @@
+"""A model as a search agent, and what its attempts say of a question: too easy, known by heart, or in need of a human eye.
+
+A question that every attempt answers is too easy (`too_easy`), one that is answered without any tool is no search question
+(`closed_book`). One that no attempt answers may be hard or broken: nothing here can tell, so it is kept with the scripted trajectory
+and marked for review (DeepDive keeps such questions unread, arXiv 2509.10446; GLM-4.5 trains on those that pass@512 shows to be possible).
+Of the right attempts the one with the fewest calls becomes the row.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from math import comb
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import xxhash
+
+from synth.render import Turn
+from synth.search.agent import (
+    ANSWERED,
+    MALFORMED,
+    SILENT,
+    TOO_LONG,
+    TOO_MANY_CALLS,
+    Limits,
+    Move,
+    Trace,
+    attempt,
+    is_right,
+)
+from synth.search.engine import Engine
+from synth.search.task import Task
+from synth.search.tools import TOOLS, Result
+from synth.teacher import Request
+
+if TYPE_CHECKING:
+    from synth.teacher import Crew, Teacher
+
+INSTRUCTIONS = (
+    "Answer the question with the tools you have. Search, open pages and check every condition of the question before you answer. "
+    "The answer is a short text: a title, or a value as a page writes it. When you are sure, write it on a last line of its own that "
+    "begins with “Answer:”."
+)
+CUT_OFF = "length"
+CLOSED_BOOK = "Answer the question from memory. End with a line that begins with “Answer:” and has only the answer."
+
+
+OUTCOMES = frozenset({ANSWERED, MALFORMED, TOO_MANY_CALLS, TOO_LONG, SILENT, CUT_OFF})
+
+
+class Tried(NamedTuple):
+    """All attempts at one question."""
+
+    traces: tuple[Trace, ...]
+    from_memory: tuple[bool, ...]  # whether each answer without tools was right
+
+    def verdicts(self, answer: str) -> dict[str, dict[str, Any]]:
+        """An attempt that a failing server cut short says nothing; if all were, there is nothing to go by (`asked`)."""
+        whole = [trace for trace in self.traces if trace.ended in OUTCOMES]
+        n, right = len(whole), sum(is_right(trace, answer) for trace in whole)
+        known = sum(self.from_memory)
+        passes = {f"pass@{k}": round(pass_at_k(n, right, k), 4) for k in (1, 2, 4, 8, 16) if k <= n}
+        return {
+            "asked": {"passed": n > 0, "samples": n, "cut_short": len(self.traces) - n},
+            "closed_book": {"passed": not known, "samples": len(self.from_memory), "right": known},
+            "too_easy": {"passed": right < n, "samples": n, "right": right, **passes},
+        }
+
+    def best(self, answer: str) -> Trace | None:
+        """The right attempt with the fewest calls; of equals the first."""
+        right = [trace for trace in self.traces if is_right(trace, answer)]
+        return min(right, key=lambda trace: trace.num_calls, default=None)
+
+
+def about(crew: "Crew") -> dict[str, str]:
+    """What a row says of the model that wrote it: its name, and the hash of what it was told before the question."""
+    told = json.dumps([INSTRUCTIONS, TOOLS], sort_keys=True)
+    return {"model": crew.model, "prompt": xxhash.xxh3_128_hexdigest(told.encode())}
+
+
+def pass_at_k(n: int, right: int, k: int) -> float:
+    """The chance that one of `k` attempts is right, estimated without bias from `n` of which some were (Chen et al. 2021, eq. 1)."""
+    if not 0 <= right <= n or not 1 <= k <= n:
+        raise ValueError(f"pass@{k} of {right} right among {n} attempts: give 1 <= k <= n and 0 <= right <= n")
+    return 1.0 - comb(n - right, k) / comb(n, k)
+
+
+def try_all(crew: "Crew", tasks: Sequence[Task], engine: Engine, *, samples: int, limits: Limits) -> list[Tried]:
+    """`samples` attempts at each task with tools, and as many without; all of them at the crew's own pace."""
+    with_tools = [partial(_attempt, task, engine, sample, crew, limits) for task in tasks for sample in range(samples)]
+    without = [partial(_from_memory, task, sample, crew) for task in tasks for sample in range(samples)]
+    traces, known = crew.run(with_tools), crew.run(without)
+    return [
+        Tried(tuple(traces[at : at + samples]), tuple(known[at : at + samples]))
+        for at in range(0, len(tasks) * samples, samples)
+    ]
+
+
+async def _attempt(task: Task, engine: Engine, sample: int, crew: "Crew", limits: Limits, teacher: "Teacher") -> Trace:
+    policy = Taught(teacher, crew.settings, sample)
+    return await attempt(policy, task.question, engine, instructions=INSTRUCTIONS, limits=limits)
+
+
+async def _from_memory(task: Task, sample: int, crew: "Crew", teacher: "Teacher") -> bool:
+    turns = (Turn("system", CLOSED_BOOK), Turn("user", task.question))
+    policy = Taught(teacher, crew.settings, sample, has_tools=False)
+    move = await policy.move(turns, ())
+    said = Trace((*turns, Turn("assistant", move.text, move.think)), move.failure or ANSWERED, ())
+    return is_right(said, task.answer)
+
+
+class Taught:
+    """The policy that asks a teacher for every move."""
+
+    def __init__(self, teacher: "Teacher", settings: Any, sample: int, has_tools: bool = True) -> None:
+        self._teacher, self._settings, self._sample = teacher, settings, sample
+        self._tools = TOOLS if has_tools else ()
+
+    async def move(self, turns: Sequence[Turn], results: Sequence[Result]) -> Move:
+        answer = await self._teacher.ask(
+            Request(
+                messages=openai_messages(turns),
+                max_tokens=self._settings.max_tokens,
+                temperature=self._settings.temperature,
+                tools=self._tools,
+                sample=self._sample,
+            )
+        )
+        if not answer.is_whole:
+            return Move("", failure=answer.failure or CUT_OFF)
+        return Move(answer.reasoning, tuple(answer.calls), answer.text)
+
+
+def openai_messages(turns: Sequence[Turn]) -> tuple[Mapping[str, Any], ...]:
+    """Turns as messages of OpenAI's API; tools are listed apart there. Calls are numbered, which is all that their ids are for."""
+    messages: list[Mapping[str, Any]] = []
+    waiting: list[str] = []
+    number = 0
+    for turn in turns:
+        if turn.role == "observation":
+            messages += [
+                {"role": "tool", "tool_call_id": name, "content": response}
+                for name, response in zip(waiting, turn.responses, strict=True)
+            ]
+        elif turn.role == "assistant":
+            waiting = [f"call-{number + offset}" for offset in range(len(turn.calls))]
+            number += len(waiting)
+            said: dict[str, Any] = {"role": "assistant", "content": turn.text, "reasoning_content": turn.think}
+            if waiting:
+                said["tool_calls"] = [
+                    {
+                        "id": name,
+                        "type": "function",
+                        "function": {"name": asked.name, "arguments": json.dumps(asked.arguments, ensure_ascii=False)},
+                    }
+                    for name, asked in zip(waiting, turn.calls, strict=True)
+                ]
+            messages.append(said)
+        elif not turn.tools:
+            messages.append({"role": turn.role, "content": turn.text})
+    return tuple(messages)
