@@ -1,0 +1,51 @@
+"""Choices that depend on nothing but a seed, a name and what is being chosen: the same ones in any order of asking.
+
+A template is text with alternatives and slots: `[Hi|Hello], my order is {order_id}[.| and I am in a hurry.]`. Alternatives nest; the text
+of a slot is put in last, so that brackets in it stay as they are.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from synth.evidence import keyed
+
+T = TypeVar("T")
+_INNERMOST = re.compile(r"\[([^\[\]]*\|[^\[\]]*)\]")
+_SLOT = re.compile(r"\{(\w+)\}")
+
+
+class Draw:
+    """`draw.pick(names, "agent")` is one of `names`; every question to a draw has a name of its own, or gets the same answer again."""
+
+    def __init__(self, seed: int, *name: Any) -> None:
+        self._seed, self._name = seed, "\0".join(map(str, name))
+
+    def below(self, limit: int, *what: Any) -> int:
+        """An integer from 0 to `limit` - 1."""
+        return keyed(self._seed, self._name, *what) % limit
+
+    def chance(self, percent: int, *what: Any) -> bool:
+        return self.below(100, *what) < percent
+
+    def pick(self, items: Sequence[T], *what: Any) -> T:
+        return items[self.below(len(items), *what)]
+
+    def shuffled(self, items: Sequence[T], *what: Any) -> list[T]:
+        order = sorted(range(len(items)), key=lambda index: (keyed(self._seed, self._name, *what, index), index))
+        return [items[index] for index in order]
+
+    def number(self, digits: int, *what: Any) -> str:
+        """A number of so many digits, the first not 0, as text."""
+        low = 10 ** (digits - 1)
+        return str(low + self.below(9 * low, *what))
+
+    def say(self, template: str, slots: Mapping[str, Any], *what: Any) -> str:
+        """`template` with one of its alternatives at every place. KeyError for a slot that is not in `slots`."""
+        step = 0
+        while (found := _INNERMOST.search(template)) is not None:
+            options = found[1].split("|")
+            chosen = self.pick(options, "say", *what, step)
+            template = template[: found.start()] + chosen + template[found.end() :]
+            step += 1
+        return _SLOT.sub(lambda slot: str(slots[slot[1]]), template)
