@@ -1,0 +1,202 @@
+"""What somebody sees of a bug without knowing the code: the statement of a test that fails, what it gave, and what it should give."""
+
+import ast
+import builtins
+import re
+import textwrap
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from synth.software.suite import Failure
+
+MAX_SNIPPET_LINES = 24
+_NOT_RAISED = re.compile(r"DID NOT RAISE .*?([\w.]+)(?:'>|$|\))|([\w.]+) not raised")
+_UNITTEST = re.compile(r"(.*?) != (.*?)(?: :|\n|$)", re.S)
+_ASSERTS = (
+    "assertEqual",
+    "assertEquals",
+    "assert_equal",
+    "assertListEqual",
+    "assertDictEqual",
+    "assertSetEqual",
+    "assertCountEqual",
+)
+Lines = Sequence[bytes]  # of a text, UTF-8, as the positions of `ast` count
+_EQUAL = ("==", "is", "in", "<=", ">=", "<", ">", "!=")
+
+
+class Observed(NamedTuple):
+    """One failure. `kind`: compared, raised, not_raised or false."""
+
+    kind: str
+    expression: str  # what was evaluated, in the words of the test
+    actual: str  # what it gave; of `raised`, the exception
+    expected: str  # what it should give; of `not_raised`, the exception
+    message: str  # of the exception
+    public: str  # the name that is called, "" where there is none
+    snippet: str  # a script that shows it; "" where the test needs more than itself
+    names: frozenset[str]  # identifiers in the test
+
+
+def observe(text: str, test: str, failure: Failure) -> Observed | None:
+    """From a test file, the name of a test that failed in it, and its failure. None where the statement cannot be found."""
+    path, _, name = test.partition("::")
+    try:
+        module = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    function = _function(module, name.partition("[")[0].split("::"))
+    lines = [line for file, line, _ in failure.frames if file == path]
+    if function is None or not lines:
+        return None
+    statement = _statement(function, lines)
+    if statement is None:
+        return None
+    split = text.encode("utf-8", "replace").split(b"\n")
+    names = frozenset(re.findall(r"[A-Za-z_]\w*", _segment(split, function)))
+    kind, expression, actual, expected = _seen(split, statement, failure)
+    if not expression:
+        return None
+    message = "" if kind != "raised" else failure.message.split("\n")[0]
+    snippet = _snippet(split, module, function, statement)
+    return Observed(kind, expression, actual, expected, message, _public(expression), snippet, names)
+
+
+def _function(module: ast.Module, parts: list[str]) -> ast.FunctionDef | None:
+    body: list[ast.stmt] = module.body
+    for part in parts[:-1]:
+        body = next((node.body for node in body if isinstance(node, ast.ClassDef) and node.name == part), [])
+    return next((node for node in body if isinstance(node, ast.FunctionDef) and node.name == parts[-1]), None)
+
+
+def _statement(function: ast.FunctionDef, lines: list[int]) -> ast.stmt | None:
+    """The innermost statement of the test that one of the frames' lines is in."""
+    inside = [
+        node
+        for node in ast.walk(function)
+        if isinstance(node, ast.stmt)
+        and node is not function
+        and any(node.lineno <= line <= (node.end_lineno or 0) for line in lines)
+    ]
+    return min(inside, key=lambda node: ((node.end_lineno or 0) - node.lineno, -node.lineno), default=None)
+
+
+def _segment(lines: Lines, node: ast.stmt | ast.expr) -> str:
+    """The text of a node (`ast.get_source_segment` splits the whole file each time)."""
+    own = list(lines[node.lineno - 1 : node.end_lineno])
+    own[-1] = own[-1][: node.end_col_offset]
+    own[0] = own[0][node.col_offset :]
+    return b"\n".join(own).decode("utf-8", "replace")
+
+
+def _folded(lines: Lines, node: ast.stmt | ast.expr) -> str:
+    return " ".join(_segment(lines, node).split())
+
+
+def _seen(lines: Lines, statement: ast.stmt, failure: Failure) -> tuple[str, str, str, str]:
+    """(kind, expression, actual, expected)."""
+    whole = _folded(lines, statement)
+    if refused := _NOT_RAISED.search(failure.message):
+        inner = statement.body[-1] if isinstance(statement, ast.With) else statement
+        return "not_raised", _call_in_raises(lines, inner), "", (refused[1] or refused[2]).rpartition(".")[2]
+    if failure.kind not in ("AssertionError", "Failed"):
+        return "raised", _expression(lines, statement) or whole, failure.kind, ""
+    if isinstance(statement, ast.Assert):
+        test = statement.test
+        if failure.compared and isinstance(test, ast.Compare) and len(test.ops) == 1 and failure.compared[0] in _EQUAL:
+            left, right = test.left, test.comparators[0]
+            operator, shown_left, shown_right = failure.compared
+            if operator in ("==", "is") and _is_plain(left) and not _is_plain(right):
+                return "compared", _folded(lines, right), shown_right, shown_left
+            expected = shown_right if operator in ("==", "is") else f"{operator} {shown_right}"
+            return "compared", _folded(lines, left), shown_left, expected
+        return "false", _folded(lines, test), "", ""
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    compares = isinstance(call, ast.Call) and len(call.args) >= 2 and _name(call.func) in _ASSERTS
+    found = _UNITTEST.match(failure.message) if compares else None
+    if isinstance(call, ast.Call) and found is not None:
+        first, second = (" ".join(part.split()) for part in found.groups())
+        if _is_plain(call.args[0]):
+            return "compared", _folded(lines, call.args[1]), second, first
+        return "compared", _folded(lines, call.args[0]), first, second
+    if isinstance(call, ast.Call) and _name(call.func) in ("assertTrue", "assertFalse") and call.args:
+        return "false", ("not " if _name(call.func) == "assertFalse" else "") + _folded(lines, call.args[0]), "", ""
+    return "false", "", "", ""
+
+
+def _call_in_raises(lines: Lines, statement: ast.stmt) -> str:
+    """What should have raised: the body of the `with`, or the arguments of `raises(E, f, ...)`."""
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    if isinstance(call, ast.Call) and _name(call.func) in ("raises", "assertRaises") and len(call.args) > 1:
+        return f"{_folded(lines, call.args[1])}({', '.join(_folded(lines, arg) for arg in call.args[2:])})"
+    return _folded(lines, statement)
+
+
+def _expression(lines: Lines, statement: ast.stmt) -> str:
+    """The part of a statement that does something: of an assertion its test, of an assignment its value."""
+    if isinstance(statement, ast.Assert):
+        test = statement.test
+        return _folded(lines, test.left if isinstance(test, ast.Compare) else test)
+    value = getattr(statement, "value", None)
+    return _folded(lines, value) if isinstance(value, ast.expr) else ""
+
+
+def _is_plain(node: ast.expr) -> bool:
+    return not any(isinstance(inner, (ast.Call, ast.Attribute, ast.Name)) for inner in ast.walk(node))
+
+
+def _name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _public(expression: str) -> str:
+    """The first name that is called and is no builtin: outermost call first, then by position."""
+    try:
+        tree = ast.parse(expression, mode="eval")
+    except SyntaxError:
+        return ""
+    names = [_name(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names += [_name(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    return next((name for name in names if name and not hasattr(builtins, name) and len(name) > 2), "")
+
+
+def _snippet(lines: Lines, module: ast.Module, function: ast.FunctionDef, statement: ast.stmt) -> str:
+    """The test up to the statement as a script: imports it uses, and its body. "" where it takes arguments or needs its class or module."""
+    body = [node for node in function.body if node.lineno <= statement.lineno]
+    if function.args.args or function.decorator_list or not body or statement not in function.body:
+        return ""
+    if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        body = body[1:]
+    used = {
+        node.id
+        for part in body
+        for node in ast.walk(part)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    bound = {
+        node.id
+        for part in body
+        for node in ast.walk(part)
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+    }
+    bound |= {
+        alias.asname or alias.name
+        for part in body
+        for node in ast.walk(part)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    bound |= {node.arg for part in body for node in ast.walk(part) if isinstance(node, ast.arg)}
+    imports = []
+    for node in module.body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and not (isinstance(node, ast.ImportFrom) and node.level):
+            given = {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+            if given & used:
+                imports.append(_folded(lines, node))
+                bound |= given
+    if {name for name in used - bound if not hasattr(builtins, name)}:
+        return ""
+    first, last = body[0].lineno, statement.end_lineno or statement.lineno
+    body_lines = textwrap.dedent(b"\n".join(lines[first - 1 : last]).decode("utf-8", "replace")).split("\n")
+    made = "\n".join([*imports, "", *body_lines]).strip("\n")
+    return made if len(body_lines) <= MAX_SNIPPET_LINES and "pytest" not in "\n".join(body_lines) else ""

@@ -1,0 +1,255 @@
+"""What code that means harm gets to do in a sandbox: nothing that outlives it or leaves its folder."""
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from synth.software import seccomp
+from synth.software.sandbox import SEEN_AS, Ended, Limits, SandboxError, read_file, run
+
+
+def _possible() -> str | None:
+    try:
+        run(["true"], Path(os.path.dirname(__file__)))
+    except SandboxError as error:
+        return str(error)
+    return None
+
+
+WHY_NOT = _possible()
+pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+SHORT = Limits(wall_seconds=10, cpu_seconds=5)
+
+
+def python(code: str, folder: Path, limits: Limits = SHORT, **given) -> Ended:
+    return run([sys.executable, "-c", code], folder, limits=limits, **given)
+
+
+def test_a_command_gives_its_output_its_code_and_its_files(tmp_path: Path) -> None:
+    code = "import sys, os; print(input(), os.environ['A'], os.getcwd()); open('made', 'w').write('x'); sys.stderr.write('e'); sys.exit(3)"
+    assert python(code, tmp_path, stdin="given\n", environment={"A": "é"}) == Ended(
+        3, f"given é {SEEN_AS}\n", "e", None
+    )
+    assert read_file(tmp_path, "made") == b"x"
+
+
+def test_a_command_that_is_not_there(tmp_path: Path) -> None:
+    ended = run(["no-such-command"], tmp_path)
+    assert ended.returncode == 127 and "no-such-command" in ended.err
+
+
+def test_packages_of_this_python_can_be_imported_and_not_changed(tmp_path: Path) -> None:
+    code = "import pyarrow, pathlib\ntry: (pathlib.Path(pyarrow.__file__).parent / 'x').write_text('')\nexcept OSError as e: print(e.errno)"
+    assert python(code, tmp_path).out == "30\n"  # EROFS
+
+
+@pytest.mark.parametrize("path", ["/x", "/tmp/../x", "/usr/x", "/etc/passwd", "/dev/x", "/proc/1/mem", "../x"])
+def test_it_writes_nowhere_else(path: str, tmp_path: Path) -> None:
+    ended = python(f"open({path!r}, 'w').write('x')", tmp_path)
+    assert ended.returncode == 1 and ("OSError" in ended.err or "Error: [Errno" in ended.err)
+
+
+def test_its_temporary_folder_is_private_and_gone(tmp_path: Path) -> None:
+    assert python("open('/tmp/left-behind', 'w').write('x')", tmp_path).returncode == 0
+    assert not os.path.exists("/tmp/left-behind")
+    assert python("import os; print(os.listdir('/tmp'))", tmp_path).out == "[]\n"
+
+
+def test_it_reads_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    box, secret = tmp_path / "box", tmp_path / "secret"
+    box.mkdir()
+    secret.write_text("token=123")
+    (box / "link").symlink_to(secret)
+    monkeypatch.setenv("SECRET_TOKEN", "123")
+    code = f"""
+import glob, os
+print(os.environ.get("SECRET_TOKEN"))
+for path in [{str(secret)!r}, "link", "/etc/shadow", "/proc/1/environ", "/proc/1/mem", "/proc/1/root/x", "/proc/sys/kernel/core_pattern"]:
+    try: print("read", path, open(path, "rb").read(9))
+    except OSError: pass
+print([name for name in os.listdir("/proc") if name.isdigit()], os.listdir(os.path.expanduser("~")), os.listdir("/dev/shm"))
+"""
+    ended = python(code, box)
+    assert ended.out == "None\n['1', '2'] [] []\n", ended
+
+
+def test_it_gets_no_descriptor_of_ours(tmp_path: Path) -> None:
+    held = os.open(__file__, os.O_RDONLY)
+    os.set_inheritable(held, True)
+    try:
+        code = "import os; print(sorted(map(int, os.listdir('/proc/self/fd')))[:4], os.isatty(0))"
+        assert python(code, tmp_path).out == "[0, 1, 2, 3] False\n"  # 3 lists the folder
+    finally:
+        os.close(held)
+
+
+@pytest.mark.parametrize("to", ["loopback", "outside", "abstract", "vsock", "netlink"])
+def test_it_connects_to_nothing(to: str, tmp_path: Path) -> None:
+    with socket.socket() as server, socket.socket(socket.AF_UNIX) as local:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        local.bind("\0tokenloom-test")
+        local.listen()
+        connect = {
+            "loopback": f"socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 2)",
+            "outside": "socket.create_connection(('192.0.2.1', 80), 2)",
+            "abstract": "socket.socket(socket.AF_UNIX).connect('\\0tokenloom-test')",
+            "vsock": "socket.socket(socket.AF_VSOCK).connect((2, 1))",
+            "netlink": "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)",
+        }[to]
+        ended = python(
+            f"import socket\ntry: {connect}\nexcept OSError as e: print(e.errno)\nelse: print('connected')", tmp_path
+        )
+    refused = {"loopback": 101, "outside": 101, "abstract": 111, "vsock": 97, "netlink": 97}[to]
+    assert ended.out in (f"{refused}\n", "111\n")  # ENETUNREACH, ECONNREFUSED, EAFNOSUPPORT
+
+
+@pytest.mark.parametrize("what", ["ptrace", "unshare", "mount", "chroot", "memfd_create", "clone", "keyctl"])
+def test_system_calls_that_tests_have_no_use_for(what: str, tmp_path: Path) -> None:
+    column = seccomp.ARCHITECTURES[os.uname().machine][0]
+    number = ({**seccomp.DENIED, **seccomp.ABSENT, "clone": seccomp.CLONE})[what][column]
+    code = f"import ctypes; c = ctypes.CDLL(None, use_errno=True); print(c.syscall({number}, 0x10000000, 0, 0, 0, 0), ctypes.get_errno())"
+    assert python(code, tmp_path).out in ("-1 1\n", "-1 38\n")  # EPERM, ENOSYS
+
+
+def test_the_filter_is_none_for_a_machine_whose_numbers_are_unknown() -> None:
+    with pytest.raises(ValueError, match="riscv64.*TOKENLOOM_SANDBOX"):
+        seccomp.program("riscv64")
+    assert len(seccomp.program("aarch64")) == len(seccomp.program("x86_64"))
+
+
+@pytest.mark.parametrize(
+    "bomb, limits, reasons",
+    [
+        ("while True: pass", Limits(cpu_seconds=1), {"cpu"}),
+        ("import os\nfor _ in range(3): os.fork()\nwhile True: pass", Limits(cpu_seconds=1), {"cpu"}),
+        ("import time; time.sleep(60)", Limits(wall_seconds=0.5), {"timeout"}),
+        ("while True: print('x' * 1000)", Limits(output_bytes=5000), {"output"}),
+        ("import os\nwhile True: os.fork()", Limits(processes=30, wall_seconds=10), {"processes", "memory"}),
+        ("import os, time\nfor _ in range(9):\n  if os.fork() == 0: x = b'1' * (40 << 20); time.sleep(9)\n"
+         "time.sleep(9)", Limits(memory_mb=150), {"memory"}),
+        ("import itertools\nfor n in itertools.count(): open(f'{n}', 'wb').write(bytes(1 << 20))", Limits(file_mb=20), {"disk"}),
+        ("import itertools\nfor n in itertools.count(): open(f'{n}', 'wb')", Limits(file_mb=2), {"disk"}),
+    ],
+)  # fmt: skip
+def test_a_bomb_ends_under_the_name_of_its_limit(bomb: str, limits: Limits, reasons: set[str], tmp_path: Path) -> None:
+    began = time.monotonic()
+    ended = python(bomb, tmp_path, limits)
+    assert ended.reason in reasons and ended.returncode < 0, ended
+    assert time.monotonic() - began < 10 and len(ended.out) <= limits.output_bytes
+
+
+def test_one_process_without_memory_or_file_size_gets_an_error(tmp_path: Path) -> None:
+    assert "MemoryError" in python("x = bytearray(400 << 20)", tmp_path, Limits(memory_mb=300)).err
+    signalled = python("open('large', 'wb').write(bytes(3 << 20))", tmp_path, Limits(file_mb=2))
+    assert "File too large" in signalled.err and os.path.getsize(tmp_path / "large") <= 2 << 20
+    assert (
+        "No space left"
+        in python(
+            "open('/tmp/a','wb').write(bytes(2<<20));open('/tmp/b','wb').write(bytes(2<<20))",
+            tmp_path,
+            Limits(file_mb=3),
+        ).err
+    )
+
+
+def test_no_process_outlives_the_run(tmp_path: Path) -> None:
+    code = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        for n in range(200):
+            time.sleep(0.02)
+            open("beat", "w").write(str(n))
+    os._exit(0)
+time.sleep(0.2)
+print("over")
+"""
+    began = time.monotonic()
+    assert python(code, tmp_path).out == "over\n"
+    assert time.monotonic() - began < 3
+    seen = read_file(tmp_path, "beat")
+    time.sleep(0.2)
+    assert seen is not None and read_file(tmp_path, "beat") == seen
+
+
+def test_it_cannot_signal_its_parents(tmp_path: Path) -> None:
+    received: list[int] = []
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    try:
+        code = f"""
+import os, signal
+for pid in (1, os.getppid(), {os.getpid()}, -1):
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try: os.kill(pid, number)
+        except OSError: pass
+print("alive")
+"""
+        assert python(code, tmp_path).out == "alive\n"
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert received == []
+
+
+def test_a_sandbox_ends_with_the_process_that_made_it(tmp_path: Path) -> None:
+    code = f"""
+import pathlib, sys
+from synth.software.sandbox import run
+run([sys.executable, "-c", "import time\\nwhile True: open('beat', 'w').write(str(time.time())); time.sleep(0.02)"], pathlib.Path({str(tmp_path)!r}))
+"""
+    root = Path(__file__).parents[3]
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
+    ) as parent:
+        while not read_file(tmp_path, "beat"):
+            time.sleep(0.02)
+        parent.kill()
+    time.sleep(0.2)
+    seen = read_file(tmp_path, "beat")
+    time.sleep(0.2)
+    assert read_file(tmp_path, "beat") == seen
+
+
+def test_runs_in_threads_do_not_disturb_each_other(tmp_path: Path) -> None:
+    seen: dict[int, str] = {}
+
+    def one(number: int) -> None:
+        seen[number] = python(f"print({number})", tmp_path).out
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == {number: f"{number}\n" for number in range(6)}
+
+
+def test_reading_back_follows_no_link_and_waits_for_no_pipe(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s")
+    box = tmp_path / "box"
+    box.mkdir()
+    code = "import os; os.symlink('../secret', 'file'); os.symlink('..', 'folder'); os.mkfifo('pipe'); os.mkdir('d'); open('d/f', 'w').write('inside')"
+    assert python(code, box).returncode == 0
+    assert [read_file(box, path) for path in ("file", "folder/secret", "pipe", "d", "absent")] == [None] * 5
+    assert read_file(box, "d/f") == b"inside" and read_file(box, "d/f", max_bytes=3) == b"ins"
+    for path in ("../secret", "/etc/passwd", "d/../../secret", ""):
+        with pytest.raises(ValueError, match="beneath the folder"):
+            read_file(box, path)
+
+
+def test_a_sandbox_costs_little(tmp_path: Path) -> None:
+    """Measured 13 ms of CPU. The limit allows for slow machines."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for _ in range(5):
+        run(["true"], tmp_path)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 5 < 0.1
