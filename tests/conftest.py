@@ -9,7 +9,7 @@ import pytest
 
 from datapipe.engine import RayData
 
-pytest_plugins = ["tests.small_corpus", "tests.faulty_proxy"]
+pytest_plugins = ["tests.browser", "tests.small_corpus", "tests.faulty_proxy"]
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")

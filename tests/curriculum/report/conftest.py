@@ -5,8 +5,7 @@ import hashlib
 import io
 import json
 import math
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ from curriculum.plan import BatchSegment, MixtureSegment, Plan, Source, Stage
 from curriculum.report import write_report
 
 if TYPE_CHECKING:
-    from selenium.webdriver.chrome.webdriver import WebDriver
+    pass
 
 SEED = 45
 CHARS_PER_TOKEN = 3.9
@@ -444,24 +443,3 @@ def report_file(full_build: Path) -> Path:
 def page(report_file: Path) -> HtmlElement:
     """The report on `full_build`, parsed."""
     return html.document_fromstring(report_file.read_text())
-
-
-@pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator["WebDriver"]:
-    """A headless Chromium that logs its console and every request."""
-    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not browser or not driver:
-        pytest.skip("no chromium and chromedriver on the PATH (Debian: apt-get install chromium chromium-driver)")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    quiet = "--disable-background-networking --disable-component-update --disable-sync --no-first-run --disable-quic"
-    for argument in f"--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage {quiet}".split():
-        options.add_argument(argument)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    session = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    session.get("about:blank")  # in place of the page for new tabs, which asks for a hundred files of its own
-    yield session
-    session.quit()
