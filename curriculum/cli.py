@@ -28,6 +28,7 @@ from curriculum.cli_options import (
     stdout,
 )
 from curriculum.cli_statistics import statistics
+from curriculum.cli_synth import synth
 from curriculum.document import ManifestError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ app.command()(curate)
 app.command()(statistics)
 app.add_typer(exports, name="export")
 app.add_typer(imports, name="import")
+app.add_typer(synth, name="synth")
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 

@@ -23,6 +23,8 @@ from datapipe.fim import Fim
 from datapipe.readers import READERS, check_source
 from datapipe.schema import KINDS
 from synth import GENERATORS
+from synth.labels import settings_of
+from synth.render import DEFAULT
 from synth.steps import STEPS as SYNTH_STEPS
 from synth.teacher import Settings
 
@@ -66,6 +68,7 @@ class Corpus:
     declared_tokens: int | None  # stands in for measured tokens in a plan made without data
     max_dropped: float = 1.0  # share of the documents read from which on the build stops for what is wrong with them
     fim: Fim | None = None  # how documents are rearranged when they are tokenised
+    template: str = DEFAULT  # chat template of the conversations that a generator makes
     columns: frozenset[str] | None = None  # that its steps leave beside those of every document; None: any
     document: Document | None = dataclasses.field(default=None, compare=False, repr=False)  # its file
 
@@ -73,6 +76,20 @@ class Corpus:
     def generated_from(self) -> tuple[str, ...]:
         """Names of the corpora that a generator reads; empty for a corpus that is read from files."""
         return tuple(self.source.get("from", ()))
+
+    @property
+    def generator(self) -> Bound:
+        """Of a corpus that is generated."""
+        own = ("generator", "from", "split_bytes")
+        params = {name: value for name, value in self.source.items() if name not in own}
+        return Bound(self.source["generator"], GENERATORS[self.source["generator"]], params, self.name)
+
+    @property
+    def asks_for(self) -> dict[str, Any]:
+        """How many documents a generator shall make and what its teacher's answers depend on, as far as the manifest says so."""
+        given = {"accept": self.source["accept"]} if self.source.get("accept") else {}
+        teacher = self.source.get("teacher") if self.generated_from else None
+        return {**given, **({"teacher": Settings.of(teacher).identity} if teacher else {})}
 
     @property
     def is_imported(self) -> bool:
@@ -185,7 +202,7 @@ def _load_corpus(name: str, fields: Fields, corpora: set[str]) -> Corpus:
     declared = fields.count(("declared_tokens",), 0) or None
     fim = load_fim(fields, kind, is_imported="tokens" in source)
     known = tuple(spec for spec in specs if spec)
-    return Corpus(name, kind, source, known, declared, max_dropped, fim, columns, document)
+    return Corpus(name, kind, source, known, declared, max_dropped, fim, columns=columns, document=document)
 
 
 def _check_reader(fields: Fields, source: dict[str, Any]) -> None:
@@ -230,10 +247,29 @@ def _check_generator(fields: Fields, source: dict[str, Any], corpora: set[str]) 
             document.problem(("source", "from", index), *_no_corpus(other, corpora))
     params = {key: value for key, value in source.items() if key not in ("generator", "from", "split_bytes")}
     loaded = load(GENERATORS[generator]) if generator in GENERATORS else ()
+    if "accept" in source:
+        source["accept"] = params["accept"] = fields.count(("source", "accept"), 0)
     _check_params(fields, ("source",), params, tuple(filter(callable, loaded)))
+    _check_teacher(fields, params.get("teacher"))
     _check_values(fields, ("source",), params, loaded)
     names = [name for name in names if _is_among(name, corpora)]
     return {**source, "from": names, "split_bytes": fields.count(("source", "split_bytes"), 256 * 2**20)}
+
+
+def _check_teacher(fields: Fields, teacher: Any) -> None:
+    where: Where = ("source", "teacher")
+    if teacher is None:
+        return
+    if not isinstance(teacher, Mapping):
+        said = "Write `teacher: {base_url: http://localhost:8000/v1, model: glm-4.5-air}`."
+        fields.document.problem(where, f"is {teacher!r}, no mapping.", said)
+        return
+    if "prompt" in teacher:
+        fields.document.problem((*where, "prompt"), "a generator has prompts of its own.", "Remove the key.")
+    try:
+        Settings.of(teacher)
+    except ValueError as error:
+        fields.document.problem(where, f"{error}.")
 
 
 def _load_step(corpus: str, fields: Fields, index: int, corpora: set[str]) -> StepSpec | None:
@@ -393,7 +429,7 @@ def _check_params(
                 f"{value!r} is not of type {wanted.__name__}.",
                 f"The default is {accepted[name].default!r}.",
             )
-    given_by_engine = {"reference", "verdict", "labels"}
+    given_by_engine = {"reference", "verdict", "labels", "teacher"}
     for name, parameter in accepted.items():
         if (
             parameter.default is inspect.Parameter.empty
@@ -413,7 +449,7 @@ def _check_values(fields: Fields, where: Where, params: dict[str, Any], step: An
         if check:
             check(**{name: value for name, value in params.items() if name in taken})
         if getattr(step, "is_labelled", False) and params.get("teacher"):
-            Settings.of(params["teacher"])
+            settings_of(params["teacher"])
     except (ValueError, TypeError, FileNotFoundError) as error:
         fields.document.problem(where, f"{str(error).removeprefix(f'{where[-1]}: ')}.")
 

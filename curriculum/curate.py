@@ -8,6 +8,7 @@ import copy
 import dataclasses
 import functools
 import hashlib
+import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.steps import CorpusStep, RoutedStep, load
-from curriculum import counting, routing, segment, verdicts
+from curriculum import counting, generating, routing, segment, verdicts
 from curriculum.corpus import Corpus, StepSpec
 from curriculum.identity import identity, resolved
 from curriculum.imported import find_pairs
@@ -27,7 +28,7 @@ from curriculum.waves import After, Job, Phase
 from datapipe import readers, store
 from datapipe.engine import Task
 from datapipe.readers import Split
-from synth import GENERATORS
+from synth.render import DEFAULT
 
 FORMAT = 4  # of the parts; raise it when readers or the segment itself write something else for the same input
 RECEIVER_BYTES = 256 * 2**20  # an exchange gets one receiver for so much input
@@ -85,6 +86,7 @@ class _Start(NamedTuple):
     files: int
     size_bytes: int
     paths: Sequence[str] = ()
+    about: Mapping[str, Any] = MappingProxyType({})  # what the report shows of how they came to be
 
 
 def _imported(corpus: Corpus, data: str) -> Curated:
@@ -122,24 +124,35 @@ def _generated(corpus: Corpus, root: str) -> Job:
     sources: list[Curated] = []
     for name in corpus.generated_from:
         sources.append((yield After(name)))
-    name, split_bytes = corpus.source["generator"], corpus.source["split_bytes"]
-    params = {key: value for key, value in corpus.source.items() if key not in ("generator", "from", "split_bytes")}
-    generator = Bound(name, GENERATORS[name], params, corpus.name)
-    key = _step_key(generator, params, *(source.key for source in sources), FORMAT, split_bytes)
+    split_bytes = corpus.source["split_bytes"]
+    generator, asks_for = corpus.generator, corpus.asks_for
+    keyed = {name: value for name, value in generator.params.items() if name not in asks_for}
+    template = () if corpus.template == DEFAULT else (corpus.template,)
+    key = _step_key(generator, keyed, *(source.key for source in sources), FORMAT, split_bytes, *template)
+    emit_asks = "teacher" in asks_for and "teacher" in inspect.signature(load(generator.step).emit).parameters
+    if emit_asks:
+        key = key_of(key, asks_for["teacher"])
     chars = sum(source.chars for source in sources)
     num_receivers = max(1, -(-chars // split_bytes))
-    place = folder(root, corpus.name, "candidates", key)
+    place, cache = folder(root, corpus.name, "candidates", key), store.join(root, verdicts.ANSWERS)
     parts = [part for source in sources for part in source.parts]
     exchanged = [store.join(place, f"exchange-{index:05d}.arrow") for index in range(len(parts))]
+    arguments = {"generator": generator, "num_receivers": num_receivers, "cache": cache}
     yield Phase(
         "candidates",
         [
-            Task(segment.emit_candidates, path, {"part": part, "generator": generator, "num_receivers": num_receivers})
+            Task(generating.emit_candidates, path, {"part": part, **arguments}, waits=emit_asks)
             for part, path in zip(parts, exchanged, strict=True)
         ],
     )
-    inputs = [Generated(generator, exchanged, receiver) for receiver in range(num_receivers)]
-    return _Start(inputs, key, len(parts), chars)
+    if not asks_for:
+        inputs = [Generated(generator, exchanged, receiver, corpus.template) for receiver in range(num_receivers)]
+        return _Start(inputs, key, len(parts), chars)
+    key = key_of(key, asks_for)
+    place = folder(root, corpus.name, "made", key)
+    making = generating.Making(generator, num_receivers, asks_for.get("accept", 0), place, cache, corpus.template)
+    made: generating.Made = yield from generating.make(making, exchanged)
+    return _Start(made.inputs, key, len(parts), chars, about=made.about)
 
 
 def _segments(corpus: Corpus) -> Iterator[tuple[list[StepSpec], StepSpec | None]]:
@@ -206,7 +219,7 @@ class _Run:
         self.num_receivers = max(1, start.size_bytes // RECEIVER_BYTES)
         self.opening: Judged | None = None  # the corpus step that closed the last segment, to be applied in this one
         first = "generate" if corpus.generated_from else "read"
-        self.trail: list[_Trailed] = [_Trailed(first, start.key, "map", corpus.max_dropped)]
+        self.trail: list[_Trailed] = [_Trailed(first, start.key, "map", corpus.max_dropped, start.about)]
         self.counted: list[dict[str, Any]] = []
         self.lost: list[dict[str, Any]] = []  # members of large clusters that were dropped
         self.results: list[dict[str, Any]] = []

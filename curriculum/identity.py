@@ -23,9 +23,9 @@ def identity(step: Bound, data: str) -> dict[str, Any]:
     loaded = load(step.step)
     if isinstance(loaded, CorpusStep) and loaded.is_labelled:
         if params.get("teacher"):
-            from synth.teacher import Settings
+            from synth.labels import settings_of
 
-            params["teacher"] = Settings.of(params["teacher"]).identity
+            params["teacher"] = settings_of(params["teacher"]).identity
         if params.get("labels"):
             params["labels"] = _content(resolved(params["labels"]["file"], data))
     return params

@@ -18,6 +18,7 @@ from curriculum.model_shape import ModelShape
 from curriculum.shape_file import read_shape
 from curriculum.stage_fields import load_stages
 from curriculum.stages import StageSpec
+from synth.render import DEFAULT, TEMPLATES
 
 MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
 
@@ -44,6 +45,7 @@ class Manifest:
     training: dict[str, Any]
     validation: Validation
     shard_tokens: int
+    chat_template: str  # a version of `synth.render.TEMPLATES`, of all conversations that are made
     documents: dict[str, Document] = dataclasses.field(compare=False, repr=False)
 
     def fingerprint(self) -> str:
@@ -51,8 +53,11 @@ class Manifest:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "documents"}
         fields["model"] = dataclasses.asdict(self.model)
         fields["corpora"] = {name: _identity(corpus) for name, corpus in self.corpora.items()}
-        fields["stages"] = [dataclasses.asdict(stage) for stage in self.stages]
+        stages = [dataclasses.asdict(stage) for stage in self.stages]  # without `max_share`, which only refuses
+        fields["stages"] = [{key: value for key, value in stage.items() if key != "max_share"} for stage in stages]
         fields["tokenizer"] = {key: value for key, value in self.tokenizer.items() if key != "path"}
+        if self.chat_template == DEFAULT:
+            del fields["chat_template"]
         return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
 
     def build_order(self) -> list[str]:
@@ -110,11 +115,14 @@ def load_manifest(name: str) -> Manifest:
             "training",
             "validation",
             "shard_tokens",
+            "chat_template",
         ),
         required=("name", "version", "model", "corpora", "stages"),
     )
     document.check()
     corpora, files = load_corpora(fields, path)
+    template = fields.choice(("chat_template",), tuple(TEMPLATES), DEFAULT)
+    corpora = {name: dataclasses.replace(corpus, template=template) for name, corpus in corpora.items()}
     named = data["corpora"] if isinstance(data["corpora"], Mapping) else {}
     stages = load_stages(fields, set(named))
     manifest = Manifest(
@@ -128,6 +136,7 @@ def load_manifest(name: str) -> Manifest:
         training=_load_training(fields),
         validation=_load_validation(fields),
         shard_tokens=fields.count(("shard_tokens",), 64 * 2**20, least=1),
+        chat_template=template,
         documents={"": document, **files},
     )
     if "path" not in manifest.tokenizer:

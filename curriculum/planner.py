@@ -13,9 +13,11 @@ import xxhash
 
 from curriculum.caps import check_epochs, check_fillers, check_rest
 from curriculum.holdings import MOST_HELD_OUT, Bucket, Holding, held, in_words
+from curriculum.made_by import check_shares, makers
 from curriculum.manifest import Manifest
 from curriculum.plan import SCHEDULED, BatchSegment, Plan, Ramp, Source, Stage
 from curriculum.schedule import StageMix
+from synth.render import DEFAULT
 
 BATCH_STAIRS = 16  # a batch ramp is a staircase of so many equal shares of its tokens
 
@@ -46,10 +48,15 @@ def make_plan(
         lock=lock_sha256,
         tokenizer=tokenizer,
         model=dataclasses.asdict(manifest.model),
-        training={**manifest.training, "validation_steps": manifest.validation.every_steps},
+        training={**manifest.training, "validation_steps": manifest.validation.every_steps, **_template(manifest)},
         stages=tuple(stages),
     )
     return plan, list(dict.fromkeys(warnings))
+
+
+def _template(manifest: Manifest) -> dict[str, str]:
+    """The chat template of an exported model, unless it is the usual one."""
+    return {} if manifest.chat_template == DEFAULT else {"chat_template": manifest.chat_template}
 
 
 def _open_stage(manifest: Manifest, index: int) -> Stage:
@@ -103,6 +110,7 @@ def _close(
     check_rest(document, index, mix)
     document.check()
     check_fillers(document, index, mix)
+    check_shares(document, index, mix, makers(manifest.corpora))
     document.check()
     segments, counts = mix.segments(stage.seed)
     buckets = [(holding, bucket) for holding in mix.holdings.values() for bucket in holding.buckets]

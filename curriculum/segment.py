@@ -19,6 +19,7 @@ from curation.steps import CorpusStep, RoutedStep, Step, StepError, load
 from curriculum.tally import REJECTS_PER_REASON, PartWriter, Tally, distinct, undropped
 from datapipe import exchange, readers, store
 from datapipe.schema import DOCUMENT, DROP, with_column
+from synth.render import DEFAULT, in_template
 
 ROWS_PER_CALL = 1_000  # documents that a step sees at once
 BYTES_PER_CALL = 64 << 20  # fewer where they are long, as readers hand them over
@@ -51,11 +52,13 @@ class Judged(NamedTuple):
 
 
 class Generated(NamedTuple):
-    """Input of a segment: what a generator made of one receiver's candidates."""
+    """Input of a segment: what a generator makes of one receiver's candidates, or made of them before."""
 
     generator: Bound
     exchanged: list[str]
     receiver: int
+    template: str = DEFAULT  # chat template of conversations
+    made: str = ""  # a file of `exchange.write_table`
 
 
 class Again(NamedTuple):
@@ -97,7 +100,7 @@ def run_segment(
     with contextlib.ExitStack() as files:
         part = files.enter_context(PartWriter(output if write else None))
         send = _sending(emit, files) if emit else None
-        for table in _tables(source, corpus):
+        for table in tables_of(source, corpus):
             kept = tally.split(first, table) if first else table
             if first == "read":
                 ids.append(kept["id"])
@@ -139,18 +142,6 @@ def _numbered(rows: pa.Table, part: int, first_row: int) -> pa.Table:
     docs = (rows["row"].to_numpy() + first_row).astype(np.uint64) | (np.uint64(part) << np.uint64(32))
     index = rows.schema.get_field_index("row")
     return rows.set_column(index, "doc", pa.array(docs, pa.uint64()))
-
-
-def emit_candidates(*, output: str, part: str, generator: Bound, num_receivers: int) -> dict[str, Any]:
-    """What a generator sees in one part of a corpus it reads, written as an exchange."""
-    emit = bound(load(generator.step).emit, generator)
-    num_rows = 0
-    with exchange.Sender(output, num_receivers) as sender:
-        for table in _tables(part, ""):
-            rows = emit(table)
-            sender.send(rows, exchange.receiver_of(rows["key"].to_numpy(), num_receivers))
-            num_rows += rows.num_rows
-    return {"rows": num_rows}
 
 
 def _stage(step: Bound | Judged) -> tuple[str, Documents]:
@@ -217,7 +208,7 @@ def pages_of(source: Mapping[str, Any], data: str, docs: pa.Table) -> list[str]:
         raise BuildError(f"corpus {docs['corpus'][0]}: a page cannot be read again: {error}") from error
 
 
-def _tables(source: readers.Split | Again | str | Generated, corpus: str) -> Iterator[pa.Table]:
+def tables_of(source: readers.Split | Again | str | Generated, corpus: str) -> Iterator[pa.Table]:
     """At least one table, so that every step runs and an empty partition has the columns of a full one."""
     if isinstance(source, str):
         with store.open_input(source) as stream:
@@ -229,19 +220,24 @@ def _tables(source: readers.Split | Again | str | Generated, corpus: str) -> Ite
                 yield file.schema_arrow.empty_table()
     elif isinstance(source, Again):
         functions = [_stage(step)[1] for step in source.steps]
-        for table in _tables(source.source, corpus):
+        for table in tables_of(source.source, corpus):
             table = undropped(table)
             for function in functions:
                 table = undropped(function(table).replace_schema_metadata(None))
             yield table
     elif isinstance(source, Generated):
-        generator, rows = source.generator, exchange.read_slice(source.exchanged, source.receiver)
-        made = bound(load(generator.step).reduce, generator)(rows)
-        del rows
+        if source.made:
+            made = exchange.read_table(source.made)
+        else:
+            made = bound(load(source.generator.step).reduce, source.generator, teacher=None)(
+                exchange.read_slice(source.exchanged, source.receiver)
+            )
+        counts, made = made.schema.metadata, made.replace_schema_metadata(None)  # told once, with the first rows
+        made = in_template(made, source.template)
         made = with_column(made, "corpus", pa.array([corpus] * made.num_rows, pa.string()))
         at_once = max(1, min(ROWS_PER_CALL, BYTES_PER_CALL * made.num_rows // max(1, made.nbytes)))
         for start in range(0, max(1, made.num_rows), at_once):
-            yield made.slice(start, at_once)
+            yield made.slice(start, at_once).replace_schema_metadata(None if start else counts)
     else:
         table = None
         for table in readers.read(source, corpus):

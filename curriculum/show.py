@@ -3,6 +3,7 @@
 Names are never cut, and the tables of the quickstart fit 80 columns; elsewhere long cells are folded.
 """
 
+import json
 from itertools import groupby
 from typing import Any
 
@@ -13,9 +14,11 @@ from rich.table import Table
 
 from curation.quality.effective import MANY_EPOCHS, effective_tokens
 from curriculum.fill_in import cuts, longest
+from curriculum.made_by import makers, shares
 from curriculum.manifest import Manifest
 from curriculum.model_shape import ModelShape
 from curriculum.plan import SCHEDULED, Plan, Ramp, Source, Stage
+from curriculum.stage_fields import SHARED
 from curriculum.stages import StageSpec
 from curriculum.units import binary, si, size
 
@@ -63,6 +66,9 @@ def show_plan(console: Console, manifest: Manifest, plan: Plan, measured: bool) 
         )
     console.print(stages, "")
     console.print(_mixture(console, manifest, plan, measured))
+    made = _made_by(console, manifest, plan)
+    if made.row_count:
+        console.print("", made)
     if any(not (measured or source.rows) for stage in plan.stages for source in stage.sources):
         console.print(
             "\nSizes marked ? are measured by `tokenloom build`; `tokenloom plan MANIFEST --out OUT` shows them."
@@ -112,6 +118,24 @@ def _mixture(console: Console, manifest: Manifest, plan: Plan, measured: bool) -
                 _of_cap(manifest, stage, spec, source.corpus) if first and known else "",
                 _role(spec, source.corpus) if first else "",
             )
+    return table
+
+
+def _made_by(console: Console, manifest: Manifest, plan: Plan) -> Table:
+    """The share of every generator and author in the tokens of every stage; a corpus counts in full to each of those that made it."""
+    made = makers(manifest.corpora)
+    table = _table(
+        console, "Made by (shares add up to more where several had a hand in it)", "stage", "", "share", "bound"
+    )
+    for stage, spec in zip(plan.stages, manifest.stages, strict=True):
+        tokens: dict[str, int] = {}
+        for source in stage.sources:
+            tokens[source.corpus] = tokens.get(source.corpus, 0) + source.tokens_planned
+        for key in SHARED:
+            for name, share in shares(tokens, made, key).items():
+                bound = spec.max_share.get(key, {}).get(name)
+                said = "" if bound is None else f"{100 * bound:g} %"
+                table.add_row(stage.name, f"{key} {name}", f"{100 * float(share):.3g} %", said)
     return table
 
 
@@ -177,7 +201,18 @@ def show_build(console: Console, lock: dict[str, Any]) -> None:
             size(sum(file["bytes"] for file in files)),
         )
     console.print(table)
+    show_teachers(console, lock["corpora"])
     show_cuts(console, lock)
+
+
+def show_teachers(console: Console, corpora: dict[str, Any]) -> None:
+    """A line per corpus that a model was asked for: answers, tokens, cost."""
+    for name, corpus in corpora.items():
+        if told := corpus["steps"][0]["about"].get("teacher"):
+            tokens = told["prompt_tokens"] + told["completion_tokens"]
+            cost = f", cost {told['cost']:,.2f}" if told["cost"] else ""
+            answers = f"{told['answers']:,} answers of {told['model']}, {si(tokens)} tokens{cost}"
+            console.print(f"{name}: {answers}", highlight=False)
 
 
 def show_funnels(console: Console, corpora: dict[str, Any]) -> None:
@@ -233,7 +268,8 @@ def show_step(console: Console, found: dict[str, Any]) -> None:
 def show_document(console: Console, found: dict[str, Any]) -> None:
     """A document: what its corpus knows of it, and where and when it is learned."""
     facts = {name: value for name, value in found.items() if name not in ("pieces", "steps_done", "text", "fim")}
-    for name, value in [*facts.items(), ("text", found.get("text")), ("learned as", _fim(found.get("fim")))]:
+    origin = ("made by", _provenance(found.get("meta")))
+    for name, value in [*facts.items(), origin, ("text", found.get("text")), ("learned as", _fim(found.get("fim")))]:
         if value is not None:
             console.print(f"[bold]{name}[/]  ", end="")
             console.print(str(value), markup=False, highlight=False, soft_wrap=True)
@@ -254,6 +290,16 @@ def show_document(console: Console, found: dict[str, Any]) -> None:
     console.print(f"Pieces that are learned: {', '.join(totals)}.", highlight=False)
     if held_out := sum(piece["held_out"] for piece in found["pieces"]):
         console.print(f"Pieces held out for validation: {held_out}.", highlight=False)
+
+
+def _provenance(meta: str | None) -> str | None:
+    """Of a synthetic document its generator, whose words it is, and what was checked."""
+    about = json.loads(meta or "{}")
+    if "generator" not in about or "parents" not in about:
+        return None
+    checks = ", ".join(name if verdict["passed"] else f"not {name}" for name, verdict in about["verdicts"].items())
+    words = f", words: {about['author']}" if about["author"] else ""
+    return f"{about['generator']} {about['version']}{words}, from {len(about['parents'])} documents; checks: {checks or 'none'}"
 
 
 def _fim(found: dict[str, Any] | None) -> str | None:

@@ -14,6 +14,7 @@ from curriculum.stages import MixPhase, StageSpec
 
 PACKS = ("concat", "best_fit")
 LEARN = ("spans", "all")
+SHARED = ("generator", "author")  # what `max_share` can bound
 STAGE_KEYS = (
     "name",
     "tokens",
@@ -25,6 +26,7 @@ STAGE_KEYS = (
     "max_epochs",
     "fill",
     "together",
+    "max_share",
     "rope_base",
     "bias_rate",
     "mtp_weight",
@@ -74,6 +76,7 @@ def _load_stage(fields: Fields, index: int, corpora: set[str]) -> StageSpec:
         bias_rate=load_setting(fields, (*at, "bias_rate"), 0.001, tokens),
         mtp_weight=load_setting(fields, (*at, "mtp_weight"), 0.3, tokens),
         learn=fields.choice((*at, "learn"), LEARN, "spans"),
+        max_share=_load_max_share(fields, (*at, "max_share")),
     )
     _check_caps(fields, (*at, "max_epochs"), spec)
     _check_packing(fields, at, spec)
@@ -223,6 +226,19 @@ def _load_numbers(fields: Fields, where: Where) -> dict[str, float]:
         if number is None:
             fields.document.problem((*where, name), "has no number.", f"Write `{name}: ` and one, or remove it.")
     return {name: fields.number((*where, name), 1.0) for name in value}  # 1: of a mistake no other should follow
+
+
+def _load_max_share(fields: Fields, where: Where) -> dict[str, dict[str, float]]:
+    """Bounds of the share of generators and of authors; which of them there are, the plan knows."""
+    if fields.get(where) is None:
+        return {}
+    fields.keys(where, SHARED)
+    bounds = {key: _load_numbers(fields, (*where, key)) for key in SHARED if fields.get((*where, key)) is not None}
+    for key, named in bounds.items():
+        for name, share in named.items():
+            if not 0 <= share <= 1:
+                fields.document.problem((*where, key, name), f"{share:g} is no share.", "Write 0 to 1, such as 0.1.")
+    return bounds
 
 
 def _load_names(fields: Fields, where: Where) -> tuple[str, ...]:

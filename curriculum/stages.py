@@ -56,6 +56,9 @@ class StageSpec:
     bias_rate: float | Ramp  # a number, or how it moves with the tokens of the stage
     mtp_weight: float | Ramp
     learn: str = "spans"  # "spans" | "all"
+    max_share: dict[str, dict[str, float]] = dataclasses.field(
+        default_factory=dict
+    )  # generator, author -> name -> share
 
     @property
     def shared(self) -> tuple[str, ...]:

@@ -61,8 +61,8 @@ def _labelled(step: Bound, reduced: list[str], place: str, root: str, data: str)
         return given, {}
     path = store.join(place, "labels.arrow")
     arguments = {"step": step, "sample": reduced, "cache": store.join(root, ANSWERS)}
-    results = yield Phase("label", [Task(ask_teacher, path, arguments, (path,))])
-    return path, {"labelling": results[0]}
+    results = yield Phase("label", [Task(ask_teacher, path, arguments, (path,), waits=True)])
+    return path, {"labelling": {name: count for name, count in results[0].items() if name != "asked"}}
 
 
 def ask_teacher(*, output: str, step: Bound, sample: list[str], cache: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ VERBS = (
     "run",
     "export megatron",
     "import megatron",
+    "synth export",
 )
 Call = Callable[..., tuple[int, str, str]]
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curation.steps import CorpusStep, Step
-from curriculum import segment
+from curriculum import generating, segment
 from curriculum.segment import Bound, BuildError, Emit, Judged, run_segment
 from curriculum.verdicts import merge_slices, reduce_slice
 from datapipe import exchange
@@ -138,7 +138,7 @@ def test_long_documents_come_in_tables_of_bounded_size(tmp_path: Path, monkeypat
     with pq.ParquetWriter(tmp_path / "in.parquet", documents(rows).schema) as writer:
         writer.write_table(documents(rows[:30]))
         writer.write_table(documents(rows[30:]))
-    tables = list(segment._tables(str(tmp_path / "in.parquet"), "c"))
+    tables = list(segment.tables_of(str(tmp_path / "in.parquet"), "c"))
     assert max(table.num_rows for table in tables) == 3
     assert pa.concat_tables(tables)["text"].to_pylist() == texts
 
@@ -184,9 +184,11 @@ def test_a_generator_sends_in_rounds_and_is_read_in_tables_of_bounded_size(
     monkeypatch.setattr(segment, "BYTES_PER_CALL", 100_000)
     monkeypatch.setattr(exchange, "ROUND_BYTES", 200_000)
     step = Bound("made", Step("corpus", f"{HERE}:MADE", 1), {})
-    assert segment.emit_candidates(output=sent, part=part, generator=step, num_receivers=2) == {"rows": 40}
+    assert generating.emit_candidates(output=sent, part=part, generator=step, num_receivers=2) == {"rows": 40}
     assert pa.ipc.open_file(sent).num_record_batches > 2
-    tables = [table for receiver in (0, 1) for table in segment._tables(segment.Generated(step, [sent], receiver), "c")]
+    tables = [
+        table for receiver in (0, 1) for table in segment.tables_of(segment.Generated(step, [sent], receiver), "c")
+    ]
     assert max(table.num_rows for table in tables) < 12
     assert sorted(text for table in tables for text in table["text"].to_pylist()) == texts
     assert {name for table in tables for name in table["corpus"].to_pylist()} == {"c"}
