@@ -54,7 +54,7 @@ INTERRUPTED = 130  # what typer makes of Ctrl-C
 @app.command()
 def sample(
     out: Annotated[str, typer.Argument(help="Local folder for the sample.")],
-    max_bytes: Annotated[str, typer.Option(help="Raw size of the sample.")] = "60M",
+    max_bytes: Annotated[str, typer.Option(help="Raw size of the sample.")] = "69M",
     as_json: JsonOption = False,
 ) -> None:
     """Write a real corpus from this Python installation: web pages, repositories, formulas, long documents. Needs no network.

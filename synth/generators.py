@@ -29,7 +29,7 @@ class Generator(NamedTuple):
 
 
 # Generators that put documents together, word for word: what they make has the authors of what they read.
-IN_WORDS_OF_SOURCES = frozenset({"book", "gather", "interleave", "repository", "threads"})
+IN_WORDS_OF_SOURCES = frozenset({"book", "gather", "interleave", "repository", "reviewed", "threads"})
 
 GENERATORS: dict[str, Step] = {
     "qa": Step("corpus", "synth.qa:QA", 2),

@@ -149,9 +149,8 @@ async def ask(workspace: Workspace, asked: Asked, teacher: "Teacher") -> tuple[l
 
     turns = [Turn("system", tools=TOOLS), Turn("user", asked.issue)]
     messages: list[dict[str, Any]] = [{"role": "user", "content": asked.issue}]
-    tools = tuple({"type": "function", "function": tool} for tool in TOOLS)
     for number in range(MAX_TURNS):
-        answer = await teacher.ask(Request(tuple(messages), MAX_TOKENS, tools=tools))
+        answer = await teacher.ask(Request(tuple(messages), MAX_TOKENS, tools=TOOLS))
         if answer.failure or answer.finish_reason == "length":
             return turns, "failure" if answer.failure else "length"
         turns.append(Turn("assistant", answer.text, think=answer.reasoning, calls=tuple(answer.calls)))

@@ -8,7 +8,7 @@ from synth.software.mutate import Site, mutated, sites
 from synth.software.tree import Repository
 from synth.software.validate import Baseline, Mutant
 
-LOSSY_IN = 4  # one function of so many gets an operator that cannot be undone
+LOSSY_IN = 8  # one function of so many gets an operator that cannot be undone
 PAIR_IN = 12  # and one of so many two sites
 
 

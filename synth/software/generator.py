@@ -41,7 +41,7 @@ FILES = pa.schema(
 )  # fmt: skip
 MAX_FILES, MAX_CHARS = 20_000, 100_000_000  # of a repository
 MAX_FILE_CHARS = 1_000_000
-BATCH = 10  # mutants per sandbox
+FIRST_BATCH, NEXT_BATCH = 10, 5  # mutants that are checked together
 TRIES_PER_ROW = 4  # candidates per wanted row
 
 
@@ -143,7 +143,9 @@ def _rows(
             yield recorder.reject(place, f"No test of {place} passes three times.", {"baseline_stable": found.verdict})
             return
         candidates = islice(mutants(repository, found, seed=seed), num_candidates)
-        while batch := list(islice(candidates, BATCH)):
+        size = FIRST_BATCH
+        while batch := list(islice(candidates, size)):
+            size = NEXT_BATCH
             checked = validate.check(checkout, found, batch, seed=seed, max_tests=max_tests)
             named = {recorder.name(one): one for one in checked}
             told = described(checkout, repository, named, seed=seed)

@@ -72,15 +72,18 @@ def leaks(issue: str, secret: Secret, allowed: frozenset[str]) -> list[str]:
         last = function.rpartition(".")[2]
         if last not in allowed and _has(issue, last):
             found.append(last)
-    folded = " ".join(issue.split())
-    for line in changed_lines(secret.patch):
-        kept = " ".join(line.split())
-        if len(kept) >= MIN_LINE_CHARS and kept in folded:
-            found.append(kept)
+    found += leaked_lines(issue, changed_lines(secret.patch))
     for test in secret.tests:
         path, _, names = test.partition("::")
         found += [told for told in (path, names.partition("[")[0].rpartition("::")[2]) if _has(issue, told)]
     return sorted(set(found))
+
+
+def leaked_lines(issue: str, lines: Sequence[str]) -> list[str]:
+    """Lines of code that an issue shows, spacing apart."""
+    folded = " ".join(issue.split())
+    joined = {" ".join(line.split()) for line in lines}
+    return sorted(line for line in joined if len(line) >= MIN_LINE_CHARS and line in folded)
 
 
 def written(

@@ -6,11 +6,11 @@ the sites of the changed file. Sites are inside functions; decorators, annotatio
 
     boundary     < and <=, > and >=                  comparison  == and !=, in and not in, is and is not, < and >
     arithmetic   + and -, * and /, ...               boolean     and, or
-    off_by_one   n and n + 1, n - 1; e + 1 and e     slice       a[:e] and a[:e + 1], a[:e - 1]; so in range()
+    off_by_one   n and n + 1, n - 1                  slice       a[:e] and a[:e + 1], a[:e - 1]; so in range()
     negated      a condition                         flag        True and False
     variable     another one of its kind in scope    arguments   two neighbours swapped
     loop         break and continue
-    lossy: keyword (dropped), copy (dropped), await (dropped), return (None instead), exception (swallowed), statement (removed)
+    lossy: unit (e for e + 1, e - 1), keyword, copy, await (each dropped), return (None instead), exception (swallowed), statement (removed)
 
 The sets of SWE-smith (arXiv 2504.21798, appendix) and of classic mutation testing (Offutt et al. 1996), and some of ours: boundary,
 variable, copy, await, slice, exception.
@@ -28,7 +28,7 @@ from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper
 
 from synth.software.localise import functions
 
-LOSSY = ("keyword", "copy", "await", "return", "exception", "statement")
+LOSSY = ("unit", "keyword", "copy", "await", "return", "exception", "statement")
 _PAIRS = {
     "boundary": (("<", "<="), (">", ">=")),
     "comparison": (("==", "!="), ("in", "not in"), ("is", "is not"), ("<", ">"), ("<=", ">=")),
@@ -166,6 +166,7 @@ class _Finder(cst.CSTVisitor):
         self._scopes = list(part.scopes)
         self._functions: list[_Function] = []
         self._not_loads: set[int] = set()  # ids of nodes
+        self._bounds: set[int] = set()  # ids of what bounds slices and ranges
         self._handlers: list[bool] = []
 
     # places
@@ -307,16 +308,25 @@ class _Finder(cst.CSTVisitor):
         if not isinstance(node.left, (cst.SimpleString, cst.FormattedString, cst.ConcatenatedString)):
             self._swap_token(node.operator)
         if isinstance(node.operator, (cst.Add, cst.Subtract)) and self._of(node.right) == "1":
-            self._add("off_by_one", *self._span(node), self._of(node.left))
+            self._add("slice" if id(node) in self._bounds else "unit", *self._span(node), self._of(node.left))
 
     def visit_AugAssign(self, node: cst.AugAssign) -> None:
         self._swap_token(node.operator)
         if isinstance(node.target, cst.Name):
             self._not_loads.add(id(node.target))
 
+    def visit_UnaryOperation(self, node: cst.UnaryOperation) -> bool:
+        if isinstance(node.operator, cst.Minus) and isinstance(node.expression, cst.Integer):
+            self._count(node, f"-{node.expression.value}")
+            return False
+        return True
+
     def visit_Integer(self, node: cst.Integer) -> None:
-        if node.value.isdecimal() and int(node.value) <= _MAX_INTEGER:
-            for other in (int(node.value) + 1, int(node.value) - 1):
+        self._count(node, node.value)
+
+    def _count(self, node: cst.BaseExpression, value: str) -> None:
+        if value.removeprefix("-").isdecimal() and abs(int(value)) <= _MAX_INTEGER:
+            for other in (int(value) + 1, int(value) - 1):
                 self._add("off_by_one", *self._span(node), str(other))
 
     def visit_Slice(self, node: cst.Slice) -> None:
@@ -325,6 +335,7 @@ class _Finder(cst.CSTVisitor):
                 self._shift(bound)
 
     def _shift(self, bound: cst.BaseExpression) -> None:
+        self._bounds.add(id(bound))
         if not isinstance(
             bound, (cst.Integer, cst.BinaryOperation, cst.UnaryOperation, cst.IfExp, cst.BooleanOperation)
         ):

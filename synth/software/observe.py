@@ -11,7 +11,7 @@ from synth.software.suite import Failure
 
 MAX_SNIPPET_LINES = 24
 _NOT_RAISED = re.compile(r"DID NOT RAISE .*?([\w.]+)(?:'>|$|\))|([\w.]+) not raised")
-_UNITTEST = re.compile(r"(.*?) != (.*?)(?: :|\n|$)", re.S)
+_UNITTEST = re.compile(r"(?:\w+ differ: )?(.*?) != (.*?)(?: :|\n|$)", re.S)
 _ASSERTS = (
     "assertEqual",
     "assertEquals",
@@ -35,7 +35,7 @@ class Observed(NamedTuple):
     message: str  # of the exception
     public: str  # the name that is called, "" where there is none
     snippet: str  # a script that shows it; "" where the test needs more than itself
-    names: frozenset[str]  # identifiers in the test
+    names: frozenset[str]  # identifiers in the test, and in the script
 
 
 def observe(text: str, test: str, failure: Failure) -> Observed | None:
@@ -53,12 +53,12 @@ def observe(text: str, test: str, failure: Failure) -> Observed | None:
     if statement is None:
         return None
     split = text.encode("utf-8", "replace").split(b"\n")
-    names = frozenset(re.findall(r"[A-Za-z_]\w*", _segment(split, function)))
     kind, expression, actual, expected = _seen(split, statement, failure)
     if not expression:
         return None
     message = "" if kind != "raised" else failure.message.split("\n")[0]
     snippet = _snippet(split, module, function, statement)
+    names = frozenset(re.findall(r"[A-Za-z_]\w*", f"{_segment(split, function)} {snippet}"))
     return Observed(kind, expression, actual, expected, message, _public(expression), snippet, names)
 
 
@@ -190,10 +190,10 @@ def _snippet(lines: Lines, module: ast.Module, function: ast.FunctionDef, statem
     imports = []
     for node in module.body:
         if isinstance(node, (ast.Import, ast.ImportFrom)) and not (isinstance(node, ast.ImportFrom) and node.level):
-            given = {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-            if given & used:
-                imports.append(_folded(lines, node))
-                bound |= given
+            taken = [alias for alias in node.names if (alias.asname or alias.name).partition(".")[0] in used]
+            if taken:
+                imports.append(ast.unparse(ast.copy_location(type(node)(**{**vars(node), "names": taken}), node)))
+                bound |= {(alias.asname or alias.name).partition(".")[0] for alias in taken}
     if {name for name in used - bound if not hasattr(builtins, name)}:
         return ""
     first, last = body[0].lineno, statement.end_lineno or statement.lineno

@@ -52,9 +52,15 @@ def apply(patch: str, files: Mapping[str, str]) -> dict[str, str | None]:
     return changed
 
 
-def changed_lines(patch: str) -> list[str]:
-    """The text of all added and removed lines."""
-    return [line[1:] for line in patch.split("\n") if line[:1] in ("+", "-") and not line.startswith(("+++ ", "--- "))]
+def paths(patch: str) -> list[str]:
+    """The files that a patch names."""
+    return [path for old, new, _ in _files(patch) if (path := new or old) is not None]
+
+
+def changed_lines(patch: str, signs: str = "+-") -> list[str]:
+    """The text of added lines, removed lines, or both."""
+    lines = [line for line in patch.split("\n") if line and not line.startswith(("+++ ", "--- "))]
+    return [line[1:] for line in lines if line[0] in signs]
 
 
 def _lines(text: str) -> list[str]:

@@ -12,9 +12,9 @@ from synth.software.localise import Suspect, functions, suspects
 from synth.software.mutate import Site, replaced, sites
 from synth.software.suite import Checkout, Job, Result, by_file
 
-MAX_SUSPECTS = 8
-MAX_TRIES = 40
-MAX_VARIABLE_TRIES = 16
+MAX_SUSPECTS = 5
+MAX_TRIES = 28
+MAX_VARIABLE_TRIES = 12
 MAX_TESTS = 3  # that fail now and must pass
 TRY_CPU_SECONDS = 4
 _ORDER = (

@@ -2,7 +2,7 @@
 
 A checker needs no code of ours: take all documents `repo@version:path`, as a tree of files whose `content_hash` (sha1 over `path NUL length
 NUL text` by path, the length in characters, less paths that `synth.software.tree` refuses) is `environment_setup_commit`; apply
-`bug_patch` (empty for real pull requests, whose tree has the bug), which gives `base_commit`. There FAIL_TO_PASS fail and PASS_TO_PASS pass;
+`bug_patch` (empty for real pull requests, whose tree has the bug), which gives `base_commit`. There FAIL_TO_PASS fail, PASS_TO_PASS pass;
 apply `patch`, or `answer_patch`, and all pass. `test_patch` is empty where the tests are in the tree already. Tests are pytest's names, run
 from the root.
 """

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from synth.rows import Parent
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
-_TEST_FILE = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$")
+TEST_FILE = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$")
 _SUPPORT = re.compile(
     r"(?:^|/)(?:_?tests?|testing|docs?|examples?|benchmarks?)/|(?:^|/)(?:conftest|setup|test_[^/]*|[^/]*_test)\.py$"
 )
@@ -25,7 +25,7 @@ class Repository(NamedTuple):
     @property
     def test_files(self) -> list[str]:
         """Files that pytest finds by itself, by path."""
-        return sorted(path for path in self.files if _TEST_FILE.search(path))
+        return sorted(path for path in self.files if TEST_FILE.search(path))
 
     @property
     def source_files(self) -> list[str]:

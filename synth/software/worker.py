@@ -273,10 +273,11 @@ def attempt(number: int, job: dict[str, Any], texts: Texts) -> dict[str, Any]:
     for path in listing().keys() - before.keys():
         os.unlink(path)
     for path in job["files"]:
-        if texts[path] is None:
+        was = texts[path]
+        if was is None:
             os.unlink(ROOT + path)
         else:
-            put(ROOT + path, *texts[path])
+            put(ROOT + path, *was)
     if status != 0 or not os.path.exists(place) or os.path.getsize(place) > MAX_RESULT_BYTES:
         return {"status": "timeout" if status in (-signal.SIGXCPU, -signal.SIGKILL) else "crash"}
     with open(place, "rb") as file:

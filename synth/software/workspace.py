@@ -178,7 +178,7 @@ def report(result: Result, num_tests: int, files: Mapping[str, str]) -> str:
             "crash": "The tests ended before they were done.",
         }[result.status]
     failed = sorted(result.failed)
-    missing = num_tests - len(result.outcomes)
+    missing = max(0, num_tests - len(result.outcomes))
     counts = (
         [f"{len(failed)} failed"] * bool(failed)
         + [f"{len(result.passed)} passed"]

@@ -56,7 +56,7 @@ def test_a_second_call_finds_the_sample(sample: Path, monkeypatch: pytest.Monkey
     report = write_sample(str(sample), max_bytes=MAX_BYTES)
     assert report.reused
     assert report.files == len(contents(sample)) - 1
-    assert list(report.documents) == ["web", "math", "repos", "books", "history"]
+    assert list(report.documents) == ["web", "math", "repos", "books", "history", "packages"]
 
 
 def test_a_sample_that_lost_a_file_is_not_complete(sample: Path) -> None:

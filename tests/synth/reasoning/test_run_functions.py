@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from synth.software import sandbox
 
 from synth.reasoning import run_functions
 from synth.reasoning.run_functions import Event, Job, Outcome, run
+from synth.software import sandbox
 
 
 def outcomes(body: str, *calls: str) -> Sequence[Outcome]:
