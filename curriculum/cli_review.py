@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 OutArgument = Annotated[
     str, typer.Argument(help="Folder of a finished build, or of `curate`: local or s3://bucket/prefix.")
 ]
-CorpusArgument = Annotated[str, typer.Argument(help="A corpus of search questions.")]
+CorpusOption = Annotated[str, typer.Option(help="A corpus of search questions.")]
 PagesOption = Annotated[
     list[str], typer.Option(help="Corpora that the questions were generated from; repeat it for several.")
 ]
@@ -29,7 +29,7 @@ FormatOption = Annotated[str, typer.Option("--format", help="label-studio or arg
 
 def review(
     out: OutArgument,
-    corpus: CorpusArgument = "search",
+    corpus: CorpusOption = "search",
     pages: PagesOption = ["pages"],  # noqa: B006
     log: LogOption = "reviews.jsonl",
     reviewer: ReviewerOption = "",
@@ -44,7 +44,7 @@ def review(
 
     What was decided becomes a corpus with `source: {generator: reviewed, from: [search], log: reviews.jsonl}`.
 
-    Example: tokenloom synth review quickstart/out search --pages pages --log reviews.jsonl
+    Example: tokenloom synth review quickstart/out --corpus search --pages pages --log reviews.jsonl
     """
     from synth.review.server import Server
 
@@ -65,7 +65,7 @@ def review(
 def review_export(
     out: OutArgument,
     to: Annotated[Path, typer.Argument(help="The file to write.")],
-    corpus: CorpusArgument = "search",
+    corpus: CorpusOption = "search",
     pages: PagesOption = ["pages"],  # noqa: B006
     form: FormatOption = "label-studio",
 ) -> None:
@@ -89,7 +89,7 @@ def review_export(
 def review_import(
     out: OutArgument,
     file: Annotated[Path, typer.Argument(help="What Label Studio or Argilla exported, as JSON.")],
-    corpus: CorpusArgument = "search",
+    corpus: CorpusOption = "search",
     pages: PagesOption = ["pages"],  # noqa: B006
     log: LogOption = "reviews.jsonl",
     form: FormatOption = "label-studio",

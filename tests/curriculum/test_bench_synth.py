@@ -1,0 +1,39 @@
+"""The bench of the generators on rows whose measures are known; the whole of it takes minutes and is no test."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from curriculum import bench_synth
+from curriculum.curate import folder
+from curriculum.curating import CURATED
+from synth.render import Turn
+from synth.rows import Made, documents
+
+
+def test_every_corpus_it_makes_is_one_of_the_quickstart() -> None:
+    assert bench_synth.SIZES.keys() == bench_synth.WANTED.keys()
+    assert all((bench_synth.QUICKSTART / f"{name}.yaml").is_file() for name in bench_synth.SIZES)
+
+
+def test_rows_of_one_task_count_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    talk = [Turn("user", "one"), Turn("assistant", "1", "t"), Turn("user", "two"), Turn("assistant", "2", "u")]
+    made = Made("tools", 0)
+    about = {"kind": "agent", "parents": (), "task": {}, "verdicts": {"replay": {"passed": True}}}
+    rows = [*made.rows("a", talk, **about), *made.rows("b", talk[:2], **about)]  # type: ignore[arg-type]
+    table: pa.Table = documents(rows)
+    place = Path(folder(str(tmp_path), "tools", "generate", "0" * 12))
+    place.mkdir(parents=True)
+    pq.write_table(table, place / "part-00000.parquet")
+    steps = [{"step": "generate", "key": "0" * 12, "documents_in": 4, "reasons": {"synth.replay": 1}}]
+    (tmp_path / CURATED).write_text(json.dumps({"corpora": {"tools": {"steps": steps}}}))
+    result = bench_synth._result("tools", str(tmp_path), {"steps": steps}, 1.5)
+    assert (result["tasks"], result["rows"], result["candidates"]) == (2, 3, 4)
+    assert result["asked"]["rows"] == 3
+    bench_synth.show([result])
+    told = capsys.readouterr().out
+    assert "synth.replay 1" in told
+    assert "750" in told  # ms per task
