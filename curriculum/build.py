@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curriculum import fill_in, sharding
 from curriculum.curate import Curated, curate, folder, key_of
+from curriculum.curating import write_curated
 from curriculum.imported import import_part
 from curriculum.lock import make_lock, write_lock
 from curriculum.manifest import Manifest
@@ -57,6 +58,7 @@ def build(manifest: Manifest, root: str, data: str, engine: Engine, observe: Obs
     for each in packs:
         jobs[each.label] = _shards(manifest, each, root, publisher)
     results = run_jobs(jobs, engine, observe)
+    write_curated(root, {name: results[name] for name in _needed(manifest) if not manifest.corpora[name].is_imported})
     tokens = {name: results[f"{name} tokens"] for name in learned}
     entries = [entry for each in packs for entry in results[each.label]]
     lock = make_lock(manifest, results["tokenizer"], {name: results[name] for name in learned}, tokens, entries)

@@ -1,4 +1,5 @@
-"""Corpora on their own: from corpus files to kept documents, without a curriculum around them. What the verb `curate` does.
+"""Corpora on their own: from corpus files to kept documents, without a curriculum around them. What the verb `curate` does. And
+OUT/curated.json, which a build writes too.
 
 The parts lie where a build of a manifest with the same corpus would put them, so a later `build` in the same folder finds them done.
 """
@@ -30,7 +31,12 @@ def curate_files(files: Sequence[str], root: str, data: str, engine: Engine, obs
     results: dict[str, Curated] = run_jobs(
         {name: curate(corpus, root, data) for name, corpus in corpora.items()}, engine, observe
     )
-    curated = {"format": FORMAT, "corpora": {name: _entry(results[name], root) for name in corpora}}
+    return write_curated(root, {name: results[name] for name in corpora})
+
+
+def write_curated(root: str, results: Mapping[str, Curated]) -> dict[str, Any]:
+    """Writes OUT/curated.json, which says of every corpus what was counted and where its documents lie; returns it."""
+    curated = {"format": FORMAT, "corpora": {name: _entry(result, root) for name, result in results.items()}}
     store.write_bytes(store.join(root, CURATED), (json.dumps(curated, sort_keys=True, indent=1) + "\n").encode())
     return curated
 

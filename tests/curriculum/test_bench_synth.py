@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from curriculum import bench_synth
-from curriculum.curate import folder
 from curriculum.curating import CURATED
 from synth.render import Turn
 from synth.rows import Made, documents
@@ -25,11 +24,9 @@ def test_rows_of_one_task_count_once(tmp_path: Path, capsys: pytest.CaptureFixtu
     about = {"kind": "agent", "parents": (), "task": {}, "verdicts": {"replay": {"passed": True}}}
     rows = [*made.rows("a", talk, **about), *made.rows("b", talk[:2], **about)]  # type: ignore[arg-type]
     table: pa.Table = documents(rows)
-    place = Path(folder(str(tmp_path), "tools", "generate", "0" * 12))
-    place.mkdir(parents=True)
-    pq.write_table(table, place / "part-00000.parquet")
-    steps = [{"step": "generate", "key": "0" * 12, "documents_in": 4, "reasons": {"synth.replay": 1}}]
-    (tmp_path / CURATED).write_text(json.dumps({"corpora": {"tools": {"steps": steps}}}))
+    pq.write_table(table, tmp_path / "part.parquet")
+    steps = [{"documents_in": 4, "reasons": {"synth.replay": 1}}]
+    (tmp_path / CURATED).write_text(json.dumps({"corpora": {"tools": {"parts": ["part.parquet"]}}}))
     result = bench_synth._result("tools", str(tmp_path), {"steps": steps}, 1.5)
     assert (result["tasks"], result["rows"], result["candidates"]) == (2, 3, 4)
     assert result["asked"]["rows"] == 3

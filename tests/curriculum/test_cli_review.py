@@ -10,7 +10,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from curriculum.cli import app
-from curriculum.curate import folder
 from curriculum.curating import CURATED
 from datapipe.schema import documents
 from synth.review.log import Log
@@ -39,10 +38,8 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     questions = made.filter(pa.compute.is_null(made["drop_reason"]))
     corpora = {}
     for name, table in (("pages", pages), ("search", questions)):
-        place = Path(folder(str(root), name, "read", name * 20))
-        place.mkdir(parents=True)
-        pq.write_table(table, place / "part-00000.parquet")
-        corpora[name] = {"steps": [{"step": "read", "key": name * 20}]}
+        pq.write_table(table, root / f"{name}.parquet")
+        corpora[name] = {"parts": [f"{name}.parquet"]}
     (root / CURATED).write_text(json.dumps({"corpora": corpora}))
     return root
 
