@@ -159,7 +159,8 @@ def _sum_rule(draw: Draw, variable: str) -> tuple[Tree, Tree, list[Step]]:
     parts = [_function(draw, variable) for _ in range(draw.integer(2, 4))]
     tree, slope = parts[0]
     for part, its in parts[1:]:
-        tree, slope = Tree("+", (tree, part)), Tree("+", (slope, its))
+        tree = Tree("+", (tree, part))
+        slope = Tree("-", (slope, *its.args)) if its.op == "-1" else Tree("+", (slope, its))
     return tree, slope, [Step("", shown(part), shown(its), variable) for part, its in parts]
 
 
@@ -228,9 +229,16 @@ def expansion(draw: Draw) -> Calculation:
     product, tree, steps = factors[0], polynomial(factors[0], variable), []
     for factor in factors[1:]:
         before = polynomial(product, variable)
-        product = _times(product, factor)
+        earlier, product = product, _times(product, factor)
         step = Tree("*", (before, polynomial(factor, variable)))
-        steps.append(Step(draw.pick(("", "Multiply:", "Next:")), shown(step), shown(polynomial(product, variable))))
+        constant, lead = factor
+        parts = f"{shown(before)} times {lead}*{variable} and times {constant}:"
+        by_lead = shown(polynomial([0, *(lead * each for each in earlier)], variable))
+        by_constant = shown(polynomial([constant * each for each in earlier], variable))
+        steps.append(Step(parts, shown(step), f"({by_lead}) + ({by_constant})"))
+        steps.append(
+            Step("Like powers together:", f"({by_lead}) + ({by_constant})", shown(polynomial(product, variable)))
+        )
         tree = Tree("*", (tree, polynomial(factor, variable)))
     question = draw.prose(_EXPAND, f=_shown_somehow(draw, tree), variable=variable)
     answer = shown(polynomial(product, variable))

@@ -6,6 +6,7 @@ different results, results that are just an argument.
 """
 
 import ast
+import difflib
 import itertools
 import json
 import re
@@ -104,7 +105,11 @@ def _job(row: Mapping[str, Any], calls: Mapping[tuple[str, str], set[str]], seed
 
 def _problems(tried: Tried, seed: int) -> Iterator[Posed]:
     draw = Draw(seed, tried.row["id"], "ask", tried.name)
-    worth = [place for place, outcome in enumerate(tried.outcomes) if _is_worth(tried.calls[place], outcome)]
+    worth = [
+        place
+        for place, outcome in enumerate(tried.outcomes)
+        if _is_worth(tried.calls[place], outcome) and told(tried.source, outcome)
+    ]
     distinct = {tried.outcomes[place].value for place in worth}
     verdicts = {
         "executed_twice": {"passed": any(not o.error for o in tried.outcomes), "runs": len(run_functions.HASH_SEEDS)},
@@ -142,7 +147,7 @@ def _result(tried: Tried, place: int, draw: Draw, verdicts: Mapping[str, Any]) -
         "[I follow the call line by line.|Step by step through `{call}`:|Tracing the call:|What happens, in order:]",
         call=call,
     )
-    thoughts = "\n".join([opening, *told(tried.source, outcome, draw)])
+    thoughts = "\n".join([opening, *(told(tried.source, outcome) or ())])
     task = {
         "kind": "code_result",
         "source": tried.source,
@@ -160,11 +165,12 @@ def _input(tried: Tried, place: int, worth: Sequence[int], draw: Draw, verdicts:
     question = draw.prose(
         _LEAD + _INPUT, source=tried.source, name=tried.name, value=outcome.value, where=_where(tried)
     )
-    others = [other for other in worth if tried.outcomes[other].value != outcome.value]
     lines = [draw.prose("[I try some calls.|Let me try arguments and compare.|Trying calls until one fits:]")]
-    for other in draw.sample(others, draw.integer(1, 3)):
+    for other in _nearest(tried, worth, outcome.value)[: draw.integer(1, 2)]:
         lines.append(f"`{tried.calls[other]}` gives {tried.outcomes[other].value}: not that.")
-    lines += [f"`{call}`:", *told(tried.source, outcome, draw), "That is the result asked for."]
+    if quoted := [shown for shown in _strings(call) if shown[1:-1] in outcome.value]:
+        lines.append(f"The result has {' and '.join(quoted)} in it, so I pass that in.")
+    lines += [f"`{call}`:", *(told(tried.source, outcome) or ()), "That is the result asked for."]
     task = {
         "kind": "code_input",
         "source": tried.source,
@@ -175,6 +181,23 @@ def _input(tried: Tried, place: int, worth: Sequence[int], draw: Draw, verdicts:
     }
     problem = Problem(f"input:{_place(tried)}:{call}", question, call, "\n".join(lines), "call", task, verdicts)
     return Posed(problem, (parent(tried.row),))
+
+
+def _nearest(tried: Tried, worth: Sequence[int], value: str) -> list[int]:
+    """The calls with other results, those whose results are most like `value` last: the tries come closer."""
+    others = [other for other in worth if tried.outcomes[other].value != value]
+    likeness = {other: difflib.SequenceMatcher(None, tried.outcomes[other].value, value).ratio() for other in others}
+    return sorted(sorted(others, key=lambda other: (-likeness[other], other))[:2], key=lambda other: likeness[other])
+
+
+def _strings(call: str) -> list[str]:
+    """The strings of three characters or more among the arguments of a call, as they are written."""
+    node = ast.parse(call, mode="eval").body
+    return [
+        repr(inner.value)
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Constant) and isinstance(inner.value, str) and len(inner.value) >= 3
+    ]
 
 
 def _place(tried: Tried) -> str:

@@ -109,7 +109,7 @@ def _guesses(node: ast.FunctionDef, parameter: ast.arg, default: ast.expr | None
     likely = "int" if re.fullmatch(r"[a-z]|n_\w+|num\w*|size|count|width|length|index|\w+_size", name) else "str"
     known = list(dict.fromkeys(kind for kind in found if kind in _KINDS))
     others = list(dict.fromkeys([likely, "str", "int", "list"]))
-    return known or others, others
+    return known or [likely], known if written and known else others
 
 
 def _told_by(node: ast.AST, name: str) -> list[str]:

@@ -124,19 +124,22 @@ def story(draw: Draw) -> Calculation:
             many=many,
         )
     ]
-    tree, steps = number(amount), []
+    tree, steps = number(amount), list[Step]()
     for _ in range(draw.integer(2, 5)):
         sentence, sign, by = _change(draw, amount, one, many)
         sentences.append(sentence)
         after = Tree(sign, (number(amount), by))
         amount, tree = exact(after), Tree(sign, (tree, by))
-        say = draw.pick(("Then there are", "After that:", "That makes", "Now the count is"))
+        say = draw.pick(("Then there are", *(["After that:"] if steps else []), "That makes", "Now the count is"))
         steps.append(Step(say, shown(after), str(amount)))
     ask = draw.prose(
         "[How many {many} are there [in the end|now|after that]?|What is the count [at the end|then]?]", many=many
     )
     question = " ".join([*sentences, ask])
     return Calculation("value", question, str(amount), "number", tuple(steps), {"expression": shown(tree)})
+
+
+_COUNTED = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 8: "eight", 10: "ten"}
 
 
 def _change(draw: Draw, amount: Fraction, one: str, many: str) -> tuple[str, str, Tree]:
@@ -150,7 +153,11 @@ def _change(draw: Draw, amount: Fraction, one: str, many: str) -> tuple[str, str
         case "add":
             by = draw.integer(2, 150)
             return (
-                draw.prose("[Another|A delivery of] {n} {many} [arrive|come in|are added].", n=str(by), many=many),
+                draw.prose(
+                    "[Another {n} {many} [arrive|come in|are added]|A delivery brings {n} {many}].",
+                    n=str(by),
+                    many=many,
+                ),
                 "+",
                 number(by),
             )
@@ -172,7 +179,7 @@ def _change(draw: Draw, amount: Fraction, one: str, many: str) -> tuple[str, str
             return draw.prose("[The number|The stock] [then|next] {word}.", word=word), "*", number(by)
     part = draw.pick(parts)
     said = draw.prose(
-        "[Only one {one} in {part}|One {one} in every {part}] is kept, the others go.", one=one, part=str(part)
+        "[Only one {one} in {part}|One {one} in every {part}] is kept, the others go.", one=one, part=_COUNTED[part]
     )
     return said, "/", number(part)
 
@@ -234,9 +241,11 @@ def divisor(draw: Draw) -> Calculation:
     common = draw.integer(1, 40)
     left, right = common * draw.integer(3, 90), common * draw.integer(3, 90)
     left, right = max(left, right), min(left, right)
-    steps, high, low = [], left, right
+    steps, high, low = list[Step](), left, right
     while low:
-        steps.append(Step(draw.pick(("Divide:", "Next:", "")), f"{high}", f"{high // low}*{low} + {high % low}"))
+        steps.append(
+            Step(draw.pick(("Divide:", "Next:" if steps else "", "")), f"{high}", f"{high // low}*{low} + {high % low}")
+        )
         high, low = low, high % low
     if draw.chance(60):
         answer, wanted = high, "gcd"
@@ -285,10 +294,14 @@ def base(draw: Draw) -> Calculation:
     digits, rest = "", value
     while rest:
         digits, rest = str(rest % radix) + digits, rest // radix
-    steps, sofar = [], int(digits[0])
+    steps, sofar = list[Step](), int(digits[0])
     for digit in digits[1:]:
         steps.append(
-            Step(draw.pick(("", "Next digit:", "Then")), f"{sofar}*{radix} + {digit}", str(sofar * radix + int(digit)))
+            Step(
+                draw.pick(("", "Next digit:", "Then") if steps else ("", "The first two digits:")),
+                f"{sofar}*{radix} + {digit}",
+                str(sofar * radix + int(digit)),
+            )
         )
         sofar = sofar * radix + int(digit)
     question = draw.prose(_BASE_ASK, digits=digits, radix=str(radix))

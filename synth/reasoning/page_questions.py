@@ -39,7 +39,10 @@ _POINTER = re.compile(
     re.I,
 )
 _NEWS = re.compile(r"what's new|what is new|changelog|\bversion \d", re.I)
-_MARKUP = re.compile(r"\]\(|https?:|\|.*\||::$|>>>|[<{}]|^[-*] |(?:^|\s)\$ ")
+_MARKUP = re.compile(r"\]\(|https?:|\|.*\||::$|>>>|[<{}]|^[-*] |[:.] [-*•] |(?:^|\s)\$ ")
+_OWN_VOICE = re.compile(
+    r"\b(?:us|our|my|me|I|[Ww]e(?:'\w+| (?:are|do|hope|plan|recommend|think|want|will)))\b"
+)  # of the page's authors
 _TASK = re.compile(
     r"\b(?:Compute|Find|Show|Prove|Write|Solve|Determine|Calculate|Evaluate|Give|Explain|Implement|How|What|Why|Which)\b"
 )
@@ -104,6 +107,7 @@ def verdicts(asked: Found, title: str) -> dict[str, dict[str, Any]]:
     return {
         "self_contained": {"passed": alone, "title": title},
         "readable": {"passed": readable and len(asked.question) <= MAX_QUESTION_CHARS, "chars": len(asked.question)},
+        "impersonal": {"passed": asked.how == "exercise" or not _OWN_VOICE.search(answer)},
         **({"whole": {"passed": whole, "chars": len(answer)}} if answer else {"answered": {"passed": False}}),
     }
 

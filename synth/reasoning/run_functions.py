@@ -103,8 +103,15 @@ def _is_answer(answer: Any, job: Job) -> bool:
     return (
         isinstance(answer, list)
         and len(answer) == len(job.calls)
-        and all(
-            isinstance(told, dict) and ("error" in told or {"value", "lines", "events"} <= told.keys())
-            for told in answer
-        )
+        and all(isinstance(told, dict) and ("error" in told or _is_outcome(told)) for told in answer)
+    )
+
+
+def _is_outcome(told: Mapping[str, Any]) -> bool:
+    events = told.get("events")
+    return (
+        isinstance(told.get("value"), str)
+        and isinstance(told.get("lines"), int)
+        and isinstance(events, list)
+        and all(isinstance(event, list) and [type(part) for part in event] == [int, int, dict, str] for event in events)
     )

@@ -17,7 +17,7 @@ _WHERE = {
 }
 _ASK = {
     "cell": "[What is “{column}”|What does the table give as “{column}”|Which “{column}” is listed] where {where}?",
-    "count": "[How many rows are there|How many entries are listed|In how many rows is it so, that is, count the rows] where {where}?",
+    "count": "[How many rows are there where|How many entries are listed where|In how many rows does it hold that] {where}?",
     "sum": "[What is the sum of “{column}”|What do the values of “{column}” add up to|What is the total of “{column}”]{rows}?",
     "mean": "[What is the mean of “{column}”|What is “{column}” on average]{rows}, as an exact fraction or decimal?",
     "span": (
@@ -204,7 +204,8 @@ def _conclusion(table: Table, query: Query, rows: list[int], answer: str) -> str
             return f"From the top: {', '.join(order)}. The last of these belongs to {answer.rstrip('.')}."
         case "most" | "least" | "larger":
             number = (min if kind == "least" else max)(numbers, key=Fraction)
-            return f"The {'smallest' if kind == 'least' else 'largest'} is {number}, of {answer.rstrip('.')}."
+            which = {"most": "largest", "least": "smallest", "larger": "larger"}[kind]
+            return f"The {which} is {number}, of {answer.rstrip('.')}."
     return f"So: {answer}"
 
 

@@ -18,7 +18,8 @@ MAX_TABLES = 40  # of one page
 _TABLE = re.compile(r"^\|[^\n]*\|[ \t]*\n\|(?:[ \t]*:?-{2,}:?[ \t]*\|)+[ \t]*\n(?:\|[^\n]*\|[ \t]*(?:\n|\Z))+", re.M)
 _CELL_END = re.compile(r"(?<!\\)\|")
 _NUMBER = re.compile(r"([-+−]?)(\d{1,3}(?:,\d{3})+|\d{1,15})(?:\.(\d{1,9}))?\s?(%|[A-Za-z]{1,10})?")
-EMPTY = frozenset({"", "-", "--", "—", "–", "n/a", "N/A", "?"})
+_POINTERS = ("ditto", "as above", "as below", "see above", "see below", "same as above", "same as below")
+EMPTY = frozenset({"", "-", "--", "—", "–", "n/a", "N/A", "?", '"', *_POINTERS, *map(str.capitalize, _POINTERS)})
 
 
 class Column(NamedTuple):
@@ -85,7 +86,7 @@ def read(source: str, start: int = 0) -> Table | None:
 
 
 def is_empty(cell: str) -> bool:
-    """Whether a cell says nothing."""
+    """Whether a cell says nothing, or sends the reader to another one."""
     return cell in EMPTY
 
 

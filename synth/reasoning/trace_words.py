@@ -3,27 +3,25 @@
 import ast
 from collections.abc import Sequence
 
-from synth.reasoning.draw import Draw
-from synth.reasoning.run_functions import Event, Outcome
+from synth.reasoning.run_functions import MAX_EVENTS, Event, Outcome
 
-MAX_STEPS = 28  # shown; the middle of longer traces is left out, and the text says so
+MAX_STEPS = 80  # told; a thought with steps left out would teach to jump to the result
 MAX_LINE_CHARS = 100
 
 
-def told(source: str, outcome: Outcome, draw: Draw) -> list[str]:
-    """The steps of a call, one a line."""
+def told(source: str, outcome: Outcome) -> list[str] | None:
+    """The steps of a call, one a line; None for a trace that was cut when it was taken, or is longer than `MAX_STEPS`."""
+    if len(outcome.events) >= MAX_EVENTS:
+        return None
     lines, bodies = source.split("\n"), _bodies(source)
     said = []
     for place, event in enumerate(outcome.events):
         step = _step(event, lines, bodies, _next(outcome.events, place))
         if step:
             said.append("  " * min(event.depth, 3) + step)
-    if len(said) <= MAX_STEPS:
-        return said
-    first, last = MAX_STEPS * 2 // 3, MAX_STEPS // 3
-    left_out = len(said) - first - last
-    how = draw.pick(("[... {n} more steps of the same kind ...]", "[... {n} steps later ...]"))
-    return [*said[:first], how.format(n=left_out), *said[-last:]]
+    if outcome.events and outcome.events[-1].what == "return":
+        said[-1] = f"It returns {outcome.value}."  # whole, where the trace may have its type alone
+    return said if len(said) <= MAX_STEPS else None
 
 
 def _next(events: Sequence[Event], place: int) -> int | None:
@@ -55,7 +53,8 @@ def _step(event: Event, lines: Sequence[str], bodies: dict[int, tuple[str, int, 
         name = code.removeprefix("def ").partition("(")[0]
         return f"{name} is called with {values}." if values else ""
     if event.what == "return":
-        return f"It returns {event.values['']}."
+        value = event.values[""]
+        return f"It returns {value}." if not value.startswith("<") else "It returns."
     if event.what == "raise":
         return "It raises an exception here."
     if event.line in bodies:

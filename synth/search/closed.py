@@ -2,8 +2,9 @@
 
     unique_closed_world  the query has one answer there, and it is the task's                  answers
     clues_needed         without any one clue it has more                                      needed, clues
-    structure            two pages and two clues or more, all connected; no clue twice; no value of the target told exactly; and what
-                         is told of the target alone fits `MIN_ALONE` pages or more            variables, links, alone
+    structure            two pages and two clues or more, all connected; no clue twice; no value of the target told exactly; no value told
+                         or asked of a relation that also links to pages, where a reader would count these too       mixed
+                         and what is told of the target alone fits `MIN_ALONE` pages or more   variables, links, alone
                          and a search can begin somewhere else (`is_entrance`)                 entrances
     leak                 neither the answer nor the name of a page is in the question          leaked
     prior                the answer is not the commonest value of what is asked                share, of all pages with the relation
@@ -68,6 +69,8 @@ def structure(world: World, task: Task) -> Verdict:
     told = [clue for clue in query.clues if clue.subject == query.target and isinstance(clue.object, Condition)]
     is_exact = any(clue.object.how == "equals" for clue in told if isinstance(clue.object, Condition))
     distinct = {(clue.subject, clue.relation, clue.object) for clue in query.clues}
+    spoken = {query.asked, *(clue.relation for clue in query.clues if isinstance(clue.object, Condition))}
+    mixed = sum(map(world.names_pages, spoken))
     num_alone = alone(world, query)
     entrances = sum(clue.subject != query.target and is_entrance(world, clue) for clue in query.clues)
     passed = (
@@ -76,6 +79,7 @@ def structure(world: World, task: Task) -> Verdict:
         and len(connected(query)) == query.num_variables
         and len(distinct) == len(query.clues)
         and not is_exact
+        and not mixed
         and num_alone >= MIN_ALONE
         and entrances > 0
     )
@@ -83,6 +87,7 @@ def structure(world: World, task: Task) -> Verdict:
         "passed": passed,
         "variables": query.num_variables,
         "links": len(links),
+        "mixed": mixed,
         "alone": num_alone,
         "entrances": entrances,
     }

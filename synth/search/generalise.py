@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 MAX_WORDS = 4  # of a text that are told
 MIN_TEXT_WORDS = 4  # a shorter value is told by its first letters
 MAX_EXACT_CHARS = 60
+COMMON_SHARE, MIN_COMMON = 20, 20  # a word that more than one text in 20 has, and more than 20, tells nothing
 _WORD = re.compile(r"\w+(?:[-.'’]\w+)*")
 _STOP_WORDS = frozenset(
     {
@@ -146,10 +147,12 @@ def _texts(value: str, relation: str, world: "World", avoid: frozenset[str]) -> 
 
 
 def _telling(value: str, relation: str, world: "World", avoid: frozenset[str]) -> list[str]:
-    """The words of a text that tell most: the rarest first, of equally rare ones the longest."""
+    """The words of a text that tell most: the rarest first, of equally rare ones the longest; not the boilerplate of the site."""
     counts = world.word_counts(relation)
+    limit = max(MIN_COMMON, world.num_subjects(relation) // COMMON_SHARE)
     words = {word for word in words_of(value) if len(word) >= 4 and word.isalpha() and word not in _STOP_WORDS}
-    return sorted(words - avoid, key=lambda word: (counts[word], -len(word), word))
+    rare = {word for word in words - avoid if counts[word] <= limit}
+    return sorted(rare, key=lambda word: (counts[word], -len(word), word))
 
 
 def _is_equal(args: tuple[str, ...], value: str) -> bool:

@@ -27,7 +27,7 @@ VERBS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {  # subject to objec
     "founded by": (("was founded by",), ("founded",)),
     "fork of": (("is a fork of",), ("was forked as",)),
     "implements": (("implements",), ("is implemented by",)),
-    "imports": (("imports", "has an import of"), ("is imported by", "is among the imports of")),
+    "imports": (("imports",), ("is imported by", "is among the imports of")),
     "installed by": (("is installed by", "comes with"), ("installs", "brings along")),
     "married to": (("married", "was married to"), ("married", "was married to")),
     "designed by": (("was designed by",), ("designed",)),
@@ -196,9 +196,24 @@ def meets(condition: Condition, pick: Pick) -> str:
             f"mentions {words}",
             f"contains the {kind} {words}",
             f"uses the {kind} {words}",
-            f"has the {kind} {words} in it",
+            f"includes the {kind} {words}",
         ]
     )
+
+
+def counted(noun: str, condition: Condition, pick: Pick) -> str:
+    """`between 3 and 10 classes`, for a condition on a number of things; "" for any other, and for one thing, which is no plural."""
+    things = noun.removeprefix("number of ")
+    if things == noun or not is_number(condition):
+        return ""
+    how, args = condition
+    if how == "equals":
+        return "" if args[0] == "1" else pick([f"{args[0]} {things}", f"exactly {args[0]} {things}"])
+    if how == "between":
+        return pick([f"between {amount(args[0], '')} and {amount(args[1], '')} {things}"])
+    if how == "at_least":
+        return pick([f"at least {amount(args[0], '')} {things}", f"no fewer than {amount(args[0], '')} {things}"])
+    return pick([f"at most {amount(args[0], '')} {things}", f"no more than {amount(args[0], '')} {things}"])
 
 
 def _time(how: str, told: str, pick: Pick) -> str:

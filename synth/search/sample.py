@@ -143,7 +143,7 @@ def _asked(world: World, target: str, draw: Draw) -> tuple[str, str, tuple[Span,
     """What is asked of the target: a relation with one value that is no guess, or its title. (relation, answer, spans)"""
     values: dict[str, list[Fact]] = defaultdict(list)
     for fact in world.facts_about(target):
-        if not fact.is_page and fact.relation != DESCRIPTION and world.num_subjects(fact.relation) >= MIN_SUBJECTS:
+        if _is_value(world, fact) and fact.relation != DESCRIPTION:
             values[fact.relation].append(fact)
     options = [
         (facts[0].relation, facts[0].object, (facts[0].span,))
@@ -155,6 +155,11 @@ def _asked(world: World, target: str, draw: Draw) -> tuple[str, str, tuple[Span,
     if span and MIN_ANSWER_CHARS <= len(title) <= MAX_ANSWER_CHARS and (not options or draw.below("title", 3) == 0):
         return "", title, (span,)
     return draw.pick("asked", sorted(options)) if options else None
+
+
+def _is_value(world: World, fact: Fact) -> bool:
+    """Whether a fact is a value of a relation that has values alone, and is worth speaking of."""
+    return not world.names_pages(fact.relation) and world.num_subjects(fact.relation) >= MIN_SUBJECTS
 
 
 def _is_answer(world: World, fact: Fact) -> bool:
@@ -185,11 +190,7 @@ def _told(
 ) -> list[Told]:
     """Clues on the values of a page, with an entrance where it has one: at most one per relation, and none that gives a name away."""
     is_target = variable == 0
-    facts = [
-        fact
-        for fact in world.facts_about(page)
-        if not fact.is_page and world.num_subjects(fact.relation) >= MIN_SUBJECTS
-    ]
+    facts = [fact for fact in world.facts_about(page) if _is_value(world, fact)]
     facts = draw.shuffled(f"told {variable}", sorted(facts))
     span = title_span(world, page)
     if span and not is_target:

@@ -23,6 +23,7 @@ ALPHABETS = ("ABCDE", "PQRST", "XYZUV", "KLMNO")
 ORDINALS = ("first", "second", "third", "fourth", "fifth")
 NUMBERS = ("", "One", "Two", "Three", "Four", "Five")
 THINGS = ("page", "entry", "article")
+MAX_NESTED = 3  # pages in one sentence; with more, nobody sees which "that" belongs to which
 
 OPENINGS = {
     "nested": ("", "Here is a riddle. ", "A question for a patient reader: ", "Find this out: "),
@@ -84,7 +85,7 @@ def worded(world: World, query: Query, answer: str, draw: Draw) -> Worded:
         "letters",
         "ordinals",
         "points",
-        *(["nested"] * 3 if _is_chain(query) else []),
+        *(["nested"] * 3 if _is_chain(query) and query.num_variables <= MAX_NESTED else []),
         *(["story"] if query.num_variables > 2 else []),
     ]
     frame = draw.pick("frame", frames)
@@ -194,6 +195,8 @@ class _Writer:
         assert isinstance(clue.object, Condition)
         noun, is_one_of = phrases.noun_of(self._relation(clue), is_number=phrases.is_number(clue.object))
         pick = self._picker(clue)
+        if counted := phrases.counted(noun, clue.object, pick):
+            return pick([f"{name} has {counted}", f"the {noun} of {name} {phrases.meets(clue.object, pick)}"])
         meets = phrases.meets(clue.object, pick)
         if is_one_of:
             return pick([f"one of the {noun} of {name} {meets}", f"among the {noun} of {name}, one {meets}"])
@@ -203,7 +206,10 @@ class _Writer:
     def _whose(self, clue: Clue) -> str:
         assert isinstance(clue.object, Condition)
         noun, is_one_of = phrases.noun_of(self._relation(clue), is_number=phrases.is_number(clue.object))
-        meets = phrases.meets(clue.object, self._picker(clue))
+        pick = self._picker(clue)
+        if counted := phrases.counted(noun, clue.object, pick):
+            return pick([f"that has {counted}", f"whose {noun} {phrases.meets(clue.object, pick)}"])
+        meets = phrases.meets(clue.object, pick)
         return f"one of whose {noun} {meets}" if is_one_of else f"whose {noun} {meets}"
 
     def _closing(self, it: str, *, is_long: bool = False) -> tuple[int, str]:
@@ -215,7 +221,9 @@ class _Writer:
             asked = ASKED_NUMBER if noun.startswith("number of") else ASKED
         options = [place for place, phrase in enumerate(asked) if not is_long or phrase[:-1].endswith("{it}")]
         closing = self.draw.pick("closing", options)
-        return closing, asked[closing].format(noun=noun, it=it)
+        told = asked[closing].format(noun=noun, it=it)
+        are_many = phrases.is_plural(noun) if noun and not noun.startswith("number of") else False
+        return closing, told.replace("What is", "What are", 1) if are_many else told
 
     def _relation(self, clue: Clue) -> Relation:
         return Relation(clue.relation, self.world.is_many(clue.relation))

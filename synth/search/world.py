@@ -113,6 +113,10 @@ class World:
             self._num_subjects[relation] = len({*self._values.get(relation, ()), *self._targets.get(relation, ())})
         return self._num_subjects[relation]
 
+    def names_pages(self, relation: str) -> bool:
+        """Whether some page has the relation to a page. What its values say is not all there is then: "imports os" may be a link."""
+        return bool(self._targets.get(relation))
+
     def is_many(self, relation: str) -> bool:
         """Whether more than one page in twenty that has the relation has it to several objects."""
         if relation not in self._many:

@@ -148,7 +148,7 @@ class _Script:
         while missing := self._missing(wish, calls):
             slots = self._session.environment.slots
             what = " and ".join(slots[slot].ask for slot in missing)
-            self._exchange(self._say(ASK, what=what), self._say(MISSING, what=what))
+            self._exchange(self._say(ASK, what=what), self._say(MISSING, what=what.replace("your ", "their ")))
 
     def _call(self, calls: list[Call], thought: str) -> None:
         wrong = (

@@ -94,3 +94,11 @@ def test_a_derivative_with_a_pole_is_judged_elsewhere() -> None:
 def test_a_step_is_shown_as_its_equation() -> None:
     assert str(Step("Then", "1 + 1", "2")) == "Then 1 + 1 = 2"
     assert str(Step("", "x^2", "2*x", "x")) == "d/dx [x^2] = 2*x"
+
+
+def test_a_product_is_multiplied_out_term_by_term_and_a_sum_keeps_its_signs() -> None:
+    for number in range(40):
+        made = algebra.expansion(Draw(0, number))
+        assert len(made.steps) in (2, 4)
+        assert all(step.say != "Next:" and step.left != step.right for step in made.steps)
+        assert "+ (-" not in algebra.derivative(Draw(1, number)).answer

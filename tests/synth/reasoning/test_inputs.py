@@ -74,3 +74,14 @@ def test_drawn_arguments_are_literals_that_fit_the_signature() -> None:
         assert len(call.args) == 1
         assert {keyword.arg for keyword in call.keywords} <= {"b", "key"}
         assert len(text) <= MAX_CALL_CHARS
+
+
+def test_what_is_annotated_gets_nothing_else_and_what_is_not_is_tried() -> None:
+    def kinds(parameter: str) -> set[str]:
+        source = f"def f({parameter}):\n    return f'{{name}}'"
+        found = drawn(source, "f", Draw(0, parameter), 60)
+        return {type(ast.literal_eval(arguments)).__name__ for arguments in found}
+
+    assert kinds("name: str") == {"str"}
+    assert kinds("name: int") == {"int"}
+    assert {"str", "int"} <= kinds("name")

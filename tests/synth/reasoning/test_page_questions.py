@@ -103,3 +103,21 @@ def test_a_long_answer_ends_with_a_sentence() -> None:
 )
 def test_a_huge_page_is_read_in_bounded_time(text: str) -> None:
     assert len(found(text)) <= 40
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_impersonal", "is_readable"),
+    [
+        ("Call `close` once, when no worker needs it any more.", True, True),
+        ("If you do then please let us know before you change it.", False, True),
+        ("We will be iterating on the enhancements next year.", False, True),
+        ("If we add the two, we get an even number.", True, True),
+        ("Use them to: - Download files from the Hub. - Upload files.", True, False),
+    ],
+)
+def test_answers_in_the_voice_of_the_authors_or_with_a_list_run_together_are_refused(
+    answer: str, is_impersonal: bool, is_readable: bool
+) -> None:
+    asked = found(f"Q: How do I close the pool?\nA: {answer}\n")[0]
+    told = verdicts(asked, "“pools”")
+    assert (told["impersonal"]["passed"], told["readable"]["passed"]) == (is_impersonal, is_readable)

@@ -1,7 +1,9 @@
 """Code that nobody has read, really run: what it gives, and that it cannot go on for ever."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,3 +114,21 @@ def test_batches_keep_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_functions, "BATCH", 2)
     jobs = [Job(f"def f(x):\n    return x + {n}", ("f(0)",)) for n in range(5)]
     assert [outcome[0].value for outcome in run(jobs)] == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"value": 1, "lines": 1, "events": []},
+        {"value": "1", "lines": "1", "events": []},
+        {"value": "1", "lines": 1, "events": 5},
+        {"value": "1", "lines": 1, "events": [[]]},
+        {"value": "1", "lines": 1, "events": [[1, 0, {}, "line", "more"]]},
+        {"value": "1", "lines": 1, "events": [[1, 0, [], "line"]]},
+    ],
+)
+def test_an_answer_of_another_form_is_none(told: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function may find the pipe that its process answers by."""
+    answer = sandbox.Ended(0, json.dumps([told]), "", None)
+    monkeypatch.setattr(sandbox, "run", lambda *_, **__: answer)
+    assert run([Job("", ("f(1)",))]) == [(Outcome(error="ended"),)]

@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import pytest
 
-from synth.reasoning.tables import Table, read, tables
+from synth.reasoning.tables import Table, is_empty, read, tables
 
 SPEEDS = """\
 | Package | Accuracy | Time | Licence |
@@ -69,3 +69,8 @@ def test_a_huge_page_is_read_in_no_time() -> None:
     assert list(tables("| " * 500_000)) == []
     assert list(tables("|---|\n" * 50_000)) == []
     assert len(list(tables((SPEEDS + "\n") * 500))) == 40
+
+
+def test_cells_that_send_the_reader_elsewhere_say_nothing() -> None:
+    assert all(map(is_empty, ("", "--", "n/a", "as below", "As above", "ditto", "Same as above")))
+    assert not any(map(is_empty, ("as belowground", "0", "none", "the same as above a limit")))

@@ -1,5 +1,4 @@
-from synth.reasoning.draw import Draw
-from synth.reasoning.run_functions import Job, run
+from synth.reasoning.run_functions import MAX_EVENTS, Job, run
 from synth.reasoning.trace_words import MAX_STEPS, told
 
 SOURCE = """\
@@ -16,9 +15,9 @@ def f(xs):
     return total"""
 
 
-def steps(call: str, source: str = SOURCE) -> list[str]:
+def steps(call: str, source: str = SOURCE) -> list[str] | None:
     ((outcome,),) = run([Job(source, (call,))])
-    return told(source, outcome, Draw(0))
+    return told(source, outcome)
 
 
 def test_lines_changes_and_branches_are_told_as_they_were() -> None:
@@ -38,16 +37,22 @@ def test_lines_changes_and_branches_are_told_as_they_were() -> None:
     ]
 
 
-def test_long_traces_lose_their_middle_and_say_so() -> None:
-    told_steps = steps("f([2, 3, 4, 5, 6, 7, 8, 9])")
-    assert len(told_steps) <= MAX_STEPS + 1
-    left_out = [step for step in told_steps if step.startswith("[...")]
-    assert len(left_out) == 1
-    full = 1 + 1 + 8 * 5 + 1 + 1 + 1
-    assert f"{full - len(told_steps) + 1} " in left_out[0]
-    assert told_steps[-1] == "It returns 88."
+def test_a_trace_is_told_whole_or_not_at_all() -> None:
+    assert len(steps("f([2, 3, 4, 5, 6, 7, 8, 9])") or ()) == 1 + 1 + 8 * 5 + 1 + 1 + 1
+    assert steps(f"f({list(range(2, 2 + MAX_STEPS // 5))})") is None
+    assert steps(f"f({[0] * MAX_EVENTS})") is None  # cut when it was taken: what it ended with is not known
+
+
+def test_a_long_result_is_told_whole_and_a_long_one_on_the_way_not_at_all() -> None:
+    told = steps("f(40)", "def g(n):\n    return (n,) * n\n\ndef f(n):\n    return g(n) + (1,)")
+    assert told == [
+        "f is called with n = 40.",
+        "  g is called with n = 40.",
+        "  It returns.",
+        f"It returns {(40,) * 40 + (1,)}.",
+    ]
 
 
 def test_a_raised_exception_is_told() -> None:
     source = "def g(x):\n    return int(x)\n\ndef f(x):\n    try:\n        return g(x)\n    except ValueError:\n        return 0"
-    assert "  It raises an exception here." in steps("f('a')", source)
+    assert "  It raises an exception here." in (steps("f('a')", source) or ())

@@ -44,7 +44,7 @@ def test_a_good_question_passes_them_all() -> None:
     verdicts = closed_verdicts(WORLD, GOOD)
     assert [name for name, verdict in verdicts.items() if not verdict["passed"]] == []
     assert list(verdicts) == ["unique_closed_world", "clues_needed", "structure", "leak", "prior", "evidence"]
-    assert verdicts["structure"] == {"passed": True, "variables": 2, "links": 1, "alone": 6, "entrances": 1}
+    assert verdicts["structure"] == {"passed": True, "variables": 2, "links": 1, "mixed": 0, "alone": 6, "entrances": 1}
 
 
 def test_verdicts_end_with_the_first_that_fails() -> None:
@@ -82,6 +82,14 @@ def test_clues_needed_fails_for_one_that_says_nothing_new() -> None:
 def test_structure_fails(query: Query) -> None:
     assert structure(WORLD, GOOD)["passed"]
     assert not structure(WORLD, GOOD._replace(query=query))["passed"]
+
+
+def test_structure_fails_for_a_value_of_a_relation_that_links_to_pages_too() -> None:
+    """A reader would count the links: "crosses the Isen" may stand in a page as words, and in another as a link."""
+    crossed = told(1, "id-isen", "length", "equals", "730 km")._replace(relation="crosses")
+    for query in (GOOD.query._replace(clues=(*GOOD.query.clues, crossed)), GOOD.query._replace(asked="crosses")):
+        verdict = structure(WORLD, GOOD._replace(query=query))
+        assert (verdict["passed"], verdict["mixed"]) == (False, 1)
 
 
 def test_an_entrance_is_found_by_words_that_few_pages_have() -> None:

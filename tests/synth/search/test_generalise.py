@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth.search.generalise import holds, lattice
-from synth.search.task import Condition
+from synth.search.generalise import MIN_COMMON, holds, lattice
+from synth.search.task import Condition, Page
 from synth.search.world import World
 from tests.synth.search.bridges import bridges
 
@@ -69,6 +69,17 @@ def test_texts_are_told_by_their_rarest_words_and_never_by_hidden_ones() -> None
     assert [len(condition.args) for condition in levels] == [4, 3, 2, 1]
     assert all(condition.how == "mentions" and "granite" not in condition.args for condition in levels)
     assert levels[-1].args == ("ninth",)  # in no other description
+
+
+def test_the_boilerplate_of_a_site_tells_nothing() -> None:
+    def person(number: int) -> Page:
+        name = f"Person {chr(97 + number)}"
+        text = f"# {name}\n\n{name} is a contributor to project{chr(97 + number)} of this index.\n"
+        return Page(f"id-{number}", f"https://a.example/{number}", name, text, None)
+
+    world = World(map(person, range(MIN_COMMON + 1)))
+    value = world.objects("id-0", "description")[0]
+    assert [condition.args for condition in lattice(value, "description", world)] == [("projecta",)]
 
 
 def test_a_long_text_is_never_told_in_full() -> None:

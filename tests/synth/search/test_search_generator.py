@@ -102,7 +102,9 @@ def test_a_row_is_proved_again_from_its_task(made: pa.Table) -> None:
             about = row["meta"]["task"]
             demands = Demands(about["seed"], about["hits"], FEW["min_calls"], about["max_calls"])
             again = verified(Task.from_json(about), Library(world), engine, demands=demands)
-            assert {**again.verdicts, "round_trip": {"passed": True}} == row["meta"]["verdicts"]
+            told = dict(row["meta"]["verdicts"])
+            assert told.pop("round_trip") == {"passed": True}
+            assert again.verdicts == told
             assert again.trace is not None
             assert again.trace.turns == parse(row["text"])
 

@@ -57,6 +57,30 @@ def test_only_a_path_from_its_target_is_told_in_one_sentence() -> None:
         assert "nested" not in {template.partition(".")[0] for _, template in said(query, 100)}
 
 
+def test_a_long_path_is_told_in_several_sentences() -> None:
+    longer = CHAIN._replace(num_variables=4, clues=(*CHAIN.clues, Clue(2, "links to", 3, "", ())))
+    assert "nested" not in {template.partition(".")[0] for _, template in said(longer, 100)}
+
+
+def test_numbers_of_things_read_as_english() -> None:
+    told = {
+        Condition("equals", ("5",)): "5 classes",
+        Condition("equals", ("1",)): "",
+        Condition("between", ("10", "1000", "")): "between 10 and 1,000 classes",
+        Condition("at_least", ("3", "")): "at least 3 classes",
+        Condition("at_most", ("3", "")): "at most 3 classes",
+        Condition("begins", ("m",)): "",
+    }
+    assert {condition: phrases.counted("number of classes", condition, first) for condition in told} == told
+    assert phrases.counted("size", Condition("at_most", ("3", "MB")), first) == ""
+
+
+def test_several_things_are_asked_for_in_the_plural() -> None:
+    asked = [question for question, _ in said(CHAIN._replace(asked="import names"), 100)]
+    assert any("What are the import names of" in question for question in asked)
+    assert not any("What is the import names" in question for question in asked)
+
+
 def test_the_wording_depends_on_nothing_but_the_query_and_the_draw() -> None:
     assert said(CHAIN, 5) == said(CHAIN, 5)
     assert worded(WORLD, CHAIN, "x", Draw(2, "page", 0)) != worded(WORLD, CHAIN, "x", Draw(1, "page", 0))
