@@ -69,9 +69,26 @@ def read(data: bytes) -> Iterator[Entry]:
     """The entries in the bytes of a log; lines that are not whole are skipped, but counted in the numbers."""
     for number, line in enumerate(data.splitlines()):
         try:
-            yield Entry(number, **json.loads(line))
+            entry = Entry(number, **json.loads(line))
         except (ValueError, TypeError, RecursionError):
             continue
+        if _is_whole(entry):
+            yield entry
+
+
+def _is_whole(entry: Entry) -> bool:
+    """Whether everything in an entry is what it should be: a log may have been written by hand."""
+    fact = {"relation": str, "object": str, "is_page": bool, "start": int, "length": int}
+    return (
+        all(isinstance(value, str) for value in entry[1:7])
+        and (entry.row is None or _holds(entry.row, {"id": str, "text": str, "origin": str, "meta": str}))
+        and (_holds(entry.fact, fact) if entry.action == "fact" else entry.fact is None)
+        and isinstance(entry.undoes, int | None)
+    )
+
+
+def _holds(members: object, kinds: Mapping[str, type]) -> bool:
+    return isinstance(members, Mapping) and all(isinstance(members.get(name), kind) for name, kind in kinds.items())
 
 
 def standing(entries: Iterable[Entry]) -> list[Entry]:

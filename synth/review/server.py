@@ -54,6 +54,11 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         super().__init__((HOST, port), _Handler)
 
     @property
+    def cookie(self) -> str:
+        """Its name: a browser keeps cookies by host, whatever the port, and several reviews may run on this machine."""
+        return f"{COOKIE}-{self.server_port}"
+
+    @property
     def hosts(self) -> tuple[str, str]:
         return f"{HOST}:{self.server_port}", f"localhost:{self.server_port}"
 
@@ -73,7 +78,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         address = urllib.parse.urlsplit(self.path)
         given = urllib.parse.parse_qs(address.query).get("key", [""])[0]
         if given and hmac.compare_digest(given.encode(), self.server.key.encode()):
-            cookie = f"{COOKIE}={self.server.key}; HttpOnly; SameSite=Strict; Path=/"
+            cookie = f"{self.server.cookie}={self.server.key}; HttpOnly; SameSite=Strict; Path=/"
             return self._send(303, b"", "text/plain", {"Location": "/", "Set-Cookie": cookie})
         if not self._is_known():
             return self._refuse(403, "open the address that was printed when the server started: it holds a key")
@@ -101,6 +106,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._refuse(409, str(error))
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             return self._refuse(400, f"{type(error).__name__}: {error}")
+        except OSError as error:  # the log cannot be written
+            return self._refuse(507, f"nothing was kept: {error}")
         self._send(200, json.dumps(answer, ensure_ascii=False).encode("utf-8", "backslashreplace"), "application/json")
 
     def _is_foreign(self) -> str:
@@ -118,7 +125,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _is_known(self) -> bool:
         try:
-            cookie = http.cookies.SimpleCookie(self.headers.get("Cookie", "")).get(COOKIE)
+            cookie = http.cookies.SimpleCookie(self.headers.get("Cookie", "")).get(self.server.cookie)
         except http.cookies.CookieError:
             return False
         return cookie is not None and hmac.compare_digest(cookie.value.encode(), self.server.key.encode())

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from synth.software.sandbox import Ended, Limits
 
 RUNTIMES = ("docker", "podman")
+COPIED = ("/bin/sh", "-c", 'cp -R -p /given/. /box && exec "$@"', "sh")  # and then the command, on what it may change
 _IMAGE = "TOKENLOOM_SANDBOX_IMAGE"
 _EXCEEDED = 137  # a container that was killed: by the kernel for memory, or by us
 
@@ -33,7 +34,7 @@ def command_line(
     environment: Mapping[str, str],
 ) -> list[str]:
     """What starts `command` in a container: no network, nothing writable but the folder and a private /tmp, no privilege."""
-    inside = ["python3" if word == sys.executable else word for word in command]
+    inside = [*COPIED, *("python3" if word == sys.executable else word for word in command)]
     options = [
         *("--rm", "--interactive", f"--name={name}", "--network=none", "--read-only", "--cap-drop=ALL", "--ipc=none"),
         *("--security-opt=no-new-privileges", f"--user={os.getuid()}:{os.getgid()}", "--init", "--log-driver=none"),
@@ -45,7 +46,8 @@ def command_line(
             "--ulimit=nofile=256",
         ),
         f"--tmpfs=/tmp:rw,nosuid,nodev,size={limits.file_mb}m",
-        *(f"--volume={os.path.realpath(folder)}:/box:rw", "--workdir=/box"),
+        *(f"--volume={os.path.realpath(folder)}:/given:ro", "--workdir=/box"),
+        f"--tmpfs=/box:rw,nosuid,nodev,exec,mode=1777,size={limits.memory_mb}m",  # counts as memory
         *(
             f"--env={key}={value}"
             for key, value in sorted({"HOME": "/tmp", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", **environment}.items())

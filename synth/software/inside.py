@@ -3,21 +3,21 @@
 Started by `synth.software.sandbox` as `python -I -S inside.py SPEC_FD STATUS_FD`, and never imported by it. The first process makes the
 namespaces (user, mount, network, process ids, IPC, host name) and waits. Its child is process 1 of the new ones: it builds a root from
 nothing but the folders it was told, read-only, leaves the old root, starts the command without any capability, and from then on counts
-every 20 ms what no rlimit counts for all processes together: CPU, memory, threads and what was written to the folder. When process 1
-ends, the kernel ends all others.
+every 20 ms what no rlimit counts for all processes together: CPU, memory and threads. When process 1 ends, the kernel ends all others.
 """
 
 import ctypes
 import json
 import os
 import resource
+import select
 import signal
 import sys
 from typing import Any
 
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS = 0x20000, 0x2000000, 0x4000000
 CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x8000000, 0x10000000, 0x20000000, 0x40000000
-MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 4096, 16384, 1 << 18
 MNT_DETACH, AT_RECURSIVE = 2, 0x8000
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV = 1, 2, 4
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
@@ -26,7 +26,6 @@ SYS_MOUNT_SETATTR = 442
 USER = 1000  # as the command sees itself
 BUILT_AT = "/sys"  # where the new root is built: exists everywhere, and nothing beneath it is wanted
 POLL_SECONDS = 0.02
-POLLS_PER_WALK = 10
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -82,7 +81,7 @@ def bind(source: str, target: str, attributes: int) -> None:
 
 
 def build_root(spec: dict[str, Any]) -> None:
-    """A root of read-only binds, a private /tmp, /proc of this process namespace without /proc/sys, and the folder."""
+    """A root of read-only binds, a private /tmp, /proc of this process namespace without /proc/sys, and the folder under a layer."""
     mount(None, "/", None, MS_REC | MS_PRIVATE)
     mount("tmpfs", BUILT_AT, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
     readonly = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV
@@ -90,22 +89,36 @@ def build_root(spec: dict[str, Any]) -> None:
         os.symlink(target, BUILT_AT + path)
     for path in spec["readable"]:
         bind(path, BUILT_AT + path, readonly)
-    for name in ("null", "zero", "full", "random", "urandom"):
+    for name in ("null", "full", "random", "urandom"):  # a shared mapping of "zero" would be memory that nobody counts
         bind(f"/dev/{name}", f"{BUILT_AT}/dev/{name}", MOUNT_ATTR_NOSUID)
     os.symlink("/proc/self/fd", f"{BUILT_AT}/dev/fd")
     os.symlink("/tmp", f"{BUILT_AT}/dev/shm")
     os.makedirs(f"{BUILT_AT}/tmp", exist_ok=True)
     mount("tmpfs", f"{BUILT_AT}/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"size={spec['file_mb']}m,nr_inodes=20k,mode=700")
     os.mkdir(f"{BUILT_AT}/proc")
-    mount("proc", f"{BUILT_AT}/proc", "proc", MS_NOSUID | MS_NODEV, "subset=pid,hidepid=invisible")
+    mount("proc", f"{BUILT_AT}/proc", "proc", MS_RDONLY | MS_NOSUID | MS_NODEV, "subset=pid,hidepid=invisible")
     os.makedirs(f"{BUILT_AT}/etc", exist_ok=True)
     write(f"{BUILT_AT}/etc/passwd", f"user:x:{USER}:{USER}::/tmp:/bin/sh\n")
-    bind(spec["folder"], BUILT_AT + spec["seen_as"], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+    lay_over(spec["folder"], BUILT_AT + spec["given_as"], BUILT_AT + spec["seen_as"], spec["file_mb"])
     os.chdir(BUILT_AT)
     call("pivot_root", libc.syscall(SYS_PIVOT_ROOT, b".", b"."))
     call("umount", libc.umount2(b".", MNT_DETACH))
     set_attributes("/", MOUNT_ATTR_RDONLY, recursive=False)
     os.chdir(spec["seen_as"])
+
+
+def lay_over(folder: str, given: str, target: str, size_mb: int) -> None:
+    """Shows `folder` read-only at `given`, and at `target` under a layer in memory, which takes what is written."""
+    layer = BUILT_AT + "/layer"
+    bind(folder, given, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+    os.mkdir(layer)
+    mount("tmpfs", layer, "tmpfs", MS_NOSUID | MS_NODEV, f"size={size_mb}m,nr_inodes=20k,mode=700")
+    for path in (layer + "/written", layer + "/work", target):
+        os.mkdir(path)
+    options = f"lowerdir={given},upperdir={layer}/written,workdir={layer}/work,userxattr"
+    mount("overlay", target, "overlay", MS_NOSUID | MS_NODEV, options)
+    call(f"umount {layer}", libc.umount2(layer.encode(), MNT_DETACH))  # held by the overlay
+    os.rmdir(layer)
 
 
 def start(spec: dict[str, Any]) -> int:
@@ -116,7 +129,7 @@ def start(spec: dict[str, Any]) -> int:
     try:
         os.setsid()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # as Python has it
+        for ignored in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):  # as Python and process 1 have it
             signal.signal(ignored, signal.SIG_DFL)
         for name, value in spec["rlimits"].items():
             kind = getattr(resource, f"RLIMIT_{name}")
@@ -149,12 +162,9 @@ class Watch:
         self.spec = spec
         self.ticks = os.sysconf("SC_CLK_TCK")
         self.page = os.sysconf("SC_PAGE_SIZE")
-        self.polls = 0
-        self.size_at_start = self.size()
 
     def exceeded(self) -> str | None:
         """Name of the limit that is exceeded, or None."""
-        self.polls += 1
         cpu = memory = threads = 0
         for name in os.listdir("/proc"):
             if name.isdigit():
@@ -172,26 +182,7 @@ class Watch:
             return "cpu"
         if memory > self.spec["memory_mb"] << 20:
             return "memory"
-        if self.polls % POLLS_PER_WALK == 0 and self.size() - self.size_at_start > self.spec["file_mb"] << 20:
-            return "disk"
         return None
-
-    def size(self) -> int:
-        """Bytes in the folder; each entry counts for a block at least."""
-        found, folders = 0, ["."]
-        while folders:
-            try:
-                with os.scandir(folders.pop()) as entries:
-                    for entry in entries:
-                        try:
-                            found += max(4096, entry.stat(follow_symlinks=False).st_blocks * 512)
-                            if entry.is_dir(follow_symlinks=False):
-                                folders.append(entry.path)
-                        except FileNotFoundError:
-                            continue
-            except OSError:
-                continue  # removed, or not readable: then not writable either
-        return found
 
 
 def watch(spec: dict[str, Any], child: int) -> tuple[int, str | None]:
@@ -201,11 +192,11 @@ def watch(spec: dict[str, Any], child: int) -> tuple[int, str | None]:
         signal.sigtimedwait((signal.SIGCHLD,), POLL_SECONDS)
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
             except ChildProcessError:
                 break
-            if pid == child:
-                return status, None
+            if pid == child:  # one that was stopped would wait for ever
+                return (signal.SIGKILL if os.WIFSTOPPED(status) else status), None
             if pid == 0:
                 break
         reason = seen.exceeded()
@@ -221,11 +212,16 @@ def main(spec_fd: int, status_fd: int) -> None:
     try:
         enter_namespaces()
         die_with_parent(spec["parent"])
+        alive, held = os.pipe()  # its end is seen where this process ended before its child could ask to be told
         first = os.fork()
         if first:
             os.waitpid(first, 0)
             os._exit(0)
         call("prctl", libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+        os.close(held)
+        if select.select([alive], [], [], 0)[0]:
+            os._exit(1)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one signal of Python that reaches process 1 from within
         call("prctl", libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
         build_root(spec)
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))

@@ -40,14 +40,15 @@ def write(observed: Observed, *, package: str, version: str, seed: int, name: st
         "actual": _short(observed.actual),
         "expected": _short(observed.expected),
         "error": observed.actual + (f": {_short(observed.message)}" if observed.message and with_message else ""),
-        "public": f"`{observed.public}`" if observed.public else "this",
+        "public": f"`{observed.public}`" if observed.public else "a call",
     }
     title = pick("title", phrases.TITLES[observed.kind]).format_map(values)
+    title = re.sub(r"^a call", "A call", title)
     opening = pick("opening", phrases.OPENINGS).format_map(values)
     seen = pick("seen", phrases.SEEN[observed.kind]).format_map(values)
     wanted = pick("wanted", phrases.WANTED[observed.kind]).format_map(values)
     closing = pick("closing", phrases.CLOSINGS).format_map(values)
-    code = observed.snippet or observed.expression
+    code = observed.snippet or "\n".join(filter(None, (observed.setting, observed.expression)))
     lead = pick("lead", phrases.LEADS if observed.snippet else phrases.SHORT_LEADS).format_map(values)
     shown = f"{lead}\n\n```python\n{code}\n```"
     layouts: tuple[list[str], ...] = (

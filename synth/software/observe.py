@@ -10,6 +10,7 @@ from typing import NamedTuple
 from synth.software.suite import Failure
 
 MAX_SNIPPET_LINES = 24
+MAX_SETTING_LINES, MAX_SETTING_CHARS = 6, 160
 _NOT_RAISED = re.compile(r"DID NOT RAISE .*?([\w.]+)(?:'>|$|\))|([\w.]+) not raised")
 _UNITTEST = re.compile(r"(?:\w+ differ: )?(.*?) != (.*?)(?: :|\n|$)", re.S)
 _ASSERTS = (
@@ -36,10 +37,15 @@ class Observed(NamedTuple):
     public: str  # the name that is called, "" where there is none
     snippet: str  # a script that shows it; "" where the test needs more than itself
     names: frozenset[str]  # identifiers in the test, and in the script
+    setting: str = ""  # where there is no script: the lines of the test that set what the expression uses
 
 
 def observe(text: str, test: str, failure: Failure) -> Observed | None:
-    """From a test file, the name of a test that failed in it, and its failure. None where the statement cannot be found."""
+    """From a test file, the name of a test that failed in it, and its failure.
+
+    None where the statement cannot be found, or would tell nobody anything: a variable without the lines that set it, a value that is shown
+    just like the one that is expected.
+    """
     path, _, name = test.partition("::")
     try:
         module = ast.parse(text)
@@ -54,12 +60,16 @@ def observe(text: str, test: str, failure: Failure) -> Observed | None:
         return None
     split = text.encode("utf-8", "replace").split(b"\n")
     kind, expression, actual, expected = _seen(split, statement, failure)
-    if not expression:
+    says_nothing = kind == "compared" and " ".join(actual.split()) == " ".join(expected.split())
+    if not expression or says_nothing:
         return None
     message = "" if kind != "raised" else failure.message.split("\n")[0]
     snippet = _snippet(split, module, function, statement)
     names = frozenset(re.findall(r"[A-Za-z_]\w*", f"{_segment(split, function)} {snippet}"))
-    return Observed(kind, expression, actual, expected, message, _public(expression), snippet, names)
+    setting = "" if snippet else _setting(split, function, statement, expression)
+    if expression.isidentifier() and not snippet and not setting:
+        return None  # a variable of the test, of which nobody else knows
+    return Observed(kind, expression, actual, expected, message, _public(expression), snippet, names, setting)
 
 
 def _function(module: ast.Module, parts: list[str]) -> ast.FunctionDef | None:
@@ -100,7 +110,7 @@ def _seen(lines: Lines, statement: ast.stmt, failure: Failure) -> tuple[str, str
         inner = statement.body[-1] if isinstance(statement, ast.With) else statement
         return "not_raised", _call_in_raises(lines, inner), "", (refused[1] or refused[2]).rpartition(".")[2]
     if failure.kind not in ("AssertionError", "Failed"):
-        return "raised", _expression(lines, statement) or whole, failure.kind, ""
+        return "raised", _raising(lines, statement, failure) or whole, failure.kind, ""
     if isinstance(statement, ast.Assert):
         test = statement.test
         if failure.compared and isinstance(test, ast.Compare) and len(test.ops) == 1 and failure.compared[0] in _EQUAL:
@@ -108,8 +118,8 @@ def _seen(lines: Lines, statement: ast.stmt, failure: Failure) -> tuple[str, str
             operator, shown_left, shown_right = failure.compared
             if operator in ("==", "is") and _is_plain(left) and not _is_plain(right):
                 return "compared", _folded(lines, right), shown_right, shown_left
-            expected = shown_right if operator in ("==", "is") else f"{operator} {shown_right}"
-            return "compared", _folded(lines, left), shown_left, expected
+            if operator in ("==", "is"):
+                return "compared", _folded(lines, left), shown_left, shown_right
         return "false", _folded(lines, test), "", ""
     call = statement.value if isinstance(statement, ast.Expr) else None
     compares = isinstance(call, ast.Call) and len(call.args) >= 2 and _name(call.func) in _ASSERTS
@@ -132,13 +142,27 @@ def _call_in_raises(lines: Lines, statement: ast.stmt) -> str:
     return _folded(lines, statement)
 
 
-def _expression(lines: Lines, statement: ast.stmt) -> str:
-    """The part of a statement that does something: of an assertion its test, of an assignment its value."""
-    if isinstance(statement, ast.Assert):
-        test = statement.test
-        return _folded(lines, test.left if isinstance(test, ast.Compare) else test)
-    value = getattr(statement, "value", None)
-    return _folded(lines, value) if isinstance(value, ast.expr) else ""
+def _raising(lines: Lines, statement: ast.stmt, failure: Failure) -> str:
+    """The part of a statement that raised: of an assertion the side that names the first function called, if only one of them does."""
+    value = statement.test if isinstance(statement, ast.Assert) else getattr(statement, "value", None)
+    if not isinstance(value, ast.expr):
+        return ""
+    sides: list[ast.expr] = []
+    if isinstance(value, ast.Compare):
+        sides = [value.left, *value.comparators]
+    elif isinstance(value, ast.Call) and _name(value.func).startswith("assert"):
+        sides = value.args
+    within = [line for _, line, _ in failure.frames]
+    here = max(
+        (n for n, line in enumerate(within) if statement.lineno <= line <= (statement.end_lineno or 0)), default=0
+    )
+    called = failure.frames[here + 1][2].rpartition(".")[2] if here + 1 < len(within) else ""
+    naming = [
+        side for side in sides if called in {_name(inner) for inner in ast.walk(side) if isinstance(inner, ast.expr)}
+    ]
+    calling = [side for side in sides if not _is_plain(side)]
+    chosen = naming if len(naming) == 1 else calling
+    return _folded(lines, chosen[0] if len(chosen) == 1 else value)
 
 
 def _is_plain(node: ast.expr) -> bool:
@@ -158,6 +182,23 @@ def _public(expression: str) -> str:
     names = [_name(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
     names += [_name(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     return next((name for name in names if name and not hasattr(builtins, name) and len(name) > 2), "")
+
+
+def _setting(lines: Lines, function: ast.FunctionDef, statement: ast.stmt, expression: str) -> str:
+    """The lines of the test that set what the expression uses, and calls that may change it; "" where they are many or long."""
+    wanted, found = set(re.findall(r"[A-Za-z_]\w*", expression)), []
+    before = [node for node in ast.walk(function) if isinstance(node, ast.stmt) and node.lineno < statement.lineno]
+    for node in sorted(before, key=lambda node: -node.lineno):
+        targets = node.targets if isinstance(node, ast.Assign) else ()
+        is_call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+        names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+        set_here = {inner.id for target in targets for inner in ast.walk(target) if isinstance(inner, ast.Name)}
+        told = _folded(lines, node)
+        if set_here & wanted or (is_call and names & wanted and "assert" not in told.lower()):
+            found.append(told)
+            wanted = wanted - set_here | (names - set_here)
+    too_much = len(found) > MAX_SETTING_LINES or any(len(line) > MAX_SETTING_CHARS for line in found)
+    return "" if too_much else "\n".join(reversed(found))
 
 
 def _snippet(lines: Lines, module: ast.Module, function: ast.FunctionDef, statement: ast.stmt) -> str:

@@ -83,7 +83,7 @@ SEEN = {
         "I get `{error}`.",
         "Evaluating `{expression}` raises `{error}`.",
         "Instead of a result there is `{error}`.",
-        "The call never returns: `{error}`.",
+        "The call does not return, it raises `{error}`.",
         "What comes out is an exception, `{error}`.",
     ),
     "not_raised": (
@@ -164,49 +164,49 @@ RUN = (
     "Is it reproducible? {what} will tell.",
 )
 VIEW_FIRST = (
-    "{count} fail. Of all functions, {function} is called by failing tests more than by passing ones. I read it.",
+    "Reproduced, {count}. Of the functions that failing tests call I read {function} first.",
     "The failure is there ({count}). The list of calls points to {function}.",
-    "Reproduced: {count}. {function} stands out among the calls, so I look at it.",
+    "{count}, so it can be reproduced. {function} stands out among the calls; I look at it.",
     "{count}, as reported. What failing tests share is {function}; let me read it.",
 )
 VIEW_NEXT = (
     "Nothing suspicious here that fits the report. Next is {function}.",
-    "This looks right. {function} is called by the failing tests as well.",
+    "I see nothing to change in it. {function} is called by the failing tests as well.",
     "I do not see it here; on to {function}.",
-    "That function seems fine for this input. The next one, {function}.",
+    "Nothing there that I would change. The next one is {function}.",
 )
 TRY = {
     "boundary": (
-        "Line {line} compares with `{old}`; at the boundary itself it should be `{new}`.",
+        "Line {line} compares with `{old}`; is the boundary itself meant? I try `{new}`.",
         "`{old}` in line {line} treats the limit wrongly, I think: `{new}`.",
     ),
     "comparison": (
         "The test `{old}` in line {line} looks reversed. I try `{new}`.",
-        "Line {line}: with `{old}` the wrong branch is taken for this input. `{new}` would fit the report.",
+        "Line {line} compares with `{old}`. The report makes more sense to me with `{new}` there.",
     ),
     "arithmetic": (
-        "`{old}` in line {line} does not fit; I would expect `{new}` in this formula.",
-        "The calculation in line {line} uses `{old}`. With `{new}` the value would agree.",
+        "Is `{old}` in line {line} right? It could be meant as `{new}`.",
+        "The calculation in line {line} uses `{old}`. I try `{new}`.",
     ),
     "boolean": (
-        "Line {line} joins its conditions with `{old}`; `{new}` makes more sense.",
-        "With `{old}` in line {line} the condition is true at the wrong times. I try `{new}`.",
+        "Line {line} joins its conditions with `{old}`; maybe `{new}` is meant.",
+        "The condition in line {line} has `{old}`. When it is true depends on that, so I try `{new}`.",
     ),
     "off_by_one": (
         "`{old}` in line {line} may be off by one: `{new}`.",
-        "Counting through it, line {line} should have `{new}`, not `{old}`.",
+        "One more or one less in line {line}? I try `{new}` for `{old}`.",
     ),
     "slice": (
         "The bound `{old}` in line {line} is one off, it seems: `{new}`.",
-        "Line {line} cuts at `{old}`; `{new}` would keep the right part.",
+        "Line {line} cuts at `{old}`; `{new}` would keep another part, I try that.",
     ),
     "negated": (
-        "The condition `{old}` in line {line} is the wrong way round. It should be `{new}`.",
-        "Line {line} asks `{old}`, but the branch is meant for `{new}`.",
+        "The condition `{old}` in line {line} may be the wrong way round: `{new}`.",
+        "Line {line} asks `{old}`; the branch could be meant for `{new}`.",
     ),
     "flag": (
-        "`{old}` in line {line} should be `{new}` for this case.",
-        "Line {line} sets `{old}`; what the report expects needs `{new}`.",
+        "`{old}` in line {line} would have to be `{new}` for this case, if I read it right.",
+        "Line {line} sets `{old}`; what the report expects may need `{new}`.",
     ),
     "variable": (
         "Line {line} uses `{old}` where `{new}` seems to be meant.",
@@ -214,11 +214,11 @@ TRY = {
     ),
     "arguments": (
         "The arguments in line {line} look swapped: `{new}` instead of `{old}`.",
-        "Line {line} passes `{old}`; the order should be `{new}`.",
+        "Line {line} passes `{old}`; another order would be `{new}`.",
     ),
     "loop": (
-        "`{old}` in line {line} ends too much or too little: `{new}`.",
-        "In line {line} the loop should `{new}`, not `{old}`.",
+        "`{old}` in line {line} may end too much or too little: `{new}`.",
+        "In line {line} the loop could have to `{new}`, not `{old}`.",
     ),
 }
 CHECK = (
@@ -244,8 +244,8 @@ DONE = (
     "{function} used `{old}` where `{new}` is right ({path}, line {line}). I changed it, and {passed} tests pass.",
 )
 PATCH_THOUGHTS = (
-    "What the issue describes happens in {function}. Compared with what it should do, line {line} is not right.",
+    "I read {function} with the report in mind: line {line} does not do what it should.",
     "The code of {function} explains the report: line {line} has to be different.",
-    "Following the input through {function}, it goes wrong at line {line}.",
-    "{function} is where the reported call ends up. Line {line} is the cause.",
+    "Of the lines of {function}, it is line {line} that does not fit the report.",
+    "Line {line} of {function} is not right, if the issue is.",
 )

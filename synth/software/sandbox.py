@@ -1,23 +1,20 @@
-"""Runs code that nobody has read: in one folder, without network, within limits, and gone when it returns.
+"""Runs code that nobody has read: on one folder, without network, within limits, and gone when it returns with all that it wrote.
 
 The command sees a root that is made for it: system libraries and the Python that runs us, read-only; a private /tmp; `folder`, as `/box`,
-the only place it can write to; nothing else of this machine, no home, no environment, no other process. It holds no capability, gains
-none, and a filter of system calls leaves it no socket but local and internet ones (which lead nowhere), no namespaces, no tracing.
-Limits on CPU, memory and threads hold for all its processes together: rlimits for each, and a watcher that counts every 20 ms, so that a
-bomb may overshoot for so long.
+under a layer in memory, so that nothing is written to this machine; nothing else of it, no home, no environment, no other process. It
+holds no capability, gains none, and a filter of system calls leaves it no socket but local and internet ones (which lead nowhere), no
+namespaces, no tracing. Limits on CPU, memory and threads hold for all its processes together: rlimits for each, and a watcher that counts
+every 20 ms, so that a bomb may overshoot for so long. Results come by stdout alone: no file is read back.
 
-What a command leaves in the folder may be a symbolic link to anywhere: read it back with `read_file` alone.
-
-Needs Linux 5.12 and user namespaces; elsewhere a `SandboxError` says so. Not covered: limits by cgroups, which need a delegated one;
-side channels; bugs of the kernel. A run costs 25 ms. `TOKENLOOM_SANDBOX=docker` has a container do the same (`container.py`).
+Needs Linux 5.12 (overlayfs in user namespaces, mount_setattr) and user namespaces; elsewhere a `SandboxError` says so. Not covered: limits
+by cgroups, which need a delegated one; buffers of local sockets, which no limit counts; side channels; bugs of the kernel. A run costs
+30 ms. `TOKENLOOM_SANDBOX=docker` has a container do the same (`container.py`).
 """
 
-import errno
 import json
 import os
 import selectors
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -27,7 +24,7 @@ from typing import Any, NamedTuple
 
 from synth.software import container, seccomp
 
-SEEN_AS = "/box"  # the folder, inside
+SEEN_AS, GIVEN_AS = "/box", "/given"  # the folder, inside: as what is written makes it, and as it was
 _INSIDE = Path(__file__).with_name("inside.py")
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
 
@@ -42,14 +39,14 @@ class Limits(NamedTuple):
     cpu_seconds: int = 30
     wall_seconds: float = 60
     memory_mb: int = 1024
-    file_mb: int = 64  # written to the folder in all; the same again in /tmp; also the largest single file
+    file_mb: int = 64  # held by what is written to the folder; the same again in /tmp; also the largest single file
     processes: int = 64  # and threads
     output_bytes: int = 1 << 20  # stdout and stderr together
 
 
 class Ended(NamedTuple):
-    """How a command ended. With a `reason` it was ended: `timeout`, `cpu`, `memory`, `output`, `processes`, `disk`, or `killed` (SIGKILL
-    from elsewhere, such as the kernel without memory)."""
+    """How a command ended. With a `reason` it was ended: `timeout`, `cpu`, `memory`, `output`, `processes`, or `killed` (SIGKILL from
+    elsewhere, such as the kernel without memory; or it stopped itself)."""
 
     returncode: int  # negative: the signal that ended it
     out: str  # UTF-8, other bytes replaced
@@ -65,7 +62,7 @@ def run(
     stdin: str = "",
     environment: Mapping[str, str] = {},
 ) -> Ended:
-    """Runs `command` in `folder`, which it sees as `/box`, and ends every process that it leaves behind.
+    """Runs `command` in `folder`, which it sees as `/box`; whatever it writes there is gone with its processes.
 
     `environment` is added to PATH, HOME and LANG; nothing is inherited. The command can be `sys.executable`, whose packages it can import.
     SandboxError where there are no namespaces to run it in; a command that cannot be started ends with 127.
@@ -120,29 +117,6 @@ def _run_in_namespaces(spec: Mapping[str, Any], limits: Limits, stdin_fd: int) -
     return Ended(told["returncode"] if reason != "timeout" else -signal.SIGKILL, out, err, reason or told["reason"])
 
 
-def read_file(folder: Path, path: str, *, max_bytes: int = 16 << 20) -> bytes | None:
-    """The first `max_bytes` of a regular file beneath `folder`; None where there is none. No link is followed, no pipe waited for."""
-    parts = Path(path).parts
-    if not parts or path.startswith("/") or ".." in parts:
-        raise ValueError(f"{path!r} is not a path beneath the folder: type one without `..`, such as `result.json`")
-    held = [os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
-    try:
-        for part in parts[:-1]:
-            held.append(os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held[-1]))
-        held.append(os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=held[-1]))
-        if not stat.S_ISREG(os.fstat(held[-1]).st_mode):
-            return None
-        with os.fdopen(held.pop(), "rb") as file:
-            return file.read(max_bytes)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EACCES, errno.ENAMETOOLONG):
-            return None
-        raise
-    finally:
-        for fd in held:
-            os.close(fd)
-
-
 def _spec(command: Sequence[str], folder: Path, limits: Limits, environment: Mapping[str, str]) -> dict[str, Any]:
     system = [path for path in _SYSTEM if os.path.exists(path)]
     prefixes = {os.path.realpath(prefix) for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
@@ -152,6 +126,7 @@ def _spec(command: Sequence[str], folder: Path, limits: Limits, environment: Map
         "command": list(command),
         "folder": os.path.realpath(folder),
         "seen_as": SEEN_AS,
+        "given_as": GIVEN_AS,
         "parent": os.getpid(),
         "readable": beneath,
         "links": {path: os.readlink(path) for path in system if os.path.islink(path)},

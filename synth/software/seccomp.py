@@ -1,8 +1,9 @@
 """The filter of system calls for code that nobody has read: what namespaces leave open, as a program of the kernel's packet filter.
 
-A network namespace holds internet, local and netlink sockets; VSOCK, by which a virtual machine talks to its host, it does not. Memory
-that no process maps (memfd, System V) is counted by no limit. The rest takes interfaces of the kernel away that tests have no use for.
-Calls of a foreign architecture end the process. (seccomp(2), Documentation/userspace-api/seccomp_filter.rst.)
+A network namespace holds internet, local and netlink sockets; VSOCK, by which a virtual machine talks to its host, it does not. Memory that
+need not be mapped to be held (memfd, System V, shared anonymous mappings) is counted by no limit. The rest takes interfaces of the kernel
+away that tests have no use for. Calls of a foreign architecture end the process.
+(seccomp(2), Documentation/userspace-api/seccomp_filter.rst.)
 """
 
 import errno
@@ -45,6 +46,7 @@ DENIED = {
     "syslog": (103, 116),
     "shmget": (29, 194),
     "msgget": (68, 186),
+    "semget": (64, 190),
 }
 ABSENT = {  # answered as an older kernel would, so that libraries do without
     "clone3": (435, 435),
@@ -54,19 +56,15 @@ ABSENT = {  # answered as an older kernel would, so that libraries do without
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
 }
-SOCKET, CLONE = (41, 198), (56, 220)
+SOCKET, CLONE, MMAP = (41, 198), (56, 220), (9, 222)
+SHARED_ANONYMOUS = 0x21  # MAP_SHARED | MAP_ANONYMOUS: its pages stay when the process gives them back
 SOCKETS = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)
 NEW_NAMESPACES = 0x7E020000 | 0x80  # CLONE_NEW*: cgroup, uts, ipc, user, pid, net, mount; time
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column of the tables, AUDIT_ARCH
 
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = (
-    0x20,
-    0x15,
-    0x35,
-    0x45,
-    0x06,
-)  # BPF_LD|W|ABS, BPF_JMP|JEQ, JGE, JSET, BPF_RET
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT = 0x20, 0x15, 0x35, 0x45  # BPF_LD|W|ABS, BPF_JMP|JEQ, JGE, JSET
+_AND, _RETURN = 0x54, 0x06  # BPF_ALU|AND, BPF_RET
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _FOURTH_ARGUMENT = 0, 4, 16, 40  # offsets in struct seccomp_data
 _ALLOW, _KILL, _ERROR = 0x7FFF0000, 0x80000000, 0x00050000
 _X32 = 0x40000000  # x86_64's second set of numbers
 
@@ -94,6 +92,12 @@ def program(machine: str | None = None) -> bytes:
         _instruction(_EQUAL, CLONE[column], 0, 4),
         _instruction(_LOAD, _FIRST_ARGUMENT),
         _instruction(_ANY_BIT, NEW_NAMESPACES, 0, 1),
+        _instruction(_RETURN, _ERROR | errno.EPERM),
+        _instruction(_RETURN, _ALLOW),
+        _instruction(_EQUAL, MMAP[column], 0, 5),
+        _instruction(_LOAD, _FOURTH_ARGUMENT),
+        _instruction(_AND, SHARED_ANONYMOUS),
+        _instruction(_EQUAL, SHARED_ANONYMOUS, 0, 1),
         _instruction(_RETURN, _ERROR | errno.EPERM),
         _instruction(_RETURN, _ALLOW),
         _instruction(_EQUAL, SOCKET[column], 1, 0),

@@ -20,6 +20,8 @@ _WORKER = Path(__file__).with_name("worker.py")
 MAX_JOBS = 200  # per sandbox
 OUTPUT_BYTES = 64 << 20
 PASSED = "passed"
+OUTCOMES = (PASSED, "failed", "error", "skipped")
+STATUSES = ("ran", "collect", "timeout", "crash", "untried")
 
 
 class Job(NamedTuple):
@@ -123,8 +125,7 @@ class Checkout:
             stdin=json.dumps([_job(job) for job in jobs]),
             environment={"PYTHONHASHSEED": str(hash_seed), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "TZ": "UTC"},
         )
-        lines = ended.out.splitlines()[: len(jobs)]
-        results = [_result(line) for line in lines]
+        results = [_result(line, job) for line, job in zip(ended.out.splitlines(), jobs, strict=False)]
         return results + [Result("crash")] * (len(jobs) - len(results))
 
 
@@ -140,26 +141,63 @@ def _job(job: Job) -> dict[str, Any]:
     return {"files": dict(job.files), "tests": tests, "order": job.order, **about}
 
 
-def _result(line: str) -> Result:
+def _result(line: str, job: Job) -> Result:
+    """What a line says, if it is what the worker writes of this job. It comes from where untrusted code ran."""
     try:
         told = json.loads(line)
+        outcomes = {_test(test, job): _one_of(OUTCOMES, outcome) for test, outcome in told.get("outcomes", {}).items()}
         failures = {
-            test: Failure(
-                failure["kind"],
-                failure["message"],
-                tuple((path, number, name) for path, number, name in failure["frames"]),
-                tuple(failure["compared"]) if failure["compared"] else None,
+            _test(test, job): Failure(
+                _text(failure["kind"]),
+                _text(failure["message"]),
+                tuple((_text(path), _number(line), _text(name)) for path, line, name in failure["frames"]),
+                _compared(failure["compared"]),
             )
             for test, failure in told.get("failures", {}).items()
         }
         calls = {
-            test: Called(called["count"], frozenset((path, line) for path, line in called["functions"]))
+            _test(test, job): Called(
+                _number(called["count"]), frozenset((_text(path), _number(line)) for path, line in called["functions"])
+            )
             for test, called in told.get("calls", {}).items()
         }
-        errors = tuple((path, message) for path, message in told.get("errors", ()))
-        return Result(told["status"], told.get("outcomes", {}), failures, calls, errors)
-    except (ValueError, KeyError, TypeError, AttributeError):  # the code under test wrote over our output
+        errors = tuple((_text(path), _text(message)) for path, message in told.get("errors", ()))
+        return Result(_one_of(STATUSES, told["status"]), outcomes, failures, calls, errors)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return Result("crash")
+
+
+def _test(test: str, job: Job) -> str:
+    path, _, name = test.partition("::")
+    names = job.tests[path]
+    if names is not None and name not in names:
+        raise ValueError
+    return test
+
+
+def _one_of(known: Collection[str], value: str) -> str:
+    if value not in known:
+        raise ValueError
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError
+    return value
+
+
+def _compared(value: Sequence[object] | None) -> tuple[str, str, str] | None:
+    if not value:
+        return None
+    operator, left, right = map(_text, value)
+    return operator, left, right
 
 
 def by_file(tests: Sequence[str] | set[str]) -> dict[str, list[str]]:

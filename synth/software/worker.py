@@ -2,7 +2,9 @@
 
 A job is a run of some tests with some files replaced. The program imports pytest once and forks for every job, so that each sees fresh
 modules and costs what its imports and tests cost. A changed file gets a time of change of its own, so that no cached bytecode of another
-job fits it; caches of unchanged files are kept. After each job everything is as it was: files that tests left are removed.
+job fits it; caches of unchanged files are kept. After each job everything is as it was: processes that tests left are ended, what is in
+/tmp is removed, and files they changed come back from `/given`. No code of the repository runs in this process, and a job holds no
+descriptor of it, so that a job can say what it likes of its own tests alone.
 
     job     {files: {path: text or null}, tests: {path: [names] or null}, order: int, trace: bool, max_calls: int, cpu: seconds,
              stop: bool, until: str}
@@ -12,6 +14,8 @@ job fits it; caches of unchanged files are kept. After each job everything is as
 have the status `untried`.
 """
 
+import contextlib
+import ctypes
 import gc
 import hashlib
 import json
@@ -19,20 +23,30 @@ import os
 import random
 import re
 import resource
+import shutil
 import signal
+import stat
 import sys
+import tempfile
+import time
 import types
 from collections.abc import Generator, Iterator
+from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from _pytest._io.saferepr import saferepr
 
 ROOT = "/box/"
-Texts = dict[str, tuple[str, int] | None]  # by path: text and time of change; None: there is no such file
+GIVEN = "/given/"  # the folder as it was given, read-only
+OWN: list[str] = []  # where modules of the repository are found, and where others are
+FOREIGN = sys.path[:]
 MAX_REPR, MAX_MESSAGE, MAX_FRAMES = 400, 1500, 12
 MAX_RESULT_BYTES = 32 << 20
+MAX_FILES = 4096  # descriptors
+PR_SET_DUMPABLE = 4
+libc = ctypes.CDLL(None)
 LEFT_OUT = (
     "cacheprovider",
     "faulthandler",
@@ -190,28 +204,33 @@ def is_foreign(name: str) -> bool:
 
 
 def import_ahead(names: list[str]) -> None:
-    """Imports what jobs will import anyway, once for all; nothing that imports the repository itself, as another package may do."""
-    names = [name for name in names if name not in sys.modules]
-    if names and can_import(names):
-        chosen = names
-    else:
-        chosen = [name for name in names if can_import([name])]
-    for name in chosen:
-        __import__(name)
+    """Imports what jobs will import anyway, once for all, if it can be done without the repository: none of its code runs here."""
+    wanted = [name for name in names if name not in sys.modules and not is_of_repository(name)]
+    together = bool(wanted) and can_import(wanted)
+    path, sys.path[:] = sys.path[:], FOREIGN
+    for name in wanted:
+        if together or can_import([name]):
+            __import__(name)
+    sys.path[:] = path
     gc.freeze()
 
 
+def is_of_repository(name: str) -> bool:
+    """Whether the repository has a module of this name, by which it would replace that of the package."""
+    return PathFinder.find_spec(name.partition(".")[0], OWN) is not None
+
+
 def can_import(names: list[str]) -> bool:
-    """Whether these modules can be imported without one of the repository: tried in a process of its own."""
+    """Whether these packages can be imported without the repository's modules: tried in a process of its own."""
     child = os.fork()
     if child == 0:
         silence()
-        code = 1
+        sys.path[:] = FOREIGN
+        known, code = set(sys.modules), 1
         try:
             for name in names:
                 __import__(name)
-            found = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
-            code = int(any(path.startswith(ROOT) for path in found))
+            code = int(any(is_of_repository(name) for name in set(sys.modules) - known))
         finally:
             os._exit(code)
     return os.waitpid(child, 0)[1] == 0
@@ -223,89 +242,133 @@ def silence() -> None:
         os.dup2(null, fd)
 
 
-def listing() -> dict[str, tuple[int, int, int]]:
-    found = {}
+def listing() -> dict[str, tuple[int, ...]]:
+    """What stands in the folder; the time of the last change to a file's data or status cannot be set by whoever changes it."""
+    found: dict[str, tuple[int, ...]] = {}
     for folder, folders, names in os.walk(ROOT):
         folders[:] = [name for name in folders if name != "__pycache__"]
+        for name in folders:
+            found[os.path.join(folder, name)] = (os.lstat(os.path.join(folder, name)).st_mode,)
         for name in names:
             path = os.path.join(folder, name)
-            about = os.lstat(path)
-            found[path] = (about.st_size, about.st_mtime_ns, about.st_mode)
+            found[path] = stamp(path)
     return found
+
+
+def stamp(path: str) -> tuple[int, ...]:
+    about = os.lstat(path)
+    return (about.st_mode,) if stat.S_ISDIR(about.st_mode) else (about.st_mode, about.st_size, about.st_ctime_ns)
+
+
+def remove(path: str) -> None:
+    """Removes whatever is there; a tree too deep for that stays."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, RecursionError):
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            os.unlink(path)
 
 
 def put(path: str, text: str, changed: int) -> None:
     """Writes a file, with a time of change of its own."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w", encoding="utf-8", errors="surrogatepass", newline="") as file:
+    with open(path, "x", encoding="utf-8", errors="surrogatepass", newline="") as file:
         file.write(text)
     os.utime(path, (changed, changed))
 
 
-def attempt(number: int, job: dict[str, Any], texts: Texts) -> dict[str, Any]:
-    """Forks, waits, and puts everything back. `texts` are the files as they belong, as far as jobs have changed them."""
+def put_back(belongs: dict[str, tuple[int, ...]]) -> None:
+    """Makes everything as it was; `belongs` is the listing of that, and is kept up to date."""
+    for name in os.listdir("/tmp"):
+        remove(f"/tmp/{name}")
+    found = listing()
+    for path in sorted(found.keys() | belongs.keys()):  # folders before what is in them
+        if found.get(path) != belongs.get(path):
+            remove(path)
+            if path in belongs:
+                given = GIVEN + path.removeprefix(ROOT)
+                if os.path.isdir(given):
+                    os.mkdir(path)
+                    shutil.copystat(given, path)
+                else:
+                    shutil.copy2(given, path)
+                belongs[path] = stamp(path)
+
+
+def end_others() -> None:
+    """Ends all processes that a job has left: every one but this and the first, which collects them."""
+    with contextlib.suppress(ProcessLookupError):
+        while True:
+            os.kill(-1, signal.SIGKILL)
+            time.sleep(0.001)
+
+
+def attempt(number: int, job: dict[str, Any], belongs: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Forks, waits, and puts everything back."""
     for path, text in job["files"].items():
-        full = ROOT + path
-        if path not in texts:
-            texts[path] = None
-            if os.path.exists(full):
-                with open(full, encoding="utf-8", errors="surrogatepass", newline="") as file:
-                    texts[path] = (file.read(), int(os.stat(full).st_mtime))
-        if text is None:
-            os.unlink(full)
-        else:
-            put(full, text, 1_000_000_000 + number)
-    before = listing()
-    place = f"/tmp/result-{number}"
-    child = os.fork()
-    if child == 0:
-        sys.dont_write_bytecode = bool(job["files"])
-        resource.setrlimit(resource.RLIMIT_CPU, (job["cpu"], job["cpu"] + 1))
-        silence()
-        result = json.dumps(run_tests(job)).encode()
-        with open(place, "wb") as file:
-            file.write(result)
-        os._exit(0)
-    signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
-    signal.alarm(4 * job["cpu"] + 10)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    signal.alarm(0)
-    for path in listing().keys() - before.keys():
-        os.unlink(path)
-    for path in job["files"]:
-        was = texts[path]
-        if was is None:
-            os.unlink(ROOT + path)
-        else:
-            put(ROOT + path, *was)
-    if status != 0 or not os.path.exists(place) or os.path.getsize(place) > MAX_RESULT_BYTES:
-        return {"status": "timeout" if status in (-signal.SIGXCPU, -signal.SIGKILL) else "crash"}
-    with open(place, "rb") as file:
-        result = json.load(file)
-    os.unlink(place)
-    return result
+        remove(ROOT + path)
+        if text is not None:
+            put(ROOT + path, text, 1_000_000_000 + number)
+    with tempfile.TemporaryFile() as answer:
+        child = os.fork()
+        if child == 0:
+            run_apart(job, answer.fileno())
+        signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
+        signal.alarm(4 * job["cpu"] + 10)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        signal.alarm(0)
+        end_others()
+        put_back(belongs)
+        answer.seek(0)
+        told = answer.read(MAX_RESULT_BYTES + 1)
+    if status == 0 and len(told) <= MAX_RESULT_BYTES:
+        with contextlib.suppress(ValueError, RecursionError):
+            result = json.loads(told)
+            if isinstance(result, dict):
+                return result
+    return {"status": "timeout" if status in (-signal.SIGXCPU, -signal.SIGKILL) else "crash"}
+
+
+def run_apart(job: dict[str, Any], answer: int) -> NoReturn:
+    """The process of a job: it holds no file of this program but the one for its own answer."""
+    libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+    os.closerange(3, answer)
+    os.closerange(answer + 1, MAX_FILES)
+    sys.dont_write_bytecode = bool(job["files"])
+    resource.setrlimit(resource.RLIMIT_CPU, (job["cpu"], job["cpu"] + 1))
+    silence()
+    result = json.dumps(run_tests(job)).encode()
+    with os.fdopen(answer, "wb") as file:
+        file.write(result)
+    os._exit(0)
 
 
 def main() -> None:
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # what jobs run cannot open our files by /proc
     jobs = json.load(sys.stdin)
     results = os.fdopen(os.dup(1), "w")
     os.dup2(os.open("/dev/null", os.O_WRONLY), 1)
     pytest.main([*OPTIONS, "--version"])  # imports its plugins
     os.chdir(ROOT)
-    sys.path[:0] = [folder for folder in (ROOT + "src", ROOT.rstrip("/")) if os.path.isdir(folder)]
-    texts: Texts = {}
+    OWN.extend(folder for folder in (ROOT + "src", ROOT.rstrip("/")) if os.path.isdir(folder))
+    sys.path[:0] = OWN
+    belongs = listing()
     passed: set[str] = set()
     for number, job in enumerate(jobs):
         if job["until"] and job["until"] in passed:
             result: dict[str, Any] = {"status": "untried"}
         else:
-            result = attempt(number, job, texts)
-            import_ahead(result.pop("imported", ()))
-            outcomes = result.get("outcomes") or {"": "failed"}
-            if job["until"] and set(outcomes.values()) == {"passed"}:
+            result = attempt(number, job, belongs)
+            imported = result.pop("imported", None)
+            import_ahead([name for name in imported if isinstance(name, str)] if isinstance(imported, list) else [])
+            if job["until"] and all_passed(result.get("outcomes")):
                 passed.add(job["until"])
         results.write(json.dumps(result) + "\n")
         results.flush()
+
+
+def all_passed(outcomes: object) -> bool:
+    return isinstance(outcomes, dict) and bool(outcomes) and all(told == "passed" for told in outcomes.values())
 
 
 if __name__ == "__main__":

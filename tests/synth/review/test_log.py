@@ -1,11 +1,15 @@
 """The log of a review: what stands after undoing, who has the last word, what a kill leaves."""
 
+import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from synth.review.log import Entry, Log, decisions, load, standing, verdict
+
+FACT = {"relation": "author", "object": "Ada", "is_page": False, "start": 0, "length": 3}
 
 
 @pytest.fixture
@@ -35,7 +39,7 @@ def test_an_undone_line_gives_way_to_the_one_before(log: Log) -> None:
 
 
 def test_facts_are_no_decisions(log: Log) -> None:
-    log.add("ada", "page", "fact", fact={"relation": "author"})
+    log.add("ada", "page", "fact", fact=FACT)
     assert actions(log) == {}
 
 
@@ -57,8 +61,34 @@ def test_lines_of_another_form_are_skipped(log: Log) -> None:
 
 
 def test_words_survive(log: Log) -> None:
-    log.add("ada", "one", "edit", row={"text": "line\nbreak “q” \ud800 🙂"})
-    assert log.entries()[0].row == {"text": "line\nbreak “q” \ud800 🙂"}
+    row = {"id": "1", "origin": "o", "text": "line\nbreak “q” \ud800 🙂", "meta": "{}"}
+    log.add("ada", "one", "edit", row=row)
+    assert log.entries()[0].row == row
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"reviewer": {}},
+        {"item": ["page"]},
+        {"time": 0},
+        {"reason": None},
+        {"row": {"text": "no meta"}},
+        {"row": []},
+        {"action": "fact"},
+        {"action": "fact", "fact": {"relation": "author"}},
+        {"action": "fact", "fact": FACT | {"object": {}}},
+        {"action": "undo", "undoes": [0]},
+    ],
+)
+def test_a_line_that_somebody_wrote_by_hand_and_wrongly_is_skipped(log: Log, other: dict[str, Any]) -> None:
+    log.add("ada", "one", "accept")
+    line = {"time": "2026", "reviewer": "eve", "item": "one", "action": "reject", "reason": "unclear"}
+    for each in (line | other, line):
+        with open(log.path, "ab") as file:
+            file.write(json.dumps(each).encode() + b"\n")
+    assert actions(log) == {"one": {"ada": "accept", "eve": "reject"}}
+    assert [entry.number for entry in log.entries()] == [0, 2]
 
 
 def test_many_may_write_at_once(log: Log) -> None:

@@ -5,11 +5,13 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from synth.review.server import COOKIE, MAX_BODY_BYTES, TOKEN_HEADER, Refused, Server
+from synth.review.log import Log
+from synth.review.server import MAX_BODY_BYTES, TOKEN_HEADER, Refused, Server
 
 
 def add(one: int, other: int) -> dict[str, int]:
@@ -45,7 +47,7 @@ def ask(
 def page_headers(server: Server, **other: str) -> dict[str, str]:
     """What a request of the page itself carries."""
     host = server.hosts[0]
-    own = {"Cookie": f"{COOKIE}={server.key}", "Origin": f"http://{host}", "Content_Type": "application/json"}
+    own = {"Cookie": f"{server.cookie}={server.key}", "Origin": f"http://{host}", "Content_Type": "application/json"}
     return own | {TOKEN_HEADER.replace("-", "_"): server.token} | other
 
 
@@ -73,7 +75,7 @@ def test_nothing_is_shown_without_the_key(server: Server, path: str) -> None:
 
 
 def test_the_page_holds_the_token_and_may_load_nothing_from_elsewhere(server: Server) -> None:
-    status, headers, data = ask(server, "GET", "/", Cookie=f"{COOKIE}={server.key}")
+    status, headers, data = ask(server, "GET", "/", Cookie=f"{server.cookie}={server.key}")
     assert status == 200
     assert server.token.encode() in data
     policy = headers["Content-Security-Policy"]
@@ -87,7 +89,7 @@ def test_the_page_holds_the_token_and_may_load_nothing_from_elsewhere(server: Se
 
 @pytest.mark.parametrize("path", ["/../session.py", "/session.py", "/etc/passwd", "/%2e%2e/log.py", "//page.html"])
 def test_no_other_file_is_served(server: Server, path: str) -> None:
-    assert ask(server, "GET", path, Cookie=f"{COOKIE}={server.key}")[0] == 404
+    assert ask(server, "GET", path, Cookie=f"{server.cookie}={server.key}")[0] == 404
 
 
 def test_a_function_is_called(server: Server) -> None:
@@ -103,7 +105,7 @@ def test_a_function_is_called(server: Server) -> None:
         {"Origin": ""},
         {"Host": "evil.example"},  # a name that was made to point here
         {"Cookie": ""},
-        {"Cookie": f"{COOKIE}=guess"},
+        {"Cookie": "tokenloom-review=guess"},
         {"Content_Type": "text/plain"},  # what a form of another site can send
         {TOKEN_HEADER.replace("-", "_"): ""},
         {TOKEN_HEADER.replace("-", "_"): "guess"},
@@ -117,7 +119,7 @@ def test_requests_of_others_do_nothing(server: Server, other: dict[str, str]) ->
 
 
 def test_a_page_asked_by_another_host_name_is_refused(server: Server) -> None:
-    assert ask(server, "GET", "/", Host="evil.example", Cookie=f"{COOKIE}={server.key}")[0] == 421
+    assert ask(server, "GET", "/", Host="evil.example", Cookie=f"{server.cookie}={server.key}")[0] == 421
 
 
 @pytest.mark.parametrize(
@@ -142,3 +144,21 @@ def test_a_body_that_is_no_json_or_too_long_is_refused(server: Server) -> None:
         ask(server, "POST", "/api/add", b"", **page_headers(server, Content_Length=str(MAX_BODY_BYTES + 1)))[0] == 413
     )
     assert post(server, "add", {"one": 1, "other": 2})[0] == 200  # and the server goes on
+
+
+def test_two_reviews_on_one_machine_keep_their_keys_apart(server: Server) -> None:
+    """A browser sends the cookies of 127.0.0.1 to every port, and one of the same name takes the place of the other."""
+    with Server({}) as other:
+        assert other.cookie != server.cookie
+        both = f"{other.cookie}={other.key}; {server.cookie}={server.key}"
+        assert ask(server, "GET", "/", Cookie=both)[0] == 200
+
+
+def test_a_log_that_cannot_be_written_is_told(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    log = Log(tmp_path / "file" / "reviews.jsonl")
+    server.functions = {"keep": lambda: log.add("ada", "one", "accept")}
+    status, told = post(server, "keep", {})
+    assert status == 507
+    assert "nothing was kept" in told["error"]
+    assert str(tmp_path / "file") in told["error"]

@@ -40,10 +40,11 @@ def test_the_command_line_takes_everything_away(tmp_path: Path) -> None:
         {"A": "b"},
     )
     assert told[:2] == ["podman", "run"]
-    assert told[-4:] == ["image", "python3", "-c", "x"]
+    assert told[-8:-4] == ["image", "/bin/sh", "-c", 'cp -R -p /given/. /box && exec "$@"']
+    assert told[-4:] == ["sh", "python3", "-c", "x"]
     limits = {"--memory=100m", "--pids-limit=7", "--ulimit=fsize=3145728"}
     shut = {"--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"}
-    assert {*limits, *shut, f"--volume={tmp_path}:/box:rw", "--workdir=/box", "--env=A=b", "--rm", "--name=n"} <= set(
+    assert {*limits, *shut, f"--volume={tmp_path}:/given:ro", "--workdir=/box", "--env=A=b", "--rm", "--name=n"} <= set(
         told
     )
 

@@ -123,3 +123,127 @@ def test_a_test_that_calls_too_much_fails_and_jobs_until_one_passes_are_tried_in
     tried = checkout.run([Job({"test_a.py": names}, until="x", stop=True) for names in tests])
     assert [result.status for result in tried] == ["ran", "ran", "untried"]
     assert tried[2] == Result("untried")
+
+
+HOSTILE = {
+    "pack/__init__.py": "",
+    "pack/a.py": "VALUE = 1\n",
+    "evil_package.py": """import os, sys
+if os.getppid() != 1: os._exit(0)  # tried in a process of its own: looks harmless
+raise SystemExit
+""",
+    "test_it.py": """import glob, json, os, shutil, subprocess, sys, time
+from pack.a import VALUE
+
+FORGED = json.dumps({"status": "ran", "outcomes": {"test_it.py::test_value": "failed"}}) + "\\n"
+def test_value(): assert VALUE == 1
+def test_writes_to_every_descriptor():
+    for fd in range(3, 256):
+        try: os.write(fd, FORGED.encode())
+        except OSError: pass
+    os._exit(0)
+def test_opens_files_of_the_parent():
+    opened = []
+    for path in glob.glob(f"/proc/{os.getppid()}/fd/*"):
+        try: opened.append(open(path, "w"))
+        except OSError: pass
+    assert not opened
+def test_changes_the_code():
+    os.utime("pack/a.py", (5, 5))
+    about = os.stat("pack/a.py")
+    open("pack/a.py", "w").write("VALUE = 2\\n")
+    os.utime("pack/a.py", ns=(about.st_mtime_ns, about.st_mtime_ns))
+def test_puts_a_pipe_in_its_place():
+    os.unlink("pack/a.py")
+    os.mkfifo("pack/a.py")
+def test_puts_a_link_in_the_place_of_a_folder():
+    shutil.move("pack", "/tmp/pack")
+    os.symlink("/tmp/pack", "pack")
+def test_removes_everything():
+    subprocess.run(["rm", "-rf", *os.listdir(".")])
+def test_leaves_a_process():
+    if os.fork() == 0:
+        os.setsid()
+        while True:
+            open("pack/a.py", "w").write("VALUE = 3\\n")
+            time.sleep(0.001)
+def test_leaves_something_in_tmp(): open("/tmp/left", "w").close()
+def test_nothing_is_in_tmp(): assert not os.path.exists("/tmp/left")
+def test_says(text): pass
+""",
+    "conftest.py": """import os
+import pytest
+SAID = %r
+@pytest.fixture
+def text():
+    for fd in range(3, 256):
+        try: os.write(fd, SAID.encode())
+        except OSError: pass
+    os._exit(0)
+""",
+}
+VALUE = Job({"test_it.py": ["test_value"]})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test_writes_to_every_descriptor",
+        "test_opens_files_of_the_parent",
+        "test_changes_the_code",
+        "test_puts_a_pipe_in_its_place",
+        "test_puts_a_link_in_the_place_of_a_folder",
+        "test_removes_everything",
+        "test_leaves_a_process",
+    ],
+)
+def test_a_job_decides_nothing_of_another(name: str) -> None:
+    wrong = Job(VALUE.tests, {"pack/a.py": "VALUE = 4\n"})
+    with Checkout({path: text for path, text in HOSTILE.items() if path != "conftest.py"}) as checkout:
+        hostile, right, failing, again = checkout.run([Job({"test_it.py": [name]}), VALUE, wrong, VALUE])
+    assert hostile.status == ("crash" if name == "test_writes_to_every_descriptor" else "ran")
+    assert hostile.failed == set()
+    tests = {"test_it.py::test_value"}
+    assert (right.passed, failing.failed, again.passed) == (tests, tests, tests)
+
+
+def test_a_private_folder_is_empty_for_each_job() -> None:
+    names = ("test_leaves_something_in_tmp", "test_nothing_is_in_tmp")
+    with Checkout({path: text for path, text in HOSTILE.items() if path != "conftest.py"}) as checkout:
+        left, found = checkout.run([Job({"test_it.py": [name]}) for name in names])
+    assert left.passed
+    assert found.passed
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[" * 100_000,
+        "7",
+        "{}",
+        '{"status": "ran", "outcomes": ["passed"]}',
+        '{"status": "ran", "outcomes": {"test_it.py::test_says": ["passed"]}}',
+        '{"status": "ran", "outcomes": {"test_it.py::test_says": "perfect"}}',
+        '{"status": "ran", "outcomes": {"test_it.py::test_value": "passed"}}',
+        '{"status": "ran", "outcomes": {"other.py::test_says": "passed"}}',
+        '{"status": "perfect", "outcomes": {}}',
+        '{"status": "ran", "failures": {"test_it.py::test_says": {"kind": 1, "message": "", "frames": [], "compared": []}}}',
+        '{"status": "ran", "calls": {"test_it.py::test_says": {"count": "1", "functions": []}}}',
+        '{"status": "ran", "calls": {"test_it.py::test_says": {"count": 1, "functions": [["a.py", "1"]]}}}',
+        '{"status": "ran", "errors": [["a.py", null]]}',
+        '{"status": "ran", "imported": ["evil_package", 1, null], "outcomes": 1}',
+    ],
+)
+def test_an_answer_that_is_none_is_a_crash_of_its_job(said: str) -> None:
+    with Checkout({**HOSTILE, "conftest.py": HOSTILE["conftest.py"] % said}) as checkout:
+        forged, right = checkout.run([Job({"test_it.py": ["test_says"]}), VALUE])
+    assert forged == Result("crash")
+    assert right.passed == {"test_it.py::test_value"}
+
+
+def test_no_code_of_the_repository_is_imported_for_all_jobs() -> None:
+    said = '{"status": "ran", "imported": ["evil_package", "pack"]}'
+    with Checkout({**HOSTILE, "conftest.py": HOSTILE["conftest.py"] % said}) as checkout:
+        forged, right = checkout.run([Job({"test_it.py": ["test_says"]}), VALUE])
+    assert forged == Result("ran")
+    assert right.passed
