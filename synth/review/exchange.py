@@ -117,7 +117,7 @@ def _of_label_studio(record: Mapping[str, Any]) -> Iterator[Decision]:
         if "decision" in values and not annotation.get("was_cancelled"):
             said = {name: str(value[0]) for name, value in values.items()}
             yield Decision(
-                record["data"]["item"], reviewer, said["decision"], said.get("reason", ""), said.get("edited", "")
+                str(record["data"]["item"]), reviewer, said["decision"], said.get("reason", ""), said.get("edited", "")
             )
 
 

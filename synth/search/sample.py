@@ -177,6 +177,12 @@ def _is_answer(world: World, fact: Fact) -> bool:
 
 def title_span(world: World, page: str) -> Span | None:
     """Where a page says its title: its first heading, or the first place that it stands at."""
+    if page not in world.title_spans:
+        world.title_spans[page] = _title_span(world, page)
+    return world.title_spans[page]
+
+
+def _title_span(world: World, page: str) -> Span | None:
     text, title = world.pages[page].text, world.pages[page].title
     heading = next((line for line in lines(text[:5_000]) if line.kind == "heading"), None)
     if heading and normalised(title) in normalised(heading.name):

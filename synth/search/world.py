@@ -16,7 +16,7 @@ from synth.search.generalise import holds, words_of
 from synth.search.mine import mine
 from synth.search.pages import address, by_address
 from synth.search.sentences import stated
-from synth.search.task import Condition, Fact, Page, Query
+from synth.search.task import Condition, Fact, Page, Query, Span
 
 TITLE = "title"  # of a page, as a relation that clues may use; not among its facts
 MAX_STEPS = 10_000  # of backtracking per candidate; one that takes more counts as an answer
@@ -58,6 +58,7 @@ class World:
         self._words: dict[str, Counter[str]] = {}
         self._many: dict[str, bool] = {}
         self._num_subjects: dict[str, int] = {}
+        self.title_spans: dict[str, Span | None] = {}  # by page, as `synth.search.sample` finds them
 
     def _mined(self) -> list[Fact]:
         mined = [fact for page in self.pages.values() for fact in mine(page, self.find)]

@@ -43,7 +43,7 @@ def read(lines: Iterable[str]) -> list[Pull]:
             row = json.loads(line)
             about = {name: str(row[name]) for name in NAMES} | {name: str(row.get(name) or "") for name in KEPT}
             tests = [_list(row.get(name)) for name in ("FAIL_TO_PASS", "PASS_TO_PASS")]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"line {number} is no row of SWE-bench: {error!r}; it needs {', '.join(NAMES)}") from error
         found.append(Pull(about, *tests))
     return found

