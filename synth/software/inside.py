@@ -84,6 +84,8 @@ def build_root(spec: dict[str, Any]) -> None:
     """A root of read-only binds, a private /tmp, /proc of this process namespace without /proc/sys, and the folder under a layer."""
     mount(None, "/", None, MS_REC | MS_PRIVATE)
     mount("tmpfs", BUILT_AT, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
+    os.mkdir(f"{BUILT_AT}/tmp")  # first: the interpreter may lie beneath it
+    mount("tmpfs", f"{BUILT_AT}/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"size={spec['file_mb']}m,nr_inodes=20k,mode=700")
     readonly = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV
     for path, target in spec["links"].items():
         os.symlink(target, BUILT_AT + path)
@@ -93,8 +95,6 @@ def build_root(spec: dict[str, Any]) -> None:
         bind(f"/dev/{name}", f"{BUILT_AT}/dev/{name}", MOUNT_ATTR_NOSUID)
     os.symlink("/proc/self/fd", f"{BUILT_AT}/dev/fd")
     os.symlink("/tmp", f"{BUILT_AT}/dev/shm")
-    os.makedirs(f"{BUILT_AT}/tmp", exist_ok=True)
-    mount("tmpfs", f"{BUILT_AT}/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"size={spec['file_mb']}m,nr_inodes=20k,mode=700")
     os.mkdir(f"{BUILT_AT}/proc")
     mount("proc", f"{BUILT_AT}/proc", "proc", MS_RDONLY | MS_NOSUID | MS_NODEV, "subset=pid,hidepid=invisible")
     os.makedirs(f"{BUILT_AT}/etc", exist_ok=True)

@@ -3,10 +3,12 @@
 import contextlib
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -16,6 +18,9 @@ import pytest
 from synth.software import seccomp
 from synth.software.sandbox import SEEN_AS, Ended, Limits, run
 from tests.synth.software.needs import sandbox
+
+# What the sandbox shows in its /tmp: the interpreter, where it lies there, and nothing else.
+BENEATH_TMP = [Path(sys.prefix).parts[2]] if Path(sys.prefix).is_relative_to("/tmp") else []
 
 pytestmark = sandbox
 SHORT = Limits(wall_seconds=10, cpu_seconds=5)
@@ -31,6 +36,18 @@ def test_a_command_gives_its_output_and_its_code_and_leaves_no_file(tmp_path: Pa
         3, f"given é {SEEN_AS}\n", "e", None
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interpreter_beneath_the_temporary_folder_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a clone under /tmp with a virtual environment of its own."""
+    prefix = Path(tempfile.mkdtemp(dir="/tmp"))
+    (prefix / "words").write_text("here")
+    monkeypatch.setattr(sys, "exec_prefix", str(prefix))
+    try:
+        assert run(["cat", str(prefix / "words")], tmp_path).out == "here"
+        assert run(["touch", str(prefix / "more")], tmp_path).returncode != 0
+    finally:
+        shutil.rmtree(prefix)
 
 
 def test_a_command_that_is_not_there(tmp_path: Path) -> None:
@@ -54,7 +71,7 @@ def test_it_writes_nowhere_else(path: str, tmp_path: Path) -> None:
 def test_its_temporary_folder_is_private_and_gone(tmp_path: Path) -> None:
     assert python("open('/tmp/left-behind', 'w').write('x')", tmp_path).returncode == 0
     assert not os.path.exists("/tmp/left-behind")
-    assert python("import os; print(os.listdir('/tmp'))", tmp_path).out == "[]\n"
+    assert python("import os; print(os.listdir('/tmp'))", tmp_path).out == f"{BENEATH_TMP}\n"
 
 
 def test_it_reads_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +89,7 @@ for path in [{str(secret)!r}, "link", "/etc/shadow", "/proc/1/environ", "/proc/1
 print([name for name in os.listdir("/proc") if name.isdigit()], os.listdir(os.path.expanduser("~")), os.listdir("/dev/shm"))
 """
     ended = python(code, box)
-    assert ended.out == "None\n['1', '2'] [] []\n", ended
+    assert ended.out == f"None\n['1', '2'] {BENEATH_TMP} {BENEATH_TMP}\n", ended
 
 
 def test_it_gets_no_descriptor_of_ours(tmp_path: Path) -> None:
