@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from synth.export.messages import messages, tools
+from synth.export.messages import begins_with_thoughts, messages, tools
 from synth.render import Turn, parse
 
 _SWEBENCH = ("instance_id", "repo", "base_commit", "patch", "problem_statement", "FAIL_TO_PASS", "PASS_TO_PASS")
@@ -67,7 +67,8 @@ def _entries(turn: Turn) -> list[dict[str, Any]]:
         return [{"from": "observation", "value": response} for response in turn.responses]
     if turn.role != "assistant":
         return [] if turn.tools else [{"from": "human" if turn.role == "user" else "system", "value": turn.text}]
-    said = f"<think>{turn.think}</think>{turn.text}" if turn.think else turn.text
+    has_thoughts = turn.think or begins_with_thoughts(turn.text)
+    said = f"<think>{turn.think}</think>{turn.text}" if has_thoughts else turn.text
     calls = [
         json.dumps({"name": call.name, "arguments": dict(call.arguments)}, ensure_ascii=False) for call in turn.calls
     ]

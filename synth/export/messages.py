@@ -64,7 +64,7 @@ def _answer(turn: Turn, ids: Sequence[str]) -> dict[str, Any]:
     return {
         "role": "assistant",
         "content": turn.text,
-        **({"reasoning_content": turn.think} if turn.think else {}),
+        **({"reasoning_content": turn.think} if turn.think or begins_with_thoughts(turn.text) else {}),
         **({"tool_calls": calls} if calls else {}),
         **({} if turn.learn else {"loss": False}),
     }
@@ -125,7 +125,7 @@ def _assistant(entry: Mapping[str, Any], content: Any) -> tuple[list[str | None]
         raise MessagesError("messages.call", f"tool_calls is {str(calls)[:80]}")
     think = entry.get("reasoning_content") or entry.get("reasoning") or ""
     text = _text(content)
-    if not think and text.lstrip().startswith("<think>") and "</think>" in text:
+    if entry.get("reasoning_content") is None and entry.get("reasoning") is None and begins_with_thoughts(text):
         think, _, text = text.lstrip().removeprefix("<think>").partition("</think>")
     learn = entry.get("loss", entry.get("weight", True)) not in (False, 0)
     turn = Turn("assistant", text.strip(), _text(think).strip(), tuple(map(_call, calls)), learn=learn)
@@ -192,3 +192,8 @@ def _tools(given: Any) -> tuple[Mapping[str, Any], ...]:
     if len(functions) != len(given):
         raise MessagesError("messages.tools", f"the tools are {str(given)[:80]}")
     return tuple(functions)
+
+
+def begins_with_thoughts(text: str) -> bool:
+    """Whether a content says its thoughts itself, as DeepSeek's and others' do."""
+    return text.lstrip().startswith("<think>") and "</think>" in text
