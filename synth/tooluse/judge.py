@@ -73,7 +73,8 @@ def task_verdicts(task: Task) -> dict[str, Verdict]:
         return found
     why = [_lack_without(task, index) for index in range(len(task.gold))]
     counts = {reason: why.count(reason) for reason in ("goal", "argument", "policy", "answer", "error")}
-    found["each_action_needed"] = {"passed": None not in why, "actions": len(why), **counts}
+    whole = _lack_without(task, None)  # a lack that is there with all of them proves nothing
+    found["each_action_needed"] = {"passed": None not in why and whole is None, "actions": len(why), **counts}
     denied = [number for number, wish in enumerate(task.wishes) if wish.kind == "refusal" or wish.refused]
     if denied:
         grounds = [_grounds(task, number) for number in denied]
@@ -114,8 +115,8 @@ def fulfilled(wish: Wish, start: State, end: State) -> bool:
     return at_end and (wish.kind == "question" or not all(condition(start) for condition in wish.goal))
 
 
-def _lack_without(task: Task, left_out: int) -> str | None:
-    """What fails when the gold call of this number is left out; None when nothing does."""
+def _lack_without(task: Task, left_out: int | None) -> str | None:
+    """What fails when the gold call of this number is left out (None: none is); None when nothing does."""
     session = Session(task.environment, task.start.copy(), (), {})
     number = 0
     for wish, plan in zip(task.wishes, task.plans, strict=True):

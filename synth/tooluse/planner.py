@@ -72,7 +72,7 @@ class _Goal(NamedTuple):
         """The calls of all `reads` in an order in which nothing is guessed; None where there is none, or they show too little."""
         made = self.reachable(reads)
         seen = leaves([self.facts, *(read.value for read in made)])
-        shown = [self.facts, *(read.value for read in made)]
+        shown = [*self.facts.get("shown", ()), *(read.value for read in made)]  # what a person says shows nothing
         enough = all(known(self.tools, call, seen) for call in self.writes) and all(
             shows(shown, need) for need in self.needs
         )
