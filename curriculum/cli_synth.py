@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
+from curriculum.cli_check import check
 from curriculum.cli_options import JsonOption, stderr, stdout
 from curriculum.cli_review import review, review_export, review_import
 
 synth = typer.Typer(
-    help="Work with synthetic rows: read and correct them, hand them to other tools.", no_args_is_help=True
+    help="Work with synthetic rows: prove them again, read and correct them, hand them to other tools.",
+    no_args_is_help=True,
 )
+synth.command()(check)
 synth.command()(review)
 synth.command()(review_export)
 synth.command()(review_import)
