@@ -56,6 +56,22 @@ def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
     return found
 
 
+def chat_messages(turns: Sequence[Turn]) -> tuple[dict[str, Any], ...]:
+    """The same as an API of chat completions takes it: arguments as JSON, nothing of what is learned. Tools are given beside it."""
+    return tuple(_posted(message) for message in messages(turns))
+
+
+def _posted(message: Mapping[str, Any]) -> dict[str, Any]:
+    posted = {name: value for name, value in message.items() if name != "loss"}
+    if calls := message.get("tool_calls"):
+        posted["tool_calls"] = [{**call, "function": _as_json(call["function"])} for call in calls]
+    return posted
+
+
+def _as_json(function: Mapping[str, Any]) -> dict[str, Any]:
+    return {**function, "arguments": json.dumps(function["arguments"], ensure_ascii=False)}
+
+
 def _answer(turn: Turn, ids: Sequence[str]) -> dict[str, Any]:
     calls = [
         {"id": id, "type": "function", "function": {"name": call.name, "arguments": dict(call.arguments)}}

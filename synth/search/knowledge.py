@@ -66,9 +66,6 @@ class Knowledge:
         """Whether anything is known of the relation."""
         return relation == TITLE or bool(self.facts(page, relation))
 
-    def is_opened(self, page: str) -> bool:
-        return bool(self._seen.get(page)) and self._seen[page][0][0] == 0
-
     def unread_line(self, page: str) -> int | None:
         """The first line of a page that was not shown, None after the last."""
         text, end = self.pages[page].text, 0

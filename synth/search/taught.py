@@ -7,13 +7,14 @@ Of the right attempts the one with the fewest calls becomes the row.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from math import comb
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import xxhash
 
+from synth.export.messages import chat_messages
 from synth.render import Turn
 from synth.search.agent import (
     ANSWERED,
@@ -118,7 +119,7 @@ class Taught:
     async def move(self, turns: Sequence[Turn], results: Sequence[Result]) -> Move:
         answer = await self._teacher.ask(
             Request(
-                messages=openai_messages(turns),
+                messages=chat_messages(turns),
                 max_tokens=self._settings.max_tokens,
                 temperature=self._settings.temperature,
                 tools=self._tools,
@@ -128,33 +129,3 @@ class Taught:
         if not answer.is_whole:
             return Move("", failure=answer.failure or CUT_OFF)
         return Move(answer.reasoning, tuple(answer.calls), answer.text)
-
-
-def openai_messages(turns: Sequence[Turn]) -> tuple[Mapping[str, Any], ...]:
-    """Turns as messages of OpenAI's API; tools are listed apart there. Calls are numbered, which is all that their ids are for."""
-    messages: list[Mapping[str, Any]] = []
-    waiting: list[str] = []
-    number = 0
-    for turn in turns:
-        if turn.role == "observation":
-            messages += [
-                {"role": "tool", "tool_call_id": name, "content": response}
-                for name, response in zip(waiting, turn.responses, strict=True)
-            ]
-        elif turn.role == "assistant":
-            waiting = [f"call-{number + offset}" for offset in range(len(turn.calls))]
-            number += len(waiting)
-            said: dict[str, Any] = {"role": "assistant", "content": turn.text, "reasoning_content": turn.think}
-            if waiting:
-                said["tool_calls"] = [
-                    {
-                        "id": name,
-                        "type": "function",
-                        "function": {"name": asked.name, "arguments": json.dumps(asked.arguments, ensure_ascii=False)},
-                    }
-                    for name, asked in zip(waiting, turn.calls, strict=True)
-                ]
-            messages.append(said)
-        elif not turn.tools:
-            messages.append({"role": turn.role, "content": turn.text})
-    return tuple(messages)

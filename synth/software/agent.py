@@ -5,11 +5,11 @@ every observation is what a tool answered: overview, search, failing tests, func
 one that passed, all tests. A model gets the same tools, one call after the other, and is judged by the same tests.
 """
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synth.evidence import keyed
+from synth.export.messages import chat_messages
 from synth.render import Call, Turn
 from synth.software import phrases
 from synth.software.localise import functions
@@ -149,27 +149,13 @@ async def ask(workspace: Workspace, asked: Asked, teacher: "Teacher") -> tuple[l
     from synth.teacher import Request
 
     turns = [Turn("system", tools=TOOLS), Turn("user", asked.issue)]
-    messages: list[dict[str, Any]] = [{"role": "user", "content": asked.issue}]
-    for number in range(MAX_TURNS):
-        answer = await teacher.ask(Request(tuple(messages), MAX_TOKENS, tools=TOOLS))
+    for _ in range(MAX_TURNS):
+        answer = await teacher.ask(Request(chat_messages(turns), MAX_TOKENS, tools=TOOLS))
         if answer.failure or answer.finish_reason == "length":
             return turns, "failure" if answer.failure else "length"
         turns.append(Turn("assistant", answer.text, think=answer.reasoning, calls=tuple(answer.calls)))
         if not answer.calls:
             return turns, None
-        ids = [f"call-{number}-{index}" for index in range(len(answer.calls))]
-        told = [
-            {
-                "id": id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": json.dumps(dict(call.arguments))},
-            }
-            for id, call in zip(ids, answer.calls, strict=True)
-        ]
-        messages.append({"role": "assistant", "content": answer.text, "tool_calls": told})
         responses = tuple(workspace.call(call) for call in answer.calls)
-        messages += [
-            {"role": "tool", "tool_call_id": id, "content": said} for id, said in zip(ids, responses, strict=True)
-        ]
         turns.append(Turn("observation", responses=responses))
     return turns, "turns"

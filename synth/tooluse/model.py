@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from synth.render import Turn
+from synth.export.messages import chat_messages
 from synth.teacher import Request, Teacher
 from synth.tooluse.environment import Wish
 from synth.tooluse.judge import Task, conversation_verdicts
@@ -91,7 +91,7 @@ async def attempt(
 async def _act(session: Session, teacher: Teacher, sample: int) -> str | None:
     """Calls until the model says something without one; what it said, or None."""
     while sum(turn.role == "assistant" for turn in session.turns) < MAX_TURNS:
-        request = Request(messages(session.turns), MAX_TOKENS, TEMPERATURE, session.turns[0].tools, sample=sample)
+        request = Request(chat_messages(session.turns), MAX_TOKENS, TEMPERATURE, session.turns[0].tools, sample=sample)
         answer = await teacher.ask(request)
         if not answer.is_whole or not (answer.calls or answer.text.strip()):
             return None
@@ -114,30 +114,3 @@ def best(
                 right.append(session)
     found = min(right, key=lambda session: session.num_calls, default=None)
     return found, {"passed": bool(right), "tries": len(tries), "right": len(right)}
-
-
-def messages(turns: Sequence[Turn]) -> tuple[dict[str, Any], ...]:
-    """A conversation in the form of OpenAI's API; tools are given beside it. Calls are numbered through."""
-    shown: list[dict[str, Any]] = []
-    number = 0
-    for turn in turns:
-        if turn.role == "observation":
-            first = number - len(turn.responses)
-            shown += [
-                {"role": "tool", "tool_call_id": f"call_{first + index}", "content": response}
-                for index, response in enumerate(turn.responses)
-            ]
-        elif turn.calls:
-            calls = [
-                {
-                    "id": f"call_{number + index}",
-                    "type": "function",
-                    "function": {"name": call.name, "arguments": json.dumps(dict(call.arguments), ensure_ascii=False)},
-                }
-                for index, call in enumerate(turn.calls)
-            ]
-            number += len(calls)
-            shown.append({"role": "assistant", "content": turn.text, "tool_calls": calls})
-        elif not turn.tools:
-            shown.append({"role": turn.role, "content": turn.text})
-    return tuple(shown)

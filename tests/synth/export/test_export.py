@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth.export import FORMATS, MessagesError, Row, export, turns_of
+from synth.export.messages import chat_messages
 from synth.render import Call, Turn, arranged
 from synth.rows import Made, Parent, documents
 from tests.synth.render.conversations import HOSTILE, SEARCH, conversations
@@ -50,6 +51,20 @@ TURNS = (
     Turn("observation", responses=("1", "2")),
     Turn("assistant", "A", "done"),
 )
+
+
+def test_an_api_gets_arguments_as_json_and_nothing_of_what_is_learned() -> None:
+    turns = [
+        Turn("user", "Q"),
+        Turn("assistant", think="t", calls=(Call("search", {"query": "é"}),), learn=False),
+        Turn("observation", responses=("r",)),
+    ]
+    call = {"id": "call_0", "type": "function", "function": {"name": "search", "arguments": '{"query": "é"}'}}
+    assert chat_messages(turns) == (
+        {"role": "user", "content": "Q"},
+        {"role": "assistant", "content": "", "reasoning_content": "t", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_0", "content": "r"},
+    )
 
 
 def test_openai_messages() -> None:

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synth.export.messages import chat_messages
 from synth.render import Call, Turn
 from synth.search.agent import ANSWERED, MALFORMED, Limits, Trace
 from synth.search.engine import Engine
 from synth.search.task import Query, Task
-from synth.search.taught import Tried, about, openai_messages, pass_at_k, try_all
+from synth.search.taught import Tried, about, pass_at_k, try_all
 from synth.search.tools import TOOLS
 from synth.teacher import Answer, Request
 from tests.synth.search.shipping import SITE, ships
@@ -181,7 +182,7 @@ def test_messages_leave_tools_out_and_keep_thoughts() -> None:
         Turn("user", "Q"),
         Turn("assistant", "A", think="Hm."),
     )
-    assert openai_messages(turns) == (
+    assert chat_messages(turns) == (
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Q"},
         {"role": "assistant", "content": "A", "reasoning_content": "Hm."},

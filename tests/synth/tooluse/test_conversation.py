@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+from synth.export.messages import chat_messages
 from synth.render import Call
 from synth.rows import Made
 from synth.teacher import Answer, Request
@@ -136,7 +137,7 @@ def test_of_a_models_tries_the_shortest_right_one_is_kept() -> None:
 def test_messages_are_in_the_form_of_the_api() -> None:
     task, draw = find("bank", "balance")
     session, _ = conversed(task, draw)
-    sent = model.messages(session.turns)
+    sent = chat_messages(session.turns)
     calls = [call for message in sent for call in message.get("tool_calls", ())]
     answered = [message["tool_call_id"] for message in sent if message["role"] == "tool"]
     assert [call["id"] for call in calls] == answered == [f"call_{n}" for n in range(len(calls))]
