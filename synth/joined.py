@@ -1,6 +1,7 @@
 """What a document made of several others says of itself: language, licence, and where every part of it came from."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -56,5 +57,12 @@ def provenance(generator: str, parents: Iterable[Sequence[str]]) -> dict[str, An
 
 def license_of_all(stated: Iterable[str | None]) -> str | None:
     """The licence of what is made of parts: all of theirs hold, `A AND B`; null as soon as one part's is unknown (null or empty)."""
-    names = {name or "" for name in stated}
+    names = {term for name in stated for term in _terms(name or "")}
     return None if "" in names else licenses.join(sorted(names), " AND ")
+
+
+def _terms(name: str) -> list[str]:
+    """What holds together in an expression, without parentheses around it; one that is a choice stays whole."""
+    if " OR " in re.sub(r"\([^()]*\)", "", name):
+        return [name]
+    return [term.removeprefix("(").removesuffix(")") for term in re.split(r" AND (?![^()]*\))", name)]

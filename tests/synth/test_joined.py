@@ -19,6 +19,8 @@ from synth.joined import joined_row, license_of_all
         # What binds tighter needs no parentheses.
         (["MIT", "GPL-2.0-only WITH Classpath-exception-2.0"], "GPL-2.0-only WITH Classpath-exception-2.0 AND MIT"),
         (["BSD-3-Clause AND ISC", "MIT"], "BSD-3-Clause AND ISC AND MIT"),
+        (["MIT AND BSD-3-Clause", "MIT", "ISC AND MIT"], "BSD-3-Clause AND ISC AND MIT"),
+        (["MIT AND (ISC OR Zlib)", "MIT"], "(ISC OR Zlib) AND MIT"),
         (["MIT", None], None),
         (["", "MIT"], None),
         ([None], None),
