@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from synth.draw import Draw
 from synth.evidence import keyed
 from synth.render import parse
 from synth.review import agreement
 from synth.review.log import DECISIONS, REASONS, Entry, Log, decisions, standing
 from synth.review.server import Refused
 from synth.search import phrases
-from synth.search.draw import Draw
 from synth.search.generalise import lattice
 from synth.search.task import Clue, Condition, Fact, Page, Query, Span, Task
 from synth.search.wording import worded

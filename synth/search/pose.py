@@ -10,9 +10,9 @@ that hung on them. What is left is needed: making a clue vaguer only adds answer
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from synth.draw import Draw
 from synth.evidence import keyed, normalised
 from synth.search.closed import MIN_ALONE, alone, closed_verdicts, connected
-from synth.search.draw import Draw
 from synth.search.sample import Sketch, sketch
 from synth.search.task import Clue, Condition, Query, Task
 from synth.search.wording import worded
@@ -89,7 +89,7 @@ def _obfuscated(world: World, drawn: Sketch, draw: Draw, obfuscation: float) -> 
         return world.answers(_query(bare, levels)) == wanted
 
     entrance = drawn.told[drawn.entrance].clue
-    values = sorted(draw.shuffled("climb", values), key=lambda level: drawn.far[level.clue.subject])
+    values = sorted(draw.shuffled(values, "climb"), key=lambda level: drawn.far[level.clue.subject])
     levels = _without_short_cut(world, bare, [*links, *values])
     if is_unique(levels):
         is_climbing = True

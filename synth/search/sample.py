@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from synth.draw import Draw
 from synth.evidence import normalised
 from synth.search.closed import is_entrance
-from synth.search.draw import Draw
 from synth.search.generalise import lattice
 from synth.search.leaks import leaked, names_of, title_words
 from synth.search.markdown import lines
@@ -48,8 +48,8 @@ class Sketch(NamedTuple):
 
 def sketch(world: World, target: str, draw: Draw, max_variables: int) -> Sketch | None:
     """A sketch around a page, None where the drawn shape, an answer or an entrance cannot be had there."""
-    size = min(draw.pick("size", SIZES), max_variables)
-    grown = _grown(world, target, size, draw.pick("shape", SHAPES), draw)
+    size = min(draw.pick(SIZES, "size"), max_variables)
+    grown = _grown(world, target, size, draw.pick(SHAPES, "shape"), draw)
     asked = _asked(world, target, draw)
     if grown is None or asked is None:
         return None
@@ -93,7 +93,7 @@ def _grown(
     pages = [target]
     links: list[Clue] = []
     for variable in range(1, size):
-        at = {"intersection": 0, "tree": draw.below(f"parent {variable}", variable)}.get(shape, variable - 1)
+        at = {"intersection": 0, "tree": draw.below(variable, f"parent {variable}")}.get(shape, variable - 1)
         neighbours = _neighbours(world, pages[at], pages)
         closes = shape == "cycle" and variable == size - 1 and variable > 1
         if closes:
@@ -105,13 +105,13 @@ def _grown(
             }
         if not neighbours:
             return None
-        key = draw.pick(f"relation {variable}", sorted(neighbours))
-        fact = draw.pick(f"page {variable}", neighbours[key])
+        key = draw.pick(sorted(neighbours), f"relation {variable}")
+        fact = draw.pick(neighbours[key], f"page {variable}")
         pages.append(_other(fact, pages[at]))
         links.append(_link(fact, at, variable, pages))
         if closes:
             ring = [fact for fact in _edges(world, target) if _other(fact, target) == pages[-1]]
-            links.append(_link(draw.pick("ring", ring), 0, variable, pages))
+            links.append(_link(draw.pick(ring, "ring"), 0, variable, pages))
     return tuple(pages), tuple(links)
 
 
@@ -152,9 +152,9 @@ def _asked(world: World, target: str, draw: Draw) -> tuple[str, str, tuple[Span,
     ]
     title = world.pages[target].title
     span = title_span(world, target)
-    if span and MIN_ANSWER_CHARS <= len(title) <= MAX_ANSWER_CHARS and (not options or draw.below("title", 3) == 0):
+    if span and MIN_ANSWER_CHARS <= len(title) <= MAX_ANSWER_CHARS and (not options or draw.below(3, "title") == 0):
         return "", title, (span,)
-    return draw.pick("asked", sorted(options)) if options else None
+    return draw.pick(sorted(options), "asked") if options else None
 
 
 def _is_value(world: World, fact: Fact) -> bool:
@@ -197,10 +197,10 @@ def _told(
     """Clues on the values of a page, with an entrance where it has one: at most one per relation, and none that gives a name away."""
     is_target = variable == 0
     facts = [fact for fact in world.facts_about(page) if _is_value(world, fact)]
-    facts = draw.shuffled(f"told {variable}", sorted(facts))
+    facts = draw.shuffled(sorted(facts), f"told {variable}")
     span = title_span(world, page)
     if span and not is_target:
-        place = draw.pick(f"title {variable}", (1, len(facts), len(facts)))  # mostly where there is little else to tell
+        place = draw.pick((1, len(facts), len(facts)), f"title {variable}")  # mostly where there is little else to tell
         facts.insert(place, Fact(page, TITLE, world.pages[page].title, False, span, TITLE))
     limit = VALUES_AT_TARGET if is_target else VALUES_ELSEWHERE
     entrance = None

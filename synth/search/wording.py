@@ -13,8 +13,8 @@ opening and its closing phrase: `letters.3.1`. Articles and verbs are English; l
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from synth.draw import Draw
 from synth.search import phrases
-from synth.search.draw import Draw
 from synth.search.phrases import Relation
 from synth.search.task import Clue, Condition, Query
 from synth.search.world import World
@@ -88,9 +88,9 @@ def worded(world: World, query: Query, answer: str, draw: Draw) -> Worded:
         *(["nested"] * 3 if _is_chain(query) and query.num_variables <= MAX_NESTED else []),
         *(["story"] if query.num_variables > 2 else []),
     ]
-    frame = draw.pick("frame", frames)
+    frame = draw.pick(frames, "frame")
     writer = _Writer(world, query, phrases.is_whole(answer), draw)
-    opening = draw.below("opening", len(OPENINGS[frame]))
+    opening = draw.below(len(OPENINGS[frame]), "opening")
     if frame == "nested":
         return writer.nested(opening)
     return writer.listed(frame, opening)
@@ -101,7 +101,7 @@ class _Writer:
 
     def __init__(self, world: World, query: Query, asks_number: bool, draw: Draw) -> None:
         self.query, self.asks_number, self.draw, self.world = query, asks_number, draw, world
-        self.thing = draw.pick("thing", THINGS)
+        self.thing = draw.pick(THINGS, "thing")
         self.asked = Relation(query.asked, bool(query.asked) and world.is_many(query.asked)) if query.asked else None
 
     def nested(self, opening: int) -> Worded:
@@ -128,27 +128,27 @@ class _Writer:
         return phrases.listed(values) if values else ""
 
     def _another(self, depth: int) -> str:
-        counts = self.draw.below("another", 2) == 0
+        counts = self.draw.below(2, "another") == 0
         return f"a {ORDINALS[depth]} {self.thing}" if counts else f"another {self.thing}"
 
     def listed(self, frame: str, opening: int) -> Worded:
         """A sentence per clue."""
         query, draw = self.query, self.draw
         order = list(range(query.num_variables))
-        alphabet = draw.pick("alphabet", ALPHABETS)
+        alphabet = draw.pick(ALPHABETS, "alphabet")
         if frame == "story":
             order = order[::-1]
-        elif draw.below("order", 3) == 0:
-            order = draw.shuffled("variables", order)
+        elif draw.below(3, "order") == 0:
+            order = draw.shuffled(order, "variables")
         letters = {variable: alphabet[place] for place, variable in enumerate(order)}
-        by_ordinal = frame == "ordinals" or (frame == "story" and draw.below("ordinals", 2) == 0)
+        by_ordinal = frame == "ordinals" or (frame == "story" and draw.below(2, "ordinals") == 0)
         names = {
             variable: f"the {ORDINALS[place]} {self.thing}" if by_ordinal else letters[variable]
             for place, variable in enumerate(order)
         }
         sentences = list(self._sentences(order, names))
-        if draw.below("mixed", 3) == 0:
-            sentences = draw.shuffled("sentences", sentences)
+        if draw.below(3, "mixed") == 0:
+            sentences = draw.shuffled(sentences, "sentences")
         count = NUMBERS[query.num_variables]
         things = self.thing[:-1] + "ies" if self.thing.endswith("y") else f"{self.thing}s"
         told = OPENINGS[frame][opening].format(
@@ -168,7 +168,7 @@ class _Writer:
         )
 
     def _sentences(self, order: Sequence[int], names: dict[int, str]) -> Iterator[str]:
-        links_first = self.draw.below("links first", 2) == 0
+        links_first = self.draw.below(2, "links first") == 0
         for variable in order:
             values = [self._has(clue, names[variable]) for clue in self._values(variable)]
             links = [
@@ -183,7 +183,7 @@ class _Writer:
 
     def _link(self, clue: Clue, names: dict[int, str]) -> str:
         assert isinstance(clue.object, int)
-        is_forward = self.draw.below(f"direction {clue.subject} {clue.object} {clue.relation}", 3) > 0
+        is_forward = self.draw.below(3, f"direction {clue.subject} {clue.object} {clue.relation}") > 0
         here, there = (clue.subject, clue.object) if is_forward else (clue.object, clue.subject)
         return f"{names[here]} {self._verb(clue, is_forward).format(names[there])}"
 
@@ -220,7 +220,7 @@ class _Writer:
             noun, _ = phrases.noun_of(self.asked, is_number=self.asks_number)
             asked = ASKED_NUMBER if noun.startswith("number of") else ASKED
         options = [place for place, phrase in enumerate(asked) if not is_long or phrase[:-1].endswith("{it}")]
-        closing = self.draw.pick("closing", options)
+        closing = self.draw.pick(options, "closing")
         told = asked[closing].format(noun=noun, it=it)
         are_many = phrases.is_plural(noun) if noun and not noun.startswith("number of") else False
         return closing, told.replace("What is", "What are", 1) if are_many else told
@@ -229,7 +229,7 @@ class _Writer:
         return Relation(clue.relation, self.world.is_many(clue.relation))
 
     def _picker(self, clue: Clue) -> phrases.Pick:
-        return lambda options: self.draw.pick(f"{clue.subject} {clue.relation} {clue.object}", options)
+        return lambda options: self.draw.pick(options, f"{clue.subject} {clue.relation} {clue.object}")
 
 
 def _is_chain(query: Query) -> bool:

@@ -9,8 +9,8 @@ correction after them is.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from synth.draw import Draw
 from synth.render import Call
-from synth.tooluse.draw import Draw
 from synth.tooluse.environment import Done, Wish
 from synth.tooluse.planner import known
 from synth.tooluse.session import Session

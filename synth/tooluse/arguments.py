@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from synth.tooluse.draw import Draw
+from synth.draw import Draw
 from synth.tooluse.environments import names
 
 MAX_ITEMS = 3

@@ -25,13 +25,13 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from datapipe.schema import DROP
+from synth.draw import Draw
 from synth.evidence import keyed
 from synth.generators import Generator
 from synth.render import Call, Turn
 from synth.rows import Made, Parent, documents
 from synth.tooluse.arguments import NoValue, in_words, read_back, said, sampled
 from synth.tooluse.described import Described, tools_of
-from synth.tooluse.draw import Draw
 from synth.tooluse.tools import problem
 
 NAME = "calls"

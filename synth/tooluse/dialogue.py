@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from synth.draw import Draw
 from synth.render import Call
 from synth.tooluse import agent
-from synth.tooluse.draw import Draw
 from synth.tooluse.environment import Environment, Wish
 from synth.tooluse.judge import Task, fulfilled
 from synth.tooluse.planner import plan

@@ -8,9 +8,9 @@ which reads lead to the arguments of those actions is found by search (`synth.to
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from synth.draw import Draw
 from synth.render import Call
 from synth.rows import Parent
-from synth.tooluse.draw import Draw
 from synth.tooluse.state import State, Tables
 from synth.tooluse.tools import Result, Tool
 

@@ -32,13 +32,13 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from datapipe.schema import DROP, code_place
+from synth.draw import Draw
 from synth.evidence import keyed
 from synth.generators import Generator
 from synth.render import Call, Turn
 from synth.rows import Made, Parent, Verdicts, documents
 from synth.teacher import Crew, Teacher
 from synth.tooluse import dialogue, model
-from synth.tooluse.draw import Draw
 from synth.tooluse.environment import Environment, Source, Wish, World
 from synth.tooluse.environments import ENVIRONMENTS, environments
 from synth.tooluse.judge import Task, conversation_verdicts, task_verdicts

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from synth.tooluse.draw import Draw
+from synth.draw import Draw
 from synth.tooluse.environment import Facts, Slot, Wish
 from synth.tooluse.rules import is_said
 from synth.tooluse.tools import leaves

@@ -1,6 +1,6 @@
 """Word lists for what no document gives: people, streets, towns. Any likeness to persons is the work of a multiplication table."""
 
-from synth.tooluse.draw import Draw
+from synth.draw import Draw
 
 FIRST = (
     "Amara", "Anders", "Aiko", "Beatriz", "Benedikt", "Chidi", "Chiara", "Daria", "Dmitri", "Elif", "Emeka", "Fatima",

@@ -2,8 +2,8 @@ import re
 
 import pytest
 
+from synth.draw import Draw
 from synth.search import phrases
-from synth.search.draw import Draw
 from synth.search.phrases import Relation
 from synth.search.task import Clue, Condition, Query
 from synth.search.wording import worded

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.schema import DROP, documents
+from synth.draw import Draw
 from synth.render import Call, parse
 from synth.tooluse.arguments import NoValue, read_back, said, sampled
 from synth.tooluse.calls import _Asked, _verdicts, emit, reduce
-from synth.tooluse.draw import Draw
 from synth.tooluse.tools import problem
 
 

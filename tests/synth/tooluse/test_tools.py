@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synth.draw import Draw
 from synth.render import Call
-from synth.tooluse.draw import Draw
 from synth.tooluse.environments import ENVIRONMENTS
 from synth.tooluse.rules import said_yes
 from synth.tooluse.session import Session

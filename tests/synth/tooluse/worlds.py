@@ -2,9 +2,9 @@
 
 from functools import lru_cache
 
+from synth.draw import Draw
 from synth.rows import Parent
 from synth.tooluse import dialogue
-from synth.tooluse.draw import Draw
 from synth.tooluse.environment import Source
 from synth.tooluse.environments import ENVIRONMENTS
 from synth.tooluse.judge import Task

@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
-from synth.tooluse.draw import Draw
+from synth.draw import Draw
 from synth.tooluse.environment import Environment, Source, World
 from synth.tooluse.environments import names
 from synth.tooluse.environments.bank.policy import NOTES, RULES

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from synth.draw import Draw
 from synth.render import Call
-from synth.tooluse.draw import Draw
 from synth.tooluse.environment import Facts, Holds, Slot, Wish
 from synth.tooluse.environments.bank.policy import DISPUTE_DAYS, MAX_LIMIT_CENTS, MAX_PAYMENT_CENTS, is_old
 from synth.tooluse.rules import dollars

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from synth.tooluse.draw import Draw
+from synth.draw import Draw
 from synth.tooluse.environment import Environment, Source, World
 from synth.tooluse.environments.files.policy import NOTES, RULES
 from synth.tooluse.environments.files.tools import (

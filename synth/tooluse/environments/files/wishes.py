@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
+from synth.draw import Draw
 from synth.render import Call
-from synth.tooluse.draw import Draw
 from synth.tooluse.environment import Facts, Holds, Slot, Wish
 from synth.tooluse.environments.files.policy import is_protected
 from synth.tooluse.environments.files.tools import MAX_HITS, search

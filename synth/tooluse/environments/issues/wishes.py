@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from synth.draw import Draw
 from synth.render import Call
-from synth.tooluse.draw import Draw
 from synth.tooluse.environment import Facts, Holds, Slot, Wish
 from synth.tooluse.environments.issues.policy import MAX_OPEN
 from synth.tooluse.environments.issues.tools import LABELS

@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from synth.draw import Draw
 from synth.evidence import fold
-from synth.tooluse.draw import Draw
 from synth.tooluse.environment import Environment, Source, World
 from synth.tooluse.environments import names
 from synth.tooluse.environments.library.policy import MAX_LOANS, MAX_RENEWALS, NOTES, RULES

@@ -3,8 +3,8 @@
 import datetime
 from typing import Any
 
+from synth.draw import Draw
 from synth.render import Call
-from synth.tooluse.draw import Draw
 from synth.tooluse.environment import Facts, Holds, Slot, Wish
 from synth.tooluse.environments.library.policy import MAX_FINES_CENTS, has_too_many, is_indebted, is_renewed, is_wanted
 from synth.tooluse.environments.library.tools import LOAN_DAYS

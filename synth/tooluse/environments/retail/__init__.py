@@ -7,7 +7,7 @@ benchmark's files, and word lists fill the database where none are given.
 from collections.abc import Sequence
 from typing import Any
 
-from synth.tooluse.draw import Draw
+from synth.draw import Draw
 from synth.tooluse.environment import Environment, Facts, Source, World
 from synth.tooluse.environments import names
 from synth.tooluse.environments.retail.policy import NOTES, RULES

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datapipe import store
-from synth.tooluse.draw import Draw
+from synth.draw import Draw
 from synth.tooluse.environment import Source, World
 
 FILES = ("users", "products", "orders")

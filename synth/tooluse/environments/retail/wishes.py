@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from synth.draw import Draw
 from synth.render import Call
-from synth.tooluse.draw import Draw
 from synth.tooluse.environment import Facts, Holds, Slot, Wish
 from synth.tooluse.environments import names
 from synth.tooluse.environments.retail.policy import RETURN_DAYS, is_late

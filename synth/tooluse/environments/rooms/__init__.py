@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Sequence
 
-from synth.tooluse.draw import Draw
+from synth.draw import Draw
 from synth.tooluse.environment import Environment, Source, World
 from synth.tooluse.environments import names
 from synth.tooluse.environments.rooms.policy import FIRST_HOUR, NOTES, RULES

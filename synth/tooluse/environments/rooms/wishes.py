@@ -3,8 +3,8 @@
 import datetime
 from typing import Any
 
+from synth.draw import Draw
 from synth.render import Call
-from synth.tooluse.draw import Draw
 from synth.tooluse.environment import Facts, Holds, Slot, Wish
 from synth.tooluse.environments.rooms.policy import FIRST_HOUR, is_late
 from synth.tooluse.environments.rooms.tools import check_free, find_rooms, get_meeting
