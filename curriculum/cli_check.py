@@ -62,11 +62,15 @@ def _checked(
     documents = _documents(out, sources)
     with Progress(console=stderr, disable=quiet, transient=True) as progress:
         bar = progress.add_task("checking", total=sum(table.num_rows for table, _ in rows))
-        for table, _ in rows:
+        for table, name in rows:
             for batch in table.to_batches(max_chunksize=256):
                 for stored in batch.to_pylist():
                     drawn = is_drawn(stored["id"], share, seed)
-                    generator = str(json.loads(stored["meta"]).get("generator"))
+                    generator = json.loads(stored["meta"] or "{}").get("generator")
+                    if generator is None:
+                        raise typer.BadParameter(
+                            f"a document of {name} says no generator: name corpora of synthetic rows"
+                        )
                     yield (checked(stored, documents) if drawn else None), generator
                     progress.advance(bar)
 

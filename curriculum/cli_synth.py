@@ -21,10 +21,10 @@ synth.command()(review_import)
 
 @synth.command("export")
 def export_rows(
-    parts: Annotated[
-        list[str],
-        typer.Argument(help="Parquet files of a corpus, patterns of them, or its folder: local or s3://."),
+    out: Annotated[
+        str, typer.Argument(help="Folder of a finished build, or of `curate`: local or s3://bucket/prefix.")
     ],
+    corpus: Annotated[str, typer.Argument(help="A corpus of synthetic rows.")],
     dest: Annotated[str, typer.Argument(help="The file to write: OUT.jsonl or OUT.jsonl.zst, local or s3://.")],
     to: Annotated[str, typer.Option(help="openai, sharegpt, slime or swebench.")] = "openai",
     as_json: JsonOption = False,
@@ -36,25 +36,15 @@ def export_rows(
     slime      {input_messages, label, tools, metadata}: prompts for reinforcement learning, read with --input-key input_messages
     swebench   the tasks of software rows, for SWE-bench's own harness
 
-    Example: tokenloom synth export out/corpora/agents/filter.length-0a1b2c3d4e5f agents.jsonl.zst
-    Example: tokenloom synth export "out/corpora/search/*/part-*.parquet" search.jsonl --to slime
+    Example: tokenloom synth export out agents agents.jsonl.zst
+    Example: tokenloom synth export out search search.jsonl --to slime
     """
-    from datapipe import store
+    from curriculum.built import parts_of
     from synth.export import FORMATS, export
 
     if to not in FORMATS:
         raise typer.BadParameter(f"--to {to!r}: write one of {', '.join(FORMATS)}")
-    files: list[str] = []
-    for part in parts:
-        pattern = (
-            part
-            if any(mark in part for mark in "*?[") or part.endswith(".parquet")
-            else store.join(part, "part-*.parquet")
-        )
-        found = [file.path for file in store.glob(pattern)]
-        if not found:
-            raise typer.BadParameter(f"{part}: no such file. Name part-*.parquet below OUT/corpora/NAME/STEP")
-        files += found
+    files = parts_of(out, corpus)
     with stderr.status("exporting") as status:
         counted = export(files, dest, to, lambda path, done, total: status.update(f"{done}/{total} {path}"))
     if as_json:

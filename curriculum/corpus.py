@@ -249,9 +249,10 @@ def _check_generator(fields: Fields, source: dict[str, Any], corpora: set[str]) 
     loaded = load(GENERATORS[generator]) if generator in GENERATORS else ()
     if "accept" in source:
         source["accept"] = params["accept"] = fields.count(("source", "accept"), 0)
-    _check_params(fields, ("source",), params, tuple(filter(callable, loaded)))
+    fits = _check_params(fields, ("source",), params, tuple(filter(callable, loaded)))
     _check_teacher(fields, params.get("teacher"))
-    _check_values(fields, ("source",), params, loaded)
+    if fits:
+        _check_values(fields, ("source",), params, loaded)
     names = [name for name in names if _is_among(name, corpora)]
     return {**source, "from": names, "split_bytes": fields.count(("source", "split_bytes"), 256 * 2**20)}
 
@@ -305,8 +306,8 @@ def _load_step(corpus: str, fields: Fields, index: int, corpora: set[str]) -> St
     params = filled_in(document, where, params)
     settings = _engine_settings(fields, where, params, loaded)
     functions = tuple(filter(callable, loaded)) if step.kind == "corpus" else (loaded,)
-    _check_params(fields, where, params, functions, _ENGINE_SETTINGS[isinstance(loaded, RoutedStep)])
-    _check_values(fields, where, params, loaded)
+    if _check_params(fields, where, params, functions, _ENGINE_SETTINGS[isinstance(loaded, RoutedStep)]):
+        _check_values(fields, where, params, loaded)
     if "reference" in params and not _is_among(params["reference"], corpora):
         document.problem((*where, "reference"), *_no_corpus(params.pop("reference"), corpora))
     return StepSpec(corpus, name, step, params, where=where, **settings)
@@ -405,14 +406,18 @@ def _takes_documents(signature: inspect.Signature) -> bool:
 
 def _check_params(
     fields: Fields, where: Where, params: dict[str, Any], functions: tuple[Any, ...], settings: tuple[str, ...] = ()
-) -> None:
-    """Names and plain types of parameters against the signatures of the functions that will take them; `settings` are also known."""
+) -> bool:
+    """Names and plain types of parameters against the signatures of the functions that will take them; `settings` are also known.
+
+    Returns whether the types fit, so that the values can be looked at.
+    """
     accepted = {
         parameter.name: parameter
         for function in functions
         for parameter in inspect.signature(function).parameters.values()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name != PAGES
     }
+    fits = True
     plain: dict[Any, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
     for name, value in params.items():
         if name not in accepted:
@@ -424,6 +429,7 @@ def _check_params(
         if name == "reference" or wanted not in plain:
             continue
         if not isinstance(value, plain[wanted]) or (isinstance(value, bool) and wanted is not bool):
+            fits = False
             fields.document.problem(
                 (*where, name),
                 f"{value!r} is not of type {wanted.__name__}.",
@@ -437,6 +443,7 @@ def _check_params(
             and name not in given_by_engine - set(params)
         ):
             fields.document.problem(where, f"the parameter {name!r} is missing.")
+    return fits
 
 
 def _check_values(fields: Fields, where: Where, params: dict[str, Any], step: Any) -> None:

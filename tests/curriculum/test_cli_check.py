@@ -67,3 +67,9 @@ def test_rows_without_a_checker_are_counted_aloud(tmp_path: Path, rows: list[dic
     found = run(built(tmp_path, made=table([foreign]), pages=DOCS), "--share", "1")
     assert found.exit_code == 0
     assert "1 rows of gather were drawn and have no checker" in found.output
+
+
+def test_a_corpus_that_is_not_synthetic_is_a_mistake(tmp_path: Path) -> None:
+    found = run(built(tmp_path, made=DOCS, pages=DOCS))
+    assert found.exit_code == 2
+    assert "says no generator" in found.output

@@ -52,3 +52,14 @@ def test_the_web_corpus_has_its_buckets_and_lists() -> None:
     assert web.bucket_epochs == {"high": 3.2, "medium_high": 2.0, "medium": 1.0, "medium_low": 0.5}
     words = next(step for step in web.steps if step.name == "filter.words").params
     assert "casino bonus ohne einzahlung" in words["languages"]["de"]["words"]
+
+
+def test_a_value_of_the_wrong_type_is_said_once(tmp_path: Path) -> None:
+    """Its step is not asked what it thinks of the value."""
+    path = tmp_path / "search.yaml"
+    path.write_text("kind: agent\nsource: {generator: search, from: [search], obfuscation: high}\n")
+    with pytest.raises(ManifestError) as error:
+        load_corpus_files([path])
+    assert [problem for problem in error.value.problems if "obfuscation" in problem or "<=" in problem] == [
+        next(problem for problem in error.value.problems if "'high' is not of type float" in problem)
+    ]
