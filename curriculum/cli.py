@@ -357,12 +357,12 @@ def _build(manifest: str, out: str, data: str, cpus: int | None, in_process: boo
     from datapipe.engine import InProcess, RayData
 
     loaded = load_manifest(manifest)
-    engine = InProcess() if in_process else RayData(cpus)
-    try:
-        with BuildProgress(stderr) as progress:
+    with BuildProgress(stderr) as progress:
+        engine = InProcess(progress.tell) if in_process else RayData(cpus, progress.tell)
+        try:
             return build_all(loaded, out, data, engine, progress.observe)
-    finally:
-        engine.close()
+        finally:
+            engine.close()
 
 
 def _show_built(built: "Built", as_json: bool) -> None:

@@ -34,12 +34,12 @@ def curate(
     from curriculum.show import show_funnels
     from datapipe.engine import InProcess, RayData
 
-    engine = InProcess() if in_process else RayData(cpus)
-    try:
-        with BuildProgress(stderr) as progress:
+    with BuildProgress(stderr) as progress:
+        engine = InProcess(progress.tell) if in_process else RayData(cpus, progress.tell)
+        try:
             curated = curate_files(files, out, data, engine, progress.observe)
-    finally:
-        engine.close()
+        finally:
+            engine.close()
     if as_json:
         print(json.dumps(curated))
     else:

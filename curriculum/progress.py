@@ -10,12 +10,14 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
 from curriculum.units import size
 
@@ -45,22 +47,30 @@ class _Shown:
             self.console.print(line, highlight=False)
 
 
+class _Counted(MofNCompleteColumn):
+    """Nothing where nobody knows how many there will be."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.total is not None else Text()
+
+
 class BuildProgress(_Shown):
-    """Shows what the jobs of a build are doing; pass `observe` to the build."""
+    """Shows what the jobs of a build are doing; pass `observe` to the build, and `tell` to its engine."""
 
     def __init__(self, console: Console) -> None:
         bar = Progress(
             TextColumn("{task.description:<24}"),
             BarColumn(24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[phase]}"),
+            _Counted(),
+            TextColumn("{task.fields[phase]}", markup=False),
             TimeElapsedColumn(),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
         super().__init__(console, bar)
-        self._tasks: dict[str, TaskID] = {}
+        self._tasks: dict[str, TaskID] = {}  # by job
+        self._tellers: dict[str, TaskID] = {}
 
     def observe(self, job: str, phase: str, done: int, total: int) -> None:
         """A task of `job` ended, or its `phase` began; an empty phase ends the job."""
@@ -74,6 +84,17 @@ class BuildProgress(_Shown):
             if job not in self._tasks:
                 self._tasks[job] = self._bar.add_task(job, phase=phase)
             self._bar.update(self._tasks[job], completed=done, total=total, phase=phase)
+
+    def tell(self, lines: list[str]) -> None:
+        """What the teachers that tasks ask have answered and cost so far, each on a line that begins with its name."""
+        for line in lines:
+            name = line.rpartition(": ")[0]
+            if not self.console.is_terminal:
+                self._say(line)
+                continue
+            if name not in self._tellers:
+                self._tellers[name] = self._bar.add_task("teacher", total=None, phase="")
+            self._bar.update(self._tellers[name], phase=line)
 
 
 class TrainProgress(_Shown):

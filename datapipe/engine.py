@@ -18,6 +18,7 @@ import json
 import logging
 import os
 import pickle
+import threading
 import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from typing import Any, NamedTuple, Protocol
 from datapipe import store
 
 MARK = ".json"
+TELL_SECONDS = 2.0
 
 
 class Task(NamedTuple):
@@ -50,6 +52,10 @@ Shared = Callable[..., Awaitable[Any]]
 """`await shared_object("method", *arguments)`: the method's result."""
 
 
+Tell = Callable[[list[str]], None]
+"""Called every `TELL_SECONDS` while tasks run, from a thread: what the objects that they share have to say (`told()`, a line or "")."""
+
+
 class _Holder:
     """Objects by name, made when they are first asked for."""
 
@@ -60,6 +66,9 @@ class _Holder:
         if name not in self._objects:
             self._objects[name] = make()
         return getattr(self._objects[name], method)(*arguments)
+
+    def told(self) -> list[str]:
+        return [line for each in list(self._objects.values()) if hasattr(each, "told") and (line := each.told())]
 
 
 _holder: Any = None  # of the tasks that run now: a `_Holder`, or the handle of an actor of that class
@@ -90,6 +99,30 @@ def _sharing(holder: Any) -> Iterator[None]:
         _holder = before
 
 
+@contextlib.contextmanager
+def _telling(ask: Callable[[], list[str]], tell: Tell | None) -> Iterator[None]:
+    """While the block lasts, `tell` hears what is `ask`ed for; and once more at its end."""
+    if tell is None:
+        yield
+        return
+    ended = threading.Event()
+
+    def listen() -> None:
+        is_last = False
+        while not is_last:
+            is_last = ended.wait(TELL_SECONDS)
+            if lines := ask():
+                tell(lines)
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def execute(task: Task) -> dict[str, Any]:
     """Run one task and leave its mark. An exception goes on with the task in its notes."""
     with contextlib.ExitStack() as on_error:
@@ -117,9 +150,13 @@ def finished(tasks: Sequence[Task]) -> dict[int, dict[str, Any]]:
 class InProcess:
     """Runs tasks one after the other in this process: for debugging, and for inputs smaller than Ray's start."""
 
+    def __init__(self, tell: Tell | None = None) -> None:
+        self.tell = tell
+
     def run(self, tasks: Sequence[Task], on_done: Callable[[int], None]) -> list[dict[str, Any]]:
         results = finished(tasks)
-        with _sharing(_Holder()):
+        holder = _Holder()
+        with _sharing(holder), _telling(holder.told, self.tell):
             for index, task in enumerate(tasks):
                 if index not in results:
                     results[index] = execute(task)
@@ -133,8 +170,8 @@ class InProcess:
 class RayData:
     """Runs tasks on Ray Data: on this machine's cores, or on the cluster that RAY_ADDRESS names."""
 
-    def __init__(self, num_cpus: int | None = None):
-        self.num_cpus, self._started = num_cpus, False
+    def __init__(self, num_cpus: int | None = None, tell: Tell | None = None) -> None:
+        self.num_cpus, self.tell, self._started = num_cpus, tell, False
 
     def run(self, tasks: Sequence[Task], on_done: Callable[[int], None]) -> list[dict[str, Any]]:
         results = finished(tasks)
@@ -164,10 +201,11 @@ class RayData:
         waiting = [index for index in pending if tasks[index].waits]
         held = ray.remote(_Holder).options(name=holder, num_cpus=0).remote() if waiting else None
         try:
-            for row in _pipeline(tasks, pending, holder).iter_rows():
-                if row["error"]:
-                    raise pickle.loads(row["error"])
-                yield row["index"], json.loads(row["result"])
+            with _telling(functools.partial(_told, held), self.tell if held else None):
+                for row in _pipeline(tasks, pending, holder).iter_rows():
+                    if row["error"]:
+                        raise pickle.loads(row["error"])
+                    yield row["index"], json.loads(row["result"])
         except RuntimeError as error:
             # Ctrl-C while Ray waits on a lock comes out as "release unlocked lock"
             if isinstance(error.__context__, KeyboardInterrupt):
@@ -177,7 +215,7 @@ class RayData:
             del held  # the actor ends with its last handle
 
     def _start(self) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        _no_telemetry()
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         import ray
         from ray.data import DataContext
@@ -200,6 +238,12 @@ class RayData:
         context.enable_operator_progress_bars = False
         context.print_on_execution_start = False
         context.retried_io_errors = []
+
+
+def _no_telemetry() -> None:
+    """Off unless asked for, in this process and those that it starts: Ray's, and that of the vLLM it may run."""
+    for name, value in (("RAY_USAGE_STATS_ENABLED", "0"), ("VLLM_NO_USAGE_STATS", "1")):
+        os.environ.setdefault(name, value)
 
 
 def _pipeline(tasks: Sequence[Task], pending: Sequence[int], holder: str) -> Any:
@@ -239,6 +283,17 @@ def _execute_row(row: dict[str, Any]) -> dict[str, Any]:
     return {"index": row["index"], "result": json.dumps(result), "error": b"".join(carried)}
 
 
+def _told(held: Any) -> list[str]:
+    """What the shared objects say; nothing where their actor is busy or gone: in that case its tasks will say so."""
+    import ray
+
+    try:
+        lines: list[str] = ray.get(held.told.remote(), timeout=TELL_SECONDS)
+    except ray.exceptions.RayError:
+        return []
+    return lines
+
+
 def _actor(name: str) -> Any:
     import ray
 
@@ -257,6 +312,7 @@ def generate_texts(model: str, rows: Sequence[Mapping[str, Any]], **config: Any)
     import ray.data
     from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
+    _no_telemetry()
     settings = vLLMEngineProcessorConfig(model_source=model, should_continue_on_error=True, **config)
     processor = build_processor(settings, postprocess=_generated)
     items = [dict(row) for row in rows]

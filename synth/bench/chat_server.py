@@ -82,7 +82,8 @@ class ChatServer(asyncio.Protocol):
 @contextlib.contextmanager
 def serving(*, delay: float, storm: float = 0.0) -> Iterator[str]:
     """The address of a server, up to and with /v1."""
-    command = [sys.executable, "-m", "synth.bench.chat_server", "--delay", str(delay), "--storm", str(storm)]
+    # as a file: of the package around it, it needs nothing
+    command = [sys.executable, "-P", __file__, "--delay", str(delay), "--storm", str(storm)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

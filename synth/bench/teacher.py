@@ -1,12 +1,17 @@
 """A crew against a server that answers after 100 ms: how near it comes to as many requests at a time as it may have, and what storms cost.
 
-The ideal is requests x delay / requests at a time. The bar is 90 % of it, in one process and by two workers of Ray. In a storm half of the
-tries are lost (429, 500, cut connections, half an answer): no row may be lost, and no answer charged twice. The server and the crew share
-this machine's cores with whatever else runs there: the best of `--repeat` counts, and a bare HTTP client is measured beside it.
+The ideal is requests x delay / requests at a time; connecting, the first and the last wave count. The bar is 90 % of it, in one process and
+by two workers of Ray. In a storm half of the tries are lost (429, 500, cut connections, half an answer): no row may be lost, and no answer
+charged twice. The server and the crew share this machine's cores with whatever else runs there: the best of `--repeat` rounds counts, and
+in each round a bare client of the same HTTP library is measured too. It keeps no file, and is slower than a crew all the same on a busy
+machine, because its requests go out in bursts (`synth.teacher.gate`). Per request a crew takes 170 to 190 µs of one core, the client 120 to
+150, the server 36.
 """
 
 import argparse
 import asyncio
+import functools
+import itertools
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -31,18 +36,19 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--workers", type=int, default=2, help="of Ray; 0 leaves that out")
     parser.add_argument("--repeat", type=int, default=3)
     given = parser.parse_args(argv)
-    repeats = range(given.repeat)
-    for _ in repeats:
-        _bare(given.requests, given.concurrency)
-    missed = max(_one_process(given.requests, given.concurrency) for _ in repeats) < BAR
+    best: dict[str, float] = {}
+    engine = RayData(given.workers or None)
+    measures: dict[str, Callable[[int, int], float]] = {"bare": _bare, "one process": _one_process}
     if given.workers:
-        engine = RayData(given.workers)
-        try:
-            missed |= max(_on_ray(engine, given.requests, given.concurrency, given.workers) for _ in repeats) < BAR
-        finally:
-            engine.close()
-    missed |= _storm(given.requests // 6, given.concurrency) > 0
-    return int(missed)
+        measures["ray"] = functools.partial(_on_ray, engine, given.workers)
+    try:
+        for _, (name, measure) in itertools.product(range(given.repeat), measures.items()):
+            best[name] = max(best.get(name, 0.0), measure(given.requests, given.concurrency))
+    finally:
+        engine.close()
+    missed = [name for name, ratio in best.items() if ratio < BAR and name != "bare"]
+    lost = _storm(given.requests // 6, given.concurrency)
+    return int(bool(missed or lost))
 
 
 def ask_many(
@@ -97,7 +103,7 @@ def _one_process(count: int, concurrency: int) -> float:
     return _told("one process", [done], count, concurrency)
 
 
-def _on_ray(engine: Engine, count: int, concurrency: int, workers: int) -> float:
+def _on_ray(engine: Engine, workers: int, count: int, concurrency: int) -> float:
     with serving(delay=DELAY_SECONDS) as base_url, tempfile.TemporaryDirectory() as folder:
         each = count // workers
         arguments = {"base_url": base_url, "concurrency": concurrency, "count": each}

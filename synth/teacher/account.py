@@ -51,6 +51,7 @@ class Report(NamedTuple):
     kept: float  # beside that
     needed: float  # to send what waits
     needed_first: float  # to send the first of what waits
+    tokens: int = 0  # of answers and their prompts
     leaves: bool = False
 
 
@@ -80,6 +81,7 @@ class Account:
 
     def __init__(self, limits: Limits, spent: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.limits, self.spent, self._clock = limits, spent, clock
+        self._answered = self._tokens = 0
         self._workers: dict[str, _Worker] = {}
         self._width = float(limits.concurrency)  # requests at a time that the server bears
         self._narrowed_at = -NARROW_SECONDS
@@ -96,6 +98,8 @@ class Account:
         worker.seen, worker.wanted = now, report.wanted
         self._judge(report, now)
         self.spent += report.spent
+        self._answered += report.answered
+        self._tokens += report.tokens
         worker.money = report.reserved + report.kept
         if report.leaves:
             del self._workers[report.worker]
@@ -109,6 +113,15 @@ class Account:
         worker.slots = max(slots, report.under_way)  # what is under way cannot be called back
         worker.part = self._part(worker, others)
         return Lease(slots, worker.part, money, max(0.0, self._paused_until - now), self._is_open, self._end)
+
+    def told(self) -> str:
+        """How things stand, on one line; "" before the first answer. `spent` is of earlier runs too, the rest is of this one."""
+        if not self._answered:
+            return ""
+        cost = f", cost {self.spent:.4g}" if self.spent else ""
+        budget = f" of {self.limits.max_cost:g}" if self.limits.max_cost else ""
+        state = ", server does not answer" if self._is_open else ""
+        return f"{self.limits.model}: {self._answered:,} answers, {self._tokens:,} tokens{cost}{budget}{state}"
 
     def _slots(self, others: list[_Worker], report: Report, now: float) -> int:
         if self._is_open:

@@ -12,6 +12,7 @@ import glob
 import json
 import os
 import re
+import threading
 import time
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class Answers:
         self._pending: list[bytes] = []
         self._file = -1
         self._synced = time.monotonic()
+        self._synchronising: threading.Thread | None = None  # a disk may take longer than a request
         own = re.compile(re.escape(name) + r"(?:-[0-9a-f]{16})?" + re.escape(SUFFIX))
         for info in store.glob(store.join(folder, f"{glob.escape(name)}*{SUFFIX}")):
             if own.fullmatch(info.path.rpartition("/")[2]):  # not those of `m-mini`, which have other prices
@@ -61,6 +63,8 @@ class Answers:
             self._send()
         elif self._pending:
             self.write()
+        if self._synchronising:
+            self._synchronising.join()
         if self._file >= 0:
             os.fsync(self._file)
             os.close(self._file)
@@ -83,9 +87,11 @@ class Answers:
             self._open()
         os.write(self._file, b"".join(self._pending))
         self._pending = []
-        if time.monotonic() - self._synced > SYNC_SECONDS:
-            os.fsync(self._file)
+        is_busy = self._synchronising is not None and self._synchronising.is_alive()
+        if time.monotonic() - self._synced > SYNC_SECONDS and not is_busy:
             self._synced = time.monotonic()
+            self._synchronising = threading.Thread(target=os.fsync, args=(self._file,))
+            self._synchronising.start()
 
     def _open(self) -> None:
         Path(self.folder).mkdir(parents=True, exist_ok=True)

@@ -11,12 +11,12 @@ server gone) ends all: what is under way is still waited for and kept.
 import asyncio
 import contextlib
 import functools
+import gc
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
-from weakref import WeakValueDictionary
 
 from datapipe.engine import shared
 from synth.teacher.account import Account, Limits
@@ -26,6 +26,7 @@ from synth.teacher.settings import CASSETTE, OFFLINE, Settings
 
 T = TypeVar("T")
 FIRST_PAUSE_SECONDS = 1.0
+MOST_UNCOLLECTED = 10_000  # objects
 BULK_ROWS = 100_000  # at once, of a teacher that answers all together
 
 
@@ -45,6 +46,7 @@ class Crew:
         self.settings, self.first_pause = settings, first_pause
         self.asked: Counter[str] = Counter()  # requests that were sent, answers from the file, tries that were lost
         self._used: dict[str, Answer] = {}
+        self._ended, self._ends = 0, Counter[str]()  # rows, and their answers by how they ended
         is_cassette = settings.backend == CASSETTE
         self._answers = Answers.of_cassette(settings.cassette) if is_cassette else Answers.of_model(cache, self.model)
         spent = sum(
@@ -89,7 +91,8 @@ class Crew:
         rows = iter(work)
         most = self.settings.concurrency if self.settings.backend != OFFLINE else BULK_ROWS
         first = list(itertools.islice(rows, most))
-        return asyncio.run(self._run(_Rows(itertools.chain(first, rows), accept, is_accepted), len(first)))
+        with _collecting_seldom():
+            return asyncio.run(self._run(_Rows(itertools.chain(first, rows), accept, is_accepted), len(first)))
 
     def used(self) -> dict[str, Any]:
         """What the answers that were used have cost, whenever they were paid for: the same for a run that was interrupted."""
@@ -118,8 +121,19 @@ class Crew:
                 for taker in takers:
                     taker.cancel()
                 await asyncio.gather(*takers, return_exceptions=True)
+        self._ended += rows.num_ended
+        self._ends.update(rows.ends())
         self._used.update(rows.heard())
+        if rows.error:
+            raise TeacherError(f"{rows.error}{self._told()}")
         return rows.results()
+
+    def _told(self) -> str:
+        """What rows have come to, for whoever has to decide whether going on is worth it."""
+        if not self._ended:
+            return ""
+        ends = ", ".join(f"{end} {count:,}" for end, count in self._ends.most_common())
+        return f" {self._ended:,} rows have ended so far; their answers: {ends or 'none'}."
 
     @contextlib.asynccontextmanager
     async def _open(self) -> AsyncIterator["_Asking"]:
@@ -139,17 +153,17 @@ class _Rows(Generic[T]):
         self._heard: dict[int, dict[str, Answer]] = {}
         self._begun = 0
         self._accepted = self._ended = 0  # of the first rows, that have all ended
-        self._error: TeacherError | None = None
+        self.error: TeacherError | None = None
         self._moved = asyncio.Event()
 
     def __aiter__(self) -> "_Rows[T]":
         return self
 
     async def __anext__(self) -> tuple[int, Callable[[Teacher], Awaitable[T]]]:
-        while not self._error and not self._is_enough and self._accept and self._begun - self._ended >= self._ahead:
+        while not self.error and not self._is_enough and self._accept and self._begun - self._ended >= self._ahead:
             self._moved.clear()
             await self._moved.wait()
-        row = None if self._error or self._is_enough else next(self._work, None)
+        row = None if self.error or self._is_enough else next(self._work, None)
         if row is None:
             raise StopAsyncIteration
         self._begun += 1
@@ -163,12 +177,19 @@ class _Rows(Generic[T]):
         self._moved.set()
 
     def stop(self, error: TeacherError) -> None:
-        self._error = self._error or error
+        self.error = self.error or error
         self._moved.set()
 
+    @property
+    def num_ended(self) -> int:
+        return len(self._found)
+
+    def ends(self) -> Counter[str]:
+        """Answers of all rows that ended: their failures, else their finish reasons."""
+        heard = (answer for answers in self._heard.values() for answer in answers.values())
+        return Counter(answer.failure or answer.finish_reason for answer in heard)
+
     def results(self) -> list[T]:
-        if self._error:
-            raise self._error
         return [self._found[index] for index in range(self._ended)]
 
     def heard(self) -> dict[str, Answer]:
@@ -205,20 +226,25 @@ class _Asking:
     def __init__(self, settings: Settings, answers: Answers, backend: Backend, asked: Counter[str]) -> None:
         self._settings, self._answers, self._backend, self._asked = settings, answers, backend, asked
         self._is_writing = False  # the answers of this round
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._asked_now: dict[str, asyncio.Future[None]] = {}  # by key
 
     async def ask(self, request: Request) -> tuple[str, Answer]:
         """(key, answer)."""
         key = self._settings.key(request)
-        lock = self._locks.setdefault(key, asyncio.Lock())
-        async with lock:
-            answer = self._answers.found.get(key)
-            if answer is not None:
-                self._asked["kept"] += 1
-            else:
-                answer = held_to_schema(await self._backend.answer(request, key), request)
-                if answer.is_final:
-                    self._keep(key, answer)
+        while (ended := self._asked_now.get(key)) is not None:
+            await asyncio.wait([ended])
+        answer = self._answers.found.get(key)
+        if answer is not None:
+            self._asked["kept"] += 1
+            return key, answer
+        self._asked_now[key] = ended = asyncio.get_running_loop().create_future()
+        try:
+            answer = held_to_schema(await self._backend.answer(request, key), request)
+            if answer.is_final:
+                self._keep(key, answer)
+        finally:
+            del self._asked_now[key]
+            ended.set_result(None)
         return key, answer
 
     def _keep(self, key: str, answer: Answer) -> None:
@@ -230,6 +256,17 @@ class _Asking:
     def _write(self) -> None:
         self._is_writing = False
         self._answers.write()
+
+
+@contextlib.contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    """A request makes many objects and hardly a cycle of them: looking for those as often as usual takes a twelfth of all it costs."""
+    usual = gc.get_threshold()
+    gc.set_threshold(MOST_UNCOLLECTED, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def _backend(crew: Crew) -> Any:

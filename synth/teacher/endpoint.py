@@ -4,9 +4,11 @@ What happens to what can go wrong:
 
     429             all workers pause for as long as Retry-After says, else as below, and fewer ask at a time; such a try does not count
     5xx, 408, timeout, connection lost, no JSON     tried again after 1, 2, 4, ... s (at most 60), less up to half by the request's key
-    400, 413, 422   an answer with the failure `http_400`, kept: the server will not take this request another time either
+    400, 413, 422   an answer with the failure `http_400` and what the server said. It costs nothing and is not kept: the next server may
+                    have room for it. Where nothing else has come for two rounds, TeacherError: some say so of a wrong model
     401 to 405, 410 TeacherError at once: key, address or model are wrong, or the account is empty
     refusals, content_filter, length, calls that are no JSON    an answer, kept; whoever asked decides
+    500 to one request again and again      after `SURELY_SEEN` tries no sign of a server that is down: the request breaks it
     many tries lost in a row        the breaker of `synth.teacher.account` opens, for all workers; meanwhile no request is given up
 
 The jitter is a function of request and attempt, so that a run that is repeated waits as long. Money is set aside before a try is sent.
@@ -25,17 +27,21 @@ from typing import Any, NamedTuple
 
 import aiohttp
 import xxhash
+from yarl import URL
 
 from datapipe.engine import Shared
 from synth.render import Call
-from synth.teacher.account import LONGEST_PAUSE_SECONDS, Limits
+from synth.teacher.account import LONGEST_PAUSE_SECONDS, MOST_FAILURES, Limits
 from synth.teacher.gate import Gate, Ticket
 from synth.teacher.protocol import Answer, Request, TeacherError
 from synth.teacher.settings import Settings
 
 REJECTED, WRONG = (400, 413, 422), (401, 402, 403, 404, 405, 410)
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode  # halves of surrogate pairs, which models write, break servers
 MAY_HAVE_WORKED = ("timeout", "bad_json")  # a try that was lost after the server took it: its tokens may count there
 TOO_MANY = "http_429"
+SURELY_SEEN = 3
+MOST_SAID = 300  # characters of a server's complaint
 MOST_BYTES = 64 << 20  # of an answer
 
 
@@ -44,6 +50,7 @@ class Trouble(NamedTuple):
 
     kind: str
     retry_after: float | None = None
+    is_of_request: bool = False  # perhaps: the server is there, and says that it broke
 
 
 class Endpoint:
@@ -52,9 +59,12 @@ class Endpoint:
     def __init__(self, settings: Settings, account: Shared, limits: Limits, asked: Counter[str]) -> None:
         self.settings, self.first_pause, self.asked = settings, limits.first_pause, asked
         self.gate = Gate(account, limits)
+        self._has_taken = False  # any request, in this run
+        self._rejected = 0
 
     async def __aenter__(self) -> "Endpoint":
-        headers = _authorisation(self.settings.api_key_env)
+        self._url = URL(self.settings.base_url.rstrip("/") + "/chat/completions")
+        headers = {"Content-Type": "application/json", **_authorisation(self.settings.api_key_env)}
         await self.gate.__aenter__()
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self.settings.timeout_seconds),
@@ -70,7 +80,7 @@ class Endpoint:
 
     async def answer(self, request: Request, key: str) -> Answer:
         """The answer, or after all tries a failure. Raises TeacherError when no request can be answered."""
-        body = json.dumps(_body(request, self.settings)).encode()
+        body = _ENCODE(_body(request, self.settings)).encode("utf-8", "replace")
         prompt_tokens = request.max_prompt_tokens
         most = Ticket(prompt_tokens + request.max_tokens, self.settings.cost(prompt_tokens, request.max_tokens))
         attempt = 0
@@ -108,12 +118,12 @@ class Endpoint:
             if wait is None:
                 wait = pause_seconds(self.first_pause, key, attempt + 1)
         tokens = ticket.tokens if found.kind in MAY_HAVE_WORKED else 0
-        self.gate.leave(ticket, tokens=tokens, cost=0.0, trouble=found.kind, wait=wait)
+        is_lost = not found.is_of_request or attempt < SURELY_SEEN
+        self.gate.leave(ticket, tokens=tokens, cost=0.0, trouble=found.kind, wait=wait, is_lost=is_lost)
 
     async def _post(self, body: bytes, request: Request) -> Answer | Trouble:
-        url = self.settings.base_url.rstrip("/") + "/chat/completions"
         try:
-            async with self._session.post(url, data=body, headers={"Content-Type": "application/json"}) as response:
+            async with self._session.post(self._url, data=body) as response:
                 data = await _bounded(response.content)
                 status, headers = response.status, response.headers
         except TimeoutError:
@@ -123,10 +133,21 @@ class Endpoint:
         if status in WRONG:
             raise TeacherError(_wrong(self.settings, status, data))
         if status in REJECTED:
-            return Answer("", "", 0, 0, failure="http_400")
+            return self._reject(status, data)
         if status != 200:
-            return Trouble(f"http_{status}" if status < 500 else "http_5xx", _retry_after(headers.get("Retry-After")))
+            kind = f"http_{status}" if status < 500 else "http_5xx"
+            return Trouble(kind, _retry_after(headers.get("Retry-After")), is_of_request=status == 500)
+        self._has_taken = True
         return _parsed(data, request)
+
+    def _reject(self, status: int, data: bytes) -> Answer:
+        """For its row alone; TeacherError when the server takes none at all."""
+        self._rejected += 1
+        if not self._has_taken and self._rejected > max(MOST_FAILURES, 2 * self.settings.concurrency):
+            raise TeacherError(
+                f"{_wrong(self.settings, status, data)} It has taken none of {self._rejected} requests: look at `extra_body` too."
+            )
+        return Answer(_said(data), "", 0, 0, failure="http_400", is_final=False)
 
 
 def pause_seconds(first_pause: float, key: str, attempt: int) -> float:
@@ -171,11 +192,12 @@ def _parsed(data: bytes, request: Request) -> Answer | Trouble:
         text, refusal = message.get("content") or "", message.get("refusal")
         reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
         usage = whole.get("usage") or {}
+        sent, made = usage.get("prompt_tokens"), usage.get("completion_tokens")
         answer = Answer(
             text=text,
             finish_reason=str(choice.get("finish_reason") or "stop"),
-            prompt_tokens=max(0, int(usage.get("prompt_tokens", request.max_prompt_tokens))),
-            completion_tokens=max(0, int(usage.get("completion_tokens", request.max_tokens))),
+            prompt_tokens=max(0, int(request.max_prompt_tokens if sent is None else sent)),
+            completion_tokens=max(0, int(request.max_tokens if made is None else made)),
             reasoning=reasoning,
             model=str(whole.get("model") or ""),
             cached_tokens=_detail(usage, "prompt_tokens_details", "cached_tokens"),
@@ -240,8 +262,12 @@ def _wrong(settings: Settings, status: int, data: bytes) -> str:
     )
     remedies = {401: key, 402: "the account has to be paid for", 403: "check that the key may use this model"}
     remedy = remedies.get(status, f"check base_url and that the server has the model {settings.model}")
-    said = " ".join(data[:200].decode("utf-8", "replace").split())
-    return f"{settings.base_url}: {settings.model}: HTTP {status} ({said}): {remedy}."
+    return f"{settings.base_url}: {settings.model}: HTTP {status} ({_said(data)}): {remedy}."
+
+
+def _said(data: bytes) -> str:
+    """The beginning of a server's complaint, on one line."""
+    return " ".join(data[:MOST_SAID].decode("utf-8", "replace").split())
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -1,6 +1,12 @@
 """A worker's share of what all may ask (`synth.teacher.account`): requests wait here, and no request waits for a message to the account.
 
-A lease is renewed every `RENEW_SECONDS`, and at once when what waits could get more. Requests start in the order in which they came.
+A lease is renewed every `RENEW_SECONDS`, and at once when what waits could get more or another worker gets what this one no longer may
+have. Requests start in the order in which they came.
+
+What comes together does not go out together. Answers that arrive at once keep an event loop busy for a while, the next requests of all of
+them leave in one burst, and from a server that takes as long for each their answers arrive at once again: 200 requests at a time would
+each wait for the work of the 199 others, round after round. `SPREAD_SECONDS` between two starts is what a request costs a process anyway,
+and draws a burst out to 50 ms.
 """
 
 import asyncio
@@ -13,8 +19,9 @@ from datapipe.engine import Shared
 from synth.teacher.account import NOTHING, Lease, Limits, Report
 from synth.teacher.protocol import TeacherError
 
-RENEW_SECONDS = 0.2
+RENEW_SECONDS, SOON_SECONDS = 0.1, 0.05  # the other while nothing may start
 CATCH_UP_SECONDS = 0.1  # of a pace that the event loop could not keep
+SPREAD_SECONDS, SPREAD_CATCH_UP_SECONDS = 0.00025, 0.002  # timers wake a loop every millisecond at most
 
 
 class Ticket(NamedTuple):
@@ -35,12 +42,12 @@ class Gate:
     def __init__(self, shared: Shared, limits: Limits) -> None:
         self._shared, self._limits = shared, limits
         self._name = uuid.uuid4().hex  # a name among workers; nothing else depends on it
-        self._lease = NOTHING
+        self._lease, self._rates = NOTHING, self._paces(NOTHING)
         self._waiting: deque[_Waiting] = deque()
-        self._next_request = self._next_token = self._paused_until = 0.0
+        self._next_start = self._next_request = self._next_token = self._paused_until = 0.0
         self._under_way, self._reserved, self._money, self._spent = 0, 0.0, 0.0, 0.0
         self._wanted = self._told = 0  # requests at once, since the last report; in the last report
-        self._answered = self._lost = 0
+        self._answered = self._lost = self._tokens = 0
         self._told_to_wait: float | None = None
         self._trouble = ""
         self._error: BaseException | None = None  # why nothing will start any more
@@ -72,8 +79,21 @@ class Gate:
                 self.leave(ticket, tokens=0, cost=0.0)
             raise
 
-    def leave(self, ticket: Ticket, *, tokens: int, cost: float, trouble: str = "", wait: float | None = None) -> None:
-        """A try is over: what it used; why it was lost, if it was; for how long nobody shall start, if the server said that."""
+    def leave(
+        self,
+        ticket: Ticket,
+        *,
+        tokens: int,
+        cost: float,
+        trouble: str = "",
+        wait: float | None = None,
+        is_lost: bool = True,
+    ) -> None:
+        """A try is over.
+
+        It has used `tokens` and `cost`. trouble: why there is no answer; is_lost: then, whether that may be the server's state, which an
+        open breaker takes it for in any case. wait: seconds in which nobody shall start, if the server said that.
+        """
         self._under_way -= 1
         self._reserved -= ticket.money
         self._money += ticket.money - cost
@@ -81,15 +101,16 @@ class Gate:
         if self._rates[1]:
             self._next_token += (tokens - ticket.tokens) * self._rates[1]
         if trouble:
-            self._lost, self._trouble = self._lost + 1, trouble
+            self._lost, self._trouble = self._lost + (is_lost or self._lease.is_open), trouble
             if self._lease.slots == 1:  # it may have been the one try that an open breaker allows
                 self._lease = self._lease._replace(slots=0)
         else:
-            self._answered, self._lost = self._answered + 1, 0
+            self._answered, self._tokens, self._lost = self._answered + 1, self._tokens + tokens, 0
         if wait is not None:
             self._told_to_wait = max(wait, self._told_to_wait or 0.0)
             self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + wait)
-        if trouble or (self._waiting and self._lacks_money(self._waiting[0].ticket)):
+        is_given_back = self._under_way == self._lease.slots  # there were more than it is leased by now
+        if trouble or is_given_back or (self._waiting and self._lacks_money(self._waiting[0].ticket)):
             self._renew.set()
         self._start()
 
@@ -100,10 +121,9 @@ class Gate:
         await asyncio.wait([renewed, self._renewing], return_when=asyncio.FIRST_COMPLETED)
         return self._lease.is_open
 
-    @property
-    def _rates(self) -> tuple[float, float]:
+    def _paces(self, lease: Lease) -> tuple[float, float]:
         """Seconds per request, and per token; 0 where there is no limit."""
-        part = self._lease.part or 1.0
+        part = lease.part or 1.0
         requests, tokens = self._limits.requests_per_minute, self._limits.tokens_per_minute
         return 60 / requests / part if requests else 0.0, 60 / tokens / part if tokens else 0.0
 
@@ -135,10 +155,11 @@ class Gate:
         if self._lacks_money(ticket):
             return False
         now = asyncio.get_running_loop().time()
-        if (at := max(self._next_request, self._next_token, self._paused_until)) > now:
-            self._wake(at)
+        if (at := max(self._next_start, self._next_request, self._next_token, self._paused_until)) > now:
+            self._wake(at, now)
             return False
         per_request, per_token = self._rates
+        self._next_start = max(self._next_start, now - SPREAD_CATCH_UP_SECONDS) + SPREAD_SECONDS
         self._next_request = _from(self._next_request, now) + per_request
         self._next_token = _from(self._next_token, now) + per_token * ticket.tokens
         return True
@@ -152,24 +173,28 @@ class Gate:
             self._error = renewing.exception()
             self._start()
 
-    def _wake(self, at: float) -> None:
+    def _wake(self, at: float, now: float) -> None:
         if self._timer:
+            if now < self._timer.when() <= at:
+                return
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_at(at, self._start)
 
     async def _keep_renewing(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._renew.wait(), min(RENEW_SECONDS, self._pause_left()))
+                await asyncio.wait_for(self._renew.wait(), self._until_renewal())
             self._renew.clear()
             renewed, self._renewed = self._renewed, asyncio.get_running_loop().create_future()
             self._take(await self._shared("renew", self._report()))
             renewed.set_result(None)
             self._start()
 
-    def _pause_left(self) -> float:
+    def _until_renewal(self) -> float:
         left = self._paused_until - asyncio.get_running_loop().time()
-        return left if left > 0 else RENEW_SECONDS
+        if left > 0:
+            return min(left, RENEW_SECONDS)
+        return SOON_SECONDS if self._waiting and not self._lease.slots else RENEW_SECONDS
 
     def _report(self, leaves: bool = False) -> Report:
         needed = [waiting.ticket.money for waiting in self._waiting]
@@ -190,15 +215,16 @@ class Gate:
             kept=kept,
             needed=sum(needed),
             needed_first=needed[0] if needed else 0.0,
+            tokens=self._tokens,
             leaves=leaves,
         )
         self._told, self._wanted = self._wanted, self._under_way + len(self._waiting)
-        self._answered = self._lost = 0
+        self._answered = self._lost = self._tokens = 0
         self._spent, self._told_to_wait = 0.0, None
         return report
 
     def _take(self, lease: Lease) -> None:
-        self._lease = lease
+        self._lease, self._rates = lease, self._paces(lease)
         if lease.end:
             self._error = TeacherError(lease.end)
         self._money += lease.money

@@ -11,6 +11,7 @@ it is tested against a stand-in with the documented interface.
 
 import asyncio
 import functools
+import json
 from collections import Counter
 from typing import Any
 
@@ -86,7 +87,8 @@ def _row(number: int, request: Request) -> dict[str, Any]:
     if request.sample:
         sampling["seed"] = request.sample
     if request.schema is not None:
-        sampling["structured_outputs"] = {"json": dict(request.schema)}
+        # as text: in a column of structs each schema would get the fields of all others
+        sampling["structured_outputs"] = {"json": json.dumps(request.schema)}
     return {"number": number, "messages": [dict(message) for message in request.messages], "sampling_params": sampling}
 
 

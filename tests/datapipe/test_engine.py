@@ -120,6 +120,47 @@ def test_tasks_that_wait_share_what_they_name_until_the_run_ends(engine: Engine,
         assert max(result["last"] for result in results[len(computing) :]) == 100 + 4 * 20
 
 
+class Clock:
+    def __init__(self) -> None:
+        self.ticks = 0
+
+    def tick(self) -> None:
+        self.ticks += 1
+
+    def told(self) -> str:
+        return f"{self.ticks} ticks" if self.ticks else ""
+
+
+def tick(*, output: str) -> dict[str, Any]:
+    async def run() -> None:
+        clock, count = shared("clock", Clock), shared("count", functools.partial(Count, 1))
+        for _ in range(3):
+            await clock("tick")
+            await count("add", 1)
+            await asyncio.sleep(0.1)
+
+    asyncio.run(run())
+    return {}
+
+
+def test_what_is_shared_tells_how_it_stands_while_tasks_run(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[list[str]] = []
+    monkeypatch.setattr("datapipe.engine.TELL_SECONDS", 0.02)
+    monkeypatch.setattr(engine, "tell", told.append)
+    engine.run([Task(tick, str(tmp_path / "out"), {}, waits=True)], lambda index: None)
+    assert told[-1] == ["3 ticks"]
+    assert all(len(lines) == 1 and lines[0].endswith(" ticks") for lines in told)
+    assert len({lines[0] for lines in told}) > 1
+
+
+def test_who_hears_is_told_nothing_of_tasks_that_share_nothing(tmp_path: Path) -> None:
+    told: list[list[str]] = []
+    InProcess(told.append).run(tasks(tmp_path, range(1)), lambda index: None)
+    assert told == []
+
+
 def test_outside_of_an_engine_what_is_shared_is_ones_own(tmp_path: Path) -> None:
     assert [count_together(output="", times=3)["last"] for _ in range(2)] == [103, 103]
 

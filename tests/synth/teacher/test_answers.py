@@ -1,6 +1,9 @@
 """The file of answers: what survives a kill, and what belongs to whom."""
 
+import threading
 from pathlib import Path
+
+import pytest
 
 from synth.render import Call
 from synth.teacher import Answer
@@ -38,6 +41,24 @@ def test_an_answer_is_on_disk_when_it_was_written(tmp_path: Path) -> None:
         answers.add("k", answer("a"))
         answers.write()
         assert list(Answers(str(tmp_path), "m").found) == ["k"]
+
+
+def test_no_answer_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synth.teacher.answers.SYNC_SECONDS", 0.0)
+    is_slow, begun = threading.Event(), threading.Event()
+
+    def fsync(file: int) -> None:
+        begun.set()
+        assert is_slow.wait(20)
+
+    monkeypatch.setattr("synth.teacher.answers.os.fsync", fsync)
+    with Answers(str(tmp_path), "m") as answers:
+        for key in "abc":
+            answers.add(key, answer("a"))
+            answers.write()
+        assert begun.wait(20)
+        assert list(Answers(str(tmp_path), "m").found) == ["a", "b", "c"]
+        is_slow.set()
 
 
 def test_nothing_is_written_where_nothing_was_added(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Rows of a crew: their order, what a failure costs, conversations, recorded answers, and a kill in the middle."""
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -130,6 +131,17 @@ def test_broken_code_is_a_crash(tmp_path: Path) -> None:
 
     with pytest.raises(ZeroDivisionError), Crew(Settings.of(SCRIPTED), str(tmp_path)) as crew:
         crew.run([row, asking(request("a"))])  # type: ignore[list-item]
+
+
+def test_the_collector_is_as_it_was_when_rows_have_ended(tmp_path: Path) -> None:
+    usual = gc.get_threshold()
+
+    async def row(teacher: Teacher) -> int:
+        return gc.get_threshold()[0]
+
+    with Crew(Settings.of(SCRIPTED), str(tmp_path)) as crew:
+        assert crew.run([row])[0] > usual[0]
+    assert gc.get_threshold() == usual
 
 
 def test_a_cassette_plays_what_was_recorded(tmp_path: Path) -> None:

@@ -96,7 +96,24 @@ def test_refusals_and_rejections_are_answers(tmp_path: Path) -> None:
             assert found[3].finish_reason == "length"
             assert found[4][2:4] == (16, 10)  # without usage the most that was reserved
             assert [answer.is_whole for answer in found] == [False, False, False, False, True]
-        assert len(server.requests) == 5
+        assert found[0].text == "too long"
+        assert len(server.requests) == 6  # what was rejected is asked again
+
+
+def test_a_server_that_takes_nothing_ends_it(tmp_path: Path) -> None:
+    """Some say of a wrong model what others say of a row."""
+    requests = [request(str(index)) for index in range(90)]
+    with serving(lambda prompt, times: Reply(status=400, body=b"no model n here")) as server:
+        with pytest.raises(TeacherError, match=r"HTTP 400 \(no model n here\).* has taken none of 21 requests"):
+            ask(settings(server, concurrency=4), tmp_path, *requests)
+        assert len(server.requests) <= 21 + 4
+        assert (
+            ask(settings(server), tmp_path, *requests[:20])[0]
+            == [Answer("no model n here", "", 0, 0, "http_400", is_final=False)] * 20
+        )
+    with serving(lambda prompt, times: Reply(status=400 if int(prompt) else 200)) as server:
+        answers, _ = ask(settings(server, concurrency=1), tmp_path, *requests)
+        assert sum(answer.is_whole for answer in answers) == 1
 
 
 @pytest.mark.parametrize(
@@ -116,6 +133,19 @@ def test_what_cannot_work_ends_at_once(tmp_path: Path, status: int, remedy: str)
             ask(settings(server), tmp_path, request())
         assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # it comes from a worker
         assert len(server.requests) == 1
+
+
+def test_half_a_surrogate_pair_is_sent_as_something_that_servers_can_read(tmp_path: Path) -> None:
+    with serving() as server:
+        ask(settings(server), tmp_path, request("b\ud800e 蜂 \U0001f41d"))
+        assert server.prompts == ["b?e 蜂 \U0001f41d"]
+
+
+def test_a_usage_that_does_not_count_is_what_was_reserved(tmp_path: Path) -> None:
+    nothing = {"prompt_tokens": None, "completion_tokens": None}
+    with serving(lambda prompt, times: Reply(details=nothing)) as server:
+        (answer,), _ = ask(settings(server), tmp_path, request("e"))
+        assert answer[2:4] == (16, 10)
 
 
 def test_the_key_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from synth.teacher import Answer, Crew, Teacher, TeacherError
 from synth.teacher.account import MOST_FAILURES, Lease, Limits, Report
-from synth.teacher.gate import Gate, Ticket
+from synth.teacher.gate import CATCH_UP_SECONDS, SPREAD_CATCH_UP_SECONDS, SPREAD_SECONDS, Gate, Ticket
 from tests.synth.chat_server import Reply, serving
 from tests.synth.teacher.asking import ask, asking, request, settings
 
@@ -49,12 +49,26 @@ def test_some_without_an_answer_do_not_end_it(tmp_path: Path) -> None:
         assert sum(answer.failure == "http_5xx" for answer in answers) == MOST_FAILURES + 1
 
 
+def test_requests_that_break_the_server_fail_alone(tmp_path: Path) -> None:
+    """The last ones of a run: nobody else is answered any more, and they have thirty tries."""
+    with serving(lambda prompt, times: Reply(status=500)) as server:
+        answers, counts = ask(settings(server), tmp_path, *map(request, "abc"))
+        assert [answer.failure for answer in answers] == ["http_5xx"] * 3
+        assert counts == {"requests": 30, "tries_lost.http_5xx": 30}
+
+
+def test_a_server_that_breaks_at_everything_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synth.teacher.account.MOST_PROBES", 2)
+    with serving(lambda prompt, times: Reply(status=500)) as server, pytest.raises(TeacherError, match="2 more"):
+        ask(settings(server), tmp_path, *(request(str(index)) for index in range(100)))
+
+
 @pytest.mark.parametrize("limit", [{"requests_per_minute": 1200}, {"tokens_per_minute": 1200 * 27}])
 def test_rates_are_kept(tmp_path: Path, limit: dict[str, int]) -> None:
     """Ten at 20 per second (of 27 tokens each, nine tenths of them expected from the length of the prompt)."""
     with serving(lambda prompt, times: Reply(usage=False)) as server:
         ask(settings(server, **limit), tmp_path, *(request(str(index), max_tokens=11) for index in range(10)))
-        assert server.times[-1] - server.times[0] >= 0.43
+        assert server.times[-1] - server.times[0] >= 0.45 - CATCH_UP_SECONDS
 
 
 def seconds_of(given: Any, folder: Path, *requests: Any) -> float:
@@ -129,7 +143,8 @@ def test_a_budget_is_never_passed_and_what_was_paid_is_kept(tmp_path: Path) -> N
 def test_a_budget_counts_what_is_under_way(tmp_path: Path) -> None:
     with serving(lambda prompt, times: Reply(delay=0.05)) as server:
         given = settings(server, price_out=1e6, max_cost=75)
-        with pytest.raises(TeacherError, match="have cost 70 of max_cost 75"):
+        told = r"have cost 70 of max_cost 75.* 7 rows have ended so far; their answers: stop 7\."
+        with pytest.raises(TeacherError, match=told):
             ask(given, tmp_path, *(request(str(index)) for index in range(20)))
         assert len(server.requests) == 7
 
@@ -193,3 +208,56 @@ def test_an_account_that_breaks_ends_who_waits() -> None:
 
     with pytest.raises(ZeroDivisionError):
         asyncio.run(run())
+
+
+def test_starts_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came at once is drawn out: of a hundred all but a few of the first start later than the one before."""
+
+    async def shared(method: str, report: Report) -> Lease:
+        return Lease(100, 1.0, 0.0, 0.0)
+
+    async def run(number: int) -> float:
+        loop = asyncio.get_running_loop()
+        async with Gate(shared, Limits("m", 100, 0, 0, 0.0, 1.0)) as gate:
+            start = loop.time()
+            await asyncio.gather(*(gate.enter(Ticket(1, 0.0)) for _ in range(number)))
+            return loop.time() - start
+
+    assert asyncio.run(run(100)) >= 100 * SPREAD_SECONDS - SPREAD_CATCH_UP_SECONDS
+    monkeypatch.setattr("synth.teacher.gate.SPREAD_SECONDS", 0.0)
+    assert asyncio.run(run(100)) < 100 * SPREAD_SECONDS - SPREAD_CATCH_UP_SECONDS
+
+
+def test_what_is_no_longer_leased_is_told_when_it_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synth.teacher.gate.RENEW_SECONDS", 60.0)
+    reports: list[Report] = []
+
+    async def shared(method: str, report: Report) -> Lease:
+        reports.append(report)
+        return Lease(3 if len(reports) == 1 else 1, 1.0, 0.0, 0.0)
+
+    async def run() -> None:
+        async with Gate(shared, Limits("m", 9, 0, 0, 0.0, 1.0)) as gate:
+            await asyncio.gather(*(gate.enter(Ticket(1, 0.0)) for _ in range(3)))
+            await gate.is_server_down()  # it renews: two of the three are too many now
+            assert [report.under_way for report in reports] == [0, 3]
+            for _ in range(2):
+                gate.leave(Ticket(1, 0.0), tokens=0, cost=0.0)
+                await asyncio.sleep(0.01)
+            assert [report.under_way for report in reports] == [0, 3, 1]
+
+    asyncio.run(run())
+
+
+def test_a_worker_that_may_do_nothing_asks_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synth.teacher.gate.RENEW_SECONDS", 60.0)
+    leases = iter([Lease(0, 0.0, 0.0, 0.0)] * 3)
+
+    async def shared(method: str, report: Report) -> Lease:
+        return next(leases, Lease(1, 1.0, 0.0, 0.0))
+
+    async def run() -> None:
+        async with Gate(shared, Limits("m", 9, 0, 0, 0.0, 1.0)) as gate:
+            await asyncio.wait_for(gate.enter(Ticket(1, 0.0)), 5)
+
+    asyncio.run(run())
