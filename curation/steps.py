@@ -93,7 +93,7 @@ COUNTS = b"counts"
 STEPS: dict[str, Step] = {
     "extract.html": Step("map", "curation.extraction.extract:html", 5),
     "extract.again": Step("map", "curation.extraction.extract:again", 4),
-    "extract.linked": Step("map", "curation.extraction.linked:linked", 1),
+    "extract.linked": Step("map", "curation.extraction.linked:linked", 2),
     "score.code_tags": Step("score", "curation.extraction.code_tags:code_tags", 1),
     "filter.url": Step("filter", "curation.rules.blocklist:url", 1),
     "filter.language": Step("map", "curation.languages.language:language", 2),

@@ -41,7 +41,7 @@ GENERATORS: dict[str, Step] = {
     "repository": Step("corpus", "synth.repository.generator:REPOSITORY", 4),
     "messages": Step("corpus", "synth.messages:MESSAGES", 1),
     "threads": Step("corpus", "synth.threads.generator:THREADS", 3),
-    "search": Step("corpus", "synth.search.generator:SEARCH", 1),
+    "search": Step("corpus", "synth.search.generator:SEARCH", 2),
     "tools": Step("corpus", "synth.tooluse.generator:TOOLS", 1),
     "calls": Step("corpus", "synth.tooluse.calls:CALLS", 1),
     "reasoning": Step("corpus", "synth.reasoning.generator:REASONING", 1),

@@ -11,11 +11,15 @@
 (`curation.extraction.extract`). No engine looks for the main text, so this one takes about half the time.
 """
 
+import json
+
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation.extraction.exchange import LINKED, Settings
 from curation.extraction.extract import check as check_limits
 from curation.extraction.extract import through
+from datapipe.schema import with_column
 
 
 def linked(
@@ -28,11 +32,14 @@ def linked(
 ) -> pa.Table:
     """Replaces `text`, the page's HTML, with its content as Markdown. `meta` and limits as in `extract.html`.
 
-    ValueError for what `check` refuses.
+    What a page says of itself in links (`curation.extraction.linked_facts`) goes into `meta`, its licence into `license`, too, where the
+    reader knew none. ValueError for what `check` refuses.
     """
     check(max_seconds=max_seconds, max_memory_mb=max_memory_mb)
     settings = Settings(LINKED, max_elements=max_elements, max_seconds=max_seconds, max_memory_mb=max_memory_mb)
-    return through(docs, settings, max_chars)
+    found = through(docs, settings, max_chars)
+    said = [json.loads(meta or "{}").get("license") for meta in found["meta"].to_pylist()]
+    return with_column(found, "license", pc.coalesce(found["license"], pa.array(said, pa.string())))
 
 
 def check(*, max_seconds: float = 10.0, max_memory_mb: int = 1_000) -> None:

@@ -18,6 +18,7 @@ from lxml.etree import XPath, strip_tags
 from curation.extraction import page_tree
 from curation.extraction.engines import Found, facts_of, parse
 from curation.extraction.kept import Kept
+from curation.extraction.linked_facts import said_in_links
 
 Tree = Any  # lxml.html.HtmlElement
 
@@ -98,7 +99,7 @@ def markdown(page: str, max_elements: int, *, url: str = "") -> Found | None:
         return Found("", Kept(), {})
     if len(page) > 3 * max_elements and _COUNT(tree) > max_elements:
         return None
-    facts = facts_of(tree)
+    facts = facts_of(tree) | said_in_links(tree, url, _joined)
     write_links(tree, url)
     open_pair_tables(tree)
     kept = page_tree.mend(tree, tables="all")

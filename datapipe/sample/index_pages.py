@@ -1,20 +1,35 @@
 """The pages by which a package index is browsed: people, topics, licences, commands, build tools, each with the projects that belong there.
 
 They are what a question needs that goes from one project to another. A page exists where something is said of a project, never without.
+All of it stands in the metadata of the projects that it lists, so their licences hold together for the page; one that is unknown makes
+that of the page unknown.
 """
 
 import html
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
+from datapipe.readers import licenses
 from datapipe.sample.environment import Package, normalised, stable_rank
 from datapipe.sample.project_facts import ProjectFacts, project_facts
 from datapipe.sample.site_pages import listing_page
 from datapipe.sample.warc import Capture
 
 INDEX = "https://packages.example/"
-Row = tuple[str, str]  # name and normalised name of a project
+
+
+class Row(NamedTuple):
+    """A project in a list."""
+
+    name: str
+    key: str  # the name, normalised
+    license: str | None
+
+    @classmethod
+    def of(cls, package: Package) -> "Row":
+        return cls(package.name, normalised(package.name), package.license)
 
 
 def sidebar(facts: ProjectFacts, projects: frozenset[str]) -> dict[str, list[str]]:
@@ -59,37 +74,32 @@ def _listings(packages: Sequence[Package]) -> Iterator[Capture]:
     written = _by(told, lambda facts: facts.authors)
     kept = _by(told, lambda facts: facts.maintainers)
     for person in sorted({*written, *kept}):
-        projects = [(*project, "author") for project in written[person]] + [
-            (*project, "maintainer") for project in kept[person]
-        ]
-        rows = [[_link("project", key, name), role] for name, key, role in projects]
+        projects = [(row, "author") for row in written[person]] + [(row, "maintainer") for row in kept[person]]
+        distinct = list(dict.fromkeys(row for row, _ in projects))
+        cells = [[_link("project", row.key, row.name), role] for row, role in projects]
+        facts = {"Projects": [str(len(distinct))]}
         yield _capture(
-            "user",
-            person,
-            "Contributes to projects on the index.",
-            {"Projects": [str(len({row[1] for row in projects}))]},
-            ["Project", "Role"],
-            rows,
+            "user", person, "Contributes to projects on the index.", facts, ["Project", "Role"], cells, distinct
         )
     topics = _by(told, lambda facts: facts.topics)
-    for topic in sorted(topics):
+    for topic, named in sorted(topics.items()):
         parent = topic.rpartition(" :: ")[0]
-        facts = {"Part of": [_link("topic", parent)] if parent in topics else [], "Projects": [str(len(topics[topic]))]}
-        yield _capture("topic", topic, "Projects that name this topic.", facts, ["Project"], _rows(topics[topic]))
+        facts = {"Part of": [_link("topic", parent)] if parent in topics else [], "Projects": [str(len(named))]}
+        yield _capture("topic", topic, "Projects that name this topic.", facts, ["Project"], _cells(named), named)
     for builder, built in sorted(_by(told, lambda facts: [facts.built_with]).items()):
         facts = {"Projects": [str(len(built))]}
-        yield _capture(
-            "builder", builder, "Wheels on the index that were made by this tool.", facts, ["Project"], _rows(built)
-        )
+        summary = "Wheels on the index that were made by this tool."
+        yield _capture("builder", builder, summary, facts, ["Project"], _cells(built), built)
     for package, about in told:
         for command, target in about.commands.items():
             module, _, function = target.partition(":")
+            row = Row.of(package)
             facts = {
-                "Installed by": [_link("project", normalised(package.name), package.name)],
+                "Installed by": [_link("project", row.key, row.name)],
                 "Module": _texts([module]),
                 "Function": _texts([function]),
             }
-            yield _capture("command", command, "A command for the shell.", facts, [], [])
+            yield _capture("command", command, "A command for the shell.", facts, [], [], [row])
 
 
 def _by(
@@ -99,18 +109,34 @@ def _by(
     for package, facts in told:
         for value in values(facts):
             if value:
-                found[value].append((package.name, normalised(package.name)))
+                found[value].append(Row.of(package))
     return found
 
 
 def _capture(
-    kind: str, name: str, summary: str, facts: dict[str, list[str]], header: list[str], rows: list[list[str]]
+    kind: str,
+    name: str,
+    summary: str,
+    facts: dict[str, list[str]],
+    header: list[str],
+    cells: list[list[str]],
+    projects: list[Row],
 ) -> Capture:
-    return Capture(f"{INDEX}{kind}/{slug(name)}/", listing_page(name, summary, facts, header, rows).encode())
+    page = listing_page(name, summary, facts, header, cells)
+    return Capture(f"{INDEX}{kind}/{slug(name)}/", page.encode(), license=_license_of_all(projects))
 
 
-def _rows(projects: list[Row]) -> list[list[str]]:
-    return [[_link("project", key, name)] for name, key in projects]
+def _license_of_all(projects: list[Row]) -> str | None:
+    """The licences of all projects together, each once; None where one of them has none that is known."""
+    stated = [row.license for row in projects if row.license]
+    if len(stated) < len(projects):
+        return None
+    terms = {term for license in stated for term in ([license] if " OR " in license else license.split(" AND "))}
+    return licenses.join(sorted(terms), " AND ")
+
+
+def _cells(projects: list[Row]) -> list[list[str]]:
+    return [[_link("project", row.key, row.name)] for row in projects]
 
 
 def slug(name: str) -> str:

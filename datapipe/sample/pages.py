@@ -1,9 +1,9 @@
-"""The web part of the sample: a small crawl of a manual and of a package index, as gzip WARC files.
+"""The web part of the sample: a small crawl of a manual, a package index and two works of reference, as gzip WARC files.
 
 Module pages come from `pydoc` (see pydoc_worker), project pages from the distributions' own descriptions and metadata, and the index
-lists what projects share (see index_pages). As in any crawl there are redirects, pages that are gone, a page or two in Latin-1 and
-UTF-16, requests, and things that are not HTML. Rendering the whole standard library takes about 11 CPU seconds; it happens in a
-process of its own.
+lists what projects share (see index_pages); an atlas and a table of characters are about something else than software (see atlas_pages,
+character_pages). As in any crawl there are redirects, pages that are gone, a page or two in Latin-1 and UTF-16, requests, and things that
+are not HTML. Rendering the whole standard library takes about 11 CPU seconds; it happens in a process of its own.
 """
 
 import html
@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from datapipe.sample import markup
+from datapipe.sample.atlas_pages import atlas_captures
 from datapipe.sample.budget import Account
+from datapipe.sample.character_pages import character_captures
 from datapipe.sample.environment import PYTHON_LICENSE, VERSION, Package, normalised, stable_rank, stdlib_files
 from datapipe.sample.index_pages import INDEX, listing_captures, sidebar
 from datapipe.sample.manuals import is_long
@@ -27,10 +29,8 @@ from datapipe.sample.warc import RECORD_OVERHEAD_BYTES, Capture, WarcFolder
 
 MANUAL = f"https://docs.python.example/{VERSION}/library/"
 PROJECTS = f"{INDEX}project/"
-MODULE_SHARE, LISTING_SHARE = (
-    0.75,
-    0.08,
-)  # of the budget goes to module pages and to lists of the index, the rest to project pages
+# Of the budget; the rest goes to project pages.
+MODULE_SHARE, LISTING_SHARE, ATLAS_SHARE, CHARACTER_SHARE = 0.705, 0.03, 0.095, 0.055
 FILES = 6
 MAX_NAMES = 16
 # Modules with side effects or a window when imported, private ones, and the library's own tests.
@@ -44,9 +44,15 @@ def write_pages(
     folder: Path, account: Account, packages: Sequence[Package], modules: Sequence[Mapping[str, Any]]
 ) -> list[Path]:
     """Write the crawl; `modules` are the results of `render_modules`."""
-    projects = project_captures(packages, max_bytes=int(account.max_bytes * (1 - MODULE_SHARE - LISTING_SHARE)))
-    listings = listing_captures(packages, max_bytes=int(account.max_bytes * LISTING_SHARE))
-    captures = [*module_captures(modules), *projects, *listings, *other_captures(packages)]
+    rest = 1 - MODULE_SHARE - LISTING_SHARE - ATLAS_SHARE - CHARACTER_SHARE
+    captures = [
+        *module_captures(modules),
+        *project_captures(packages, max_bytes=int(account.max_bytes * rest)),
+        *listing_captures(packages, max_bytes=int(account.max_bytes * LISTING_SHARE)),
+        *atlas_captures(packages, max_bytes=int(account.max_bytes * ATLAS_SHARE)),
+        *character_captures(max_bytes=int(account.max_bytes * CHARACTER_SHARE)),
+        *other_captures(packages),
+    ]
     crawl_bytes = min(account.max_bytes, sum(len(capture.body) + RECORD_OVERHEAD_BYTES for capture in captures))
     crawl = WarcFolder(folder, "pages", file_bytes=crawl_bytes // FILES)
     for capture in sorted(captures, key=lambda capture: stable_rank(capture.uri + capture.status)):

@@ -1,4 +1,4 @@
-"""HTML around a text, as three kinds of site wear it: a manual, a package index with its lists, an error page.
+"""HTML around a text, as four kinds of site wear it: a manual, a package index with its lists, a work of reference, an error page.
 
 The boilerplate is the point: navigation, search, cookie line, sidebars, footers. An extractor has to tell it from the text, and
 repeated lines are what deduplication meets in a crawl. Hosts lie under `.example`, the domain reserved for documents (RFC 2606).
@@ -106,6 +106,40 @@ def listing_page(
 {_facts("Details", facts)}
 {table}</main>
 {_footer("Developed and maintained by the community, for the community. © 2026 The package index.")}"""
+
+
+def reference_page(
+    title: str,
+    lead: str,
+    facts: Mapping[str, Sequence[str]],
+    lists: Mapping[str, Sequence[str]],
+    *,
+    site: str,
+    license: str | None,
+) -> str:
+    """A page of a work of reference: a box of facts, a sentence, lists. Values and items are HTML, `lead` is text."""
+    rows = "\n".join(
+        f"<tr><th>{html.escape(name)}</th><td>{values[0] if len(values) == 1 else _items(values)}</td></tr>"
+        for name, values in facts.items()
+        if values
+    )
+    below = "\n".join(f"<h2>{html.escape(name)}</h2>\n{_items(items)}" for name, items in lists.items() if items)
+    return f"""{_head(f"{title} – {site}")}
+<header><nav><a href="/">{site}</a></nav> <form action="/search"><input name="q"></form></header>
+<main id="content"><h1>{html.escape(title)}</h1>
+<table class="infobox">
+{rows}
+</table>
+<p>{html.escape(lead)}</p>
+{below}</main>
+<footer>Licence: {license or "not stated"}. <a href="/about/">About</a> <a href="/contact/">Contact</a> This site uses cookies.</footer>
+</body>
+</html>
+"""
+
+
+def _items(items: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
 
 
 def _index_head(title: str) -> str:

@@ -60,17 +60,22 @@ class Library:
     def __init__(self, documents: Iterable[Document], most_chars: int = 200_000) -> None:
         self.pages: dict[str, Page] = {}
         self._places: dict[str, str] = {}
+        self._other_places: dict[str, str] = {}  # by the addresses that pages call canonical
         for document in sorted(documents, key=lambda one: one.id, reverse=True):
             text = document.text
             if len(text) > most_chars:
                 text = text[: text.rfind("\n", 0, most_chars) + 1]
-            title = _title(text, str(json.loads(document.meta or "{}").get("title") or ""))
+            said = json.loads(document.meta or "{}")
+            title = _title(text, str(said.get("title") or ""))
             if title and (place := address(document.origin)):
                 self.pages[document.id] = Page(document.id, document.origin, title, text)
                 self._places[place] = document.id
+                if other := address(str(said.get("canonical") or "")):
+                    self._other_places[other] = document.id
 
     def find(self, url: str) -> str | None:
-        return self._places.get(address(url))
+        place = address(url)
+        return self._places.get(place) or self._other_places.get(place)
 
     def facts(self) -> set[Fact]:
         return {fact for page in self.pages.values() for fact in mined(page, self.find)}

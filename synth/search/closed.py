@@ -19,8 +19,9 @@ from typing import Any
 from synth.evidence import normalised
 from synth.search.leaks import leaked, names_of
 from synth.search.markdown import LINK, plain
-from synth.search.task import Clue, Condition, Query, Span, Task
-from synth.search.world import TITLE, World
+from synth.search.task import TITLE, Clue, Condition, Query, Span, Task
+from synth.search.values import number
+from synth.search.world import World
 
 MIN_ALONE = 3
 MAX_ENTRANCE_PAGES = 8
@@ -102,11 +103,16 @@ def alone(world: World, query: Query) -> int:
 
 
 def is_entrance(world: World, clue: Clue) -> bool:
-    """Whether a clue has words that a search engine finds few pages by: a value, two words of a text, a place, a year."""
+    """Whether a clue has words that a search engine finds few pages by: a value, two words of a text, a place, a year.
+
+    A number is none: to look for the page with exactly 1,004 lines is no way to begin, even where it works.
+    """
     condition = clue.object
     if not isinstance(condition, Condition) or condition.how not in _SEARCHED_FOR:
         return False
     if condition.how == "mentions" and len(condition.args) < 2:
+        return False
+    if condition.how == "equals" and number(condition.args[0]) is not None:
         return False
     return len(world.meeting(clue.relation, condition)) <= MAX_ENTRANCE_PAGES
 

@@ -12,7 +12,7 @@ A `Condition` is `how` and `args` (strings), and whether a value meets it depend
     at_most   high unit         ... and number <= high
     under     step ...          the value is a path (`synth.search.values.path`) of more steps, which begins with these
     initials  A. M.             the value is a name (`synth.search.values.initials`) with these initials
-    begins    ab                the value, lower case, begins so
+    begins    abc               the value, lower case, begins so; only names of pages are told so
     mentions  word ...          each is among the words of the value (`words_of`)
 
 A page is never told by a condition on itself: it is a variable with clues of its own, so that its name need not occur.
@@ -27,14 +27,14 @@ from typing import TYPE_CHECKING
 
 from synth.evidence import normalised
 from synth.search.mine import DESCRIPTION
-from synth.search.task import Condition
+from synth.search.task import TITLE, Condition
 from synth.search.values import CACHED, Date, Number, date, initials, number, path
 
 if TYPE_CHECKING:
     from synth.search.world import World
 
 MAX_WORDS = 4  # of a text that are told
-MIN_TEXT_WORDS = 4  # a shorter value is told by its first letters
+MIN_TEXT_WORDS = 4  # of a text that is told by some of its words
 MAX_EXACT_CHARS = 60
 COMMON_SHARE, MIN_COMMON = 20, 20  # a word that more than one text in 20 has, and more than 20, tells nothing
 _WORD = re.compile(r"\w+(?:[-.'’]\w+)*")
@@ -75,10 +75,13 @@ def lattice(value: str, relation: str, world: "World", *, avoid: frozenset[str] 
     """Conditions that the value of a relation meets, from exact to vague.
 
     `avoid`: words (lower case) that no text is told by, those of hidden names. Of a text the rarest words of this relation in the world
-    are told. A long text is never told in full, nor is a description.
+    are told. A long text is never told in full, nor is a description, nor a code or the like that
+    identifies a page (`World.identifies`).
     """
     is_short = relation != DESCRIPTION and len(value) <= MAX_EXACT_CHARS
-    told = [Condition("equals", (value,))] if is_short else []
+    is_measured = date(value) is not None or number(value) is not None
+    is_code = not is_measured and world.identifies(relation)
+    told = [Condition("equals", (value,))] if is_short and not is_code else []
     for condition in (*told, *_vaguer(value, relation, world, avoid)):
         if holds(condition, value) and condition not in told[1:]:
             told.append(condition)
@@ -100,11 +103,10 @@ def _vaguer(value: str, relation: str, world: "World", avoid: frozenset[str]) ->
             yield Condition("under", steps[:length])
     elif signs := initials(value):
         yield Condition("initials", (signs,))
-        yield Condition("begins", (value[0].lower(),))
     elif len(words_of(value)) >= MIN_TEXT_WORDS:
         yield from _texts(value, relation, world, avoid)
-    elif value[:1].isalpha():
-        for length in (3, 2, 1):
+    elif relation == TITLE:
+        for length in (3, 2):
             if len(value) >= 3 * length and value[:length].isalpha():
                 yield Condition("begins", (value[:length].lower(),))
 

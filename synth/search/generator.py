@@ -13,7 +13,9 @@ the engine again; the questions alone (for reinforcement learning) are `question
 shows anything, and those that the question was made from; their licences hold together.
 """
 
+import functools
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -28,7 +30,7 @@ from synth.search.agent import Limits, Trace
 from synth.search.engine import Engine
 from synth.search.library import Library
 from synth.search.pages import pages_of
-from synth.search.pose import MAX_VARIABLES, Posed, pose
+from synth.search.pose import MAX_VARIABLES, MIN_VARIABLES, Posed, host_of, pose
 from synth.search.pose import check as check_posed
 from synth.search.task import Page, Task
 from synth.search.verified import Demands, Verified, verified
@@ -44,7 +46,7 @@ PAGES = pa.schema(
     [
         ("key", pa.uint64()),  # of the world
         ("world", pa.string()),
-        *((name, pa.string()) for name in ("id", "url", "title")),
+        *((name, pa.string()) for name in ("id", "url", "title", "canonical")),
         ("text", pa.large_string()),
         ("license", pa.string()),
         ("sha", pa.string()),  # of the document's text, which may be longer
@@ -57,7 +59,9 @@ def check(
     world: str = ALL,
     max_page_chars: int = 200_000,
     obfuscation: float = 0.7,
+    min_variables: int = MIN_VARIABLES,
     max_variables: int = MAX_VARIABLES,
+    min_hops: int = 1,
     hits: int = 5,
     min_calls: int = 4,
     max_calls: int = 40,
@@ -68,7 +72,9 @@ def check(
     """Raises ValueError for parameters that cannot be meant."""
     if world not in (ALL, HOST):
         raise ValueError(f"world {world!r} is none: type {ALL} (all pages together) or {HOST} (each host by itself)")
-    check_posed(obfuscation=obfuscation, max_variables=max_variables)
+    check_posed(obfuscation=obfuscation, min_variables=min_variables, max_variables=max_variables)
+    if not 1 <= min_hops < max_variables:
+        raise ValueError(f"min_hops {min_hops} is not between 1 and {max_variables - 1}, one less than max_variables")
     if not 1 <= min_calls <= max_calls:
         raise ValueError(f"min_calls {min_calls} is not between 1 and max_calls {max_calls}: type 4")
     for name, value, least in (
@@ -98,7 +104,9 @@ def reduce(
     *,
     seed: int = 0,
     obfuscation: float = 0.7,
+    min_variables: int = MIN_VARIABLES,
     max_variables: int = MAX_VARIABLES,
+    min_hops: int = 1,
     hits: int = 5,
     min_calls: int = 4,
     max_calls: int = 40,
@@ -110,12 +118,14 @@ def reduce(
     """The rows of all worlds received, one world after the other, until `accept` are accepted (0: all that `tries` draws in each give)."""
     made: list[dict[str, Any]] = []
     num_accepted = 0
-    demands = Demands(seed, hits, min_calls, max_calls)
+    demands = Demands(seed, hits, min_calls, max_calls, min_hops)
+    draw = functools.partial(
+        pose, seed=seed, obfuscation=obfuscation, min_variables=min_variables, max_variables=max_variables, tries=tries
+    )
     for place in _places(rows):
         with Engine(place.world.pages.values()) as engine:
             asking = Asking(place, engine, demands, teacher, samples)
-            posed = pose(place.world, seed=seed, obfuscation=obfuscation, max_variables=max_variables, tries=tries)
-            for row in asking.rows(posed):
+            for row in asking.rows(draw(place.world, taken=asking.taken)):
                 made.append(row)
                 num_accepted += row["drop_reason"] is None
                 if num_accepted == accept > 0:
@@ -147,6 +157,7 @@ class Asking:
         self._place, self._engine, self._demands = place, engine, demands
         self._teacher, self._samples = teacher, samples
         self._library = Library(place.world)
+        self.taken: Counter[str] = Counter()  # questions that passed, by host of the target
 
     def judged(self, task: Task) -> dict[str, Any]:
         """The row of a question that a person edited or composed, accepted or not."""
@@ -170,11 +181,9 @@ class Asking:
 
     def _proven(self, posed: Iterable[Posed]) -> Iterator[tuple[Task, Verified, str]]:
         for task, closed, template in posed:
-            yield (
-                task,
-                verified(task, self._library, self._engine, demands=self._demands, in_closed_world=closed),
-                template,
-            )
+            found = verified(task, self._library, self._engine, demands=self._demands, in_closed_world=closed)
+            self.taken[host_of(self._place.world, task.pages[task.query.target])] += found.passed
+            yield task, found, template
 
     def _row(self, task: Task, found: Verified, template: str, tried: taught.Tried | None = None) -> dict[str, Any]:
         trace, made = found.trace, Made("search", self._demands.seed)

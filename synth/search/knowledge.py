@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from synth.search.library import Library
-from synth.search.task import Fact, Page, Query, Span
+from synth.search.task import TITLE, Fact, Page, Query, Span
 from synth.search.tools import Result, line_of
-from synth.search.world import TITLE
 
 MIN_LABELLED = 3  # values with labels that are a list
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from synth.evidence import fold
 from synth.search.mine import DESCRIPTION, LINKS_TO, mine
-from synth.search.task import Condition, Fact
-from synth.search.world import TITLE, World
+from synth.search.task import TITLE, Condition, Fact
+from synth.search.world import World
 
 MAX_PLAIN = 4_096  # texts kept in small letters
 SAID = frozenset(

@@ -7,7 +7,8 @@
     single_hop    one search does not give it away: no page among the first for the question, for one clue or for two clues together
                   has the answer on it
     solvable      the scripted searcher gets to the answer, `calls` after the start
-    difficulty    not too easy by these numbers: calls of tools, hops from the page furthest from the target, pages at each hop
+    difficulty    not too easy by these numbers: calls of tools, hops from the page furthest from the target, pages at each hop, and other
+                  pages than those of the question: in the world, and among the results that the searcher saw
 
 Each verdict holds its numbers; ranks count from 1, 0 is "not found". Cost per question: 2 ms for the first two.
 """
@@ -51,18 +52,20 @@ def solvable(task: Task, trace: Trace) -> Verdict:
     return {"passed": is_right(trace, task.answer), "ended": trace.ended, "calls": trace.num_calls}
 
 
-def difficulty(task: Task, library: Library, trace: Trace, *, min_calls: int) -> Verdict:
+def difficulty(task: Task, library: Library, trace: Trace, min_calls: int, min_hops: int) -> Verdict:
     links = [clue for clue in task.query.clues if isinstance(clue.object, int)]
+    hops = _hops(task.query)
     fan_out = [len(library.world.objects(task.pages[clue.subject], clue.relation)) for clue in links]
     return {
-        "passed": trace.num_calls >= min_calls,
+        "passed": trace.num_calls >= min_calls and hops >= min_hops,
         "calls": trace.num_calls,
         "pages_read": len(trace.pages()),
-        "hops": _hops(task.query),
+        "hops": hops,
         "links": len(links),
         "clues": len(task.query.clues),
         "fan_out": round(fmean(fan_out), 2) if fan_out else 0.0,
         "distractors": len(library.pages) - len(set(task.pages)),
+        "distractors_listed": len({page for result in trace.results for page in result.listed} - {*task.pages}),
     }
 
 

@@ -1,8 +1,8 @@
 """Documents of `extract.linked` as pages, and which page an address names.
 
 A page's title is its first heading where the window's title says that too, else the window's title without the name of the site. Addresses
-are alike when they differ in the scheme, the fragment, `index.html`, the slash at the end, or the case of the host. Not covered:
-redirects that documents do not tell of.
+are alike when they differ in the scheme, the fragment, `index.html`, the slash at the end, or the case of the host. A page also stands at
+its canonical address (`meta.canonical`), where no other one does. Not covered: redirects that documents do not tell of.
 """
 
 import json
@@ -26,10 +26,10 @@ def pages_of(docs: pa.Table, *, max_chars: int = 200_000) -> list[Page]:
     columns = (docs[name].to_pylist() for name in ("id", "origin", "text", "license", "meta"))
     found = []
     for id, url, text, license, meta in zip(*columns, strict=True):
-        text = bounded(text or "", max_chars)
-        title = title_of(text, str(json.loads(meta or "{}").get("title") or ""))
+        text, said = bounded(text or "", max_chars), json.loads(meta or "{}")
+        title = title_of(text, str(said.get("title") or ""))
         if title and address(url or ""):
-            found.append(Page(id, url, title, text, license))
+            found.append(Page(id, url, title, text, license, str(said.get("canonical") or "")))
     return sorted(found)
 
 
@@ -63,4 +63,6 @@ def address(url: str) -> str:
 
 def by_address(pages: Iterable[Page]) -> Mapping[str, str]:
     """Which page stands at an address (`address`): its id. Of several there the one with the smallest id."""
-    return {address(page.url): page.id for page in sorted(pages, reverse=True)}
+    found = sorted(pages, reverse=True)
+    canonical = {place: page.id for page in found if (place := address(page.canonical))}
+    return canonical | {address(page.url): page.id for page in found}

@@ -10,8 +10,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from synth.search.mine import DESCRIPTION, LINKS_TO
-from synth.search.task import Condition
-from synth.search.world import TITLE
+from synth.search.task import TITLE, Condition
 
 VERBS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {  # subject to object, object to subject
     LINKS_TO: (("links to", "has a link to", "refers to"), ("is linked from", "is referred to by")),
@@ -55,10 +54,19 @@ VERBS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {  # subject to objec
 NOUNS = {  # of values, where the label is none
     TITLE: "name",
     DESCRIPTION: "description",
+    "abolished": "date of abolition",
     "born": "date of birth",
     "born in": "birthplace",
     "based in": "seat",
     "child of": "parent",
+    "created": "date of creation",
+    "discontinued": "end date",
+    "established": "date of establishment",
+    "founded": "date of foundation",
+    "introduced": "date of introduction",
+    "last updated": "date of the last update",
+    "published": "date of publication",
+    "withdrawn": "date of withdrawal",
     "died": "date of death",
     "located in": "location",
     "released": "release date",
@@ -73,6 +81,11 @@ NOUNS = {  # of values, where the label is none
     "developed by": "developer",
     "performed by": "performer",
 }
+_CAPITALS = re.compile(  # words that English writes with capitals; labels are compared in small letters
+    r"\b(?:(?P<whole>api|css|dos|html|hp|http|https|id|iso|koi8-r|pdf|sql|uri|url|utc|xml)|(?P<first>english|french|german|linux|mac|python|unix"
+    r"|unicode|windows|january|february|march|april|june|july|august|september|october|november|december|monday|tuesday|wednesday|thursday"
+    r"|friday|saturday|sunday))\b"
+)
 _PLAIN_LABEL = re.compile(r"[a-z][a-z '’-]*")
 _VERB = re.compile(
     r"(?:contains|created|defines|depends|features|founded|implements|includes|installs|provides|published|released|requires|supports|uses)\b"
@@ -130,7 +143,7 @@ def linking(relation: Relation, *, is_forward: bool, pick: Pick) -> str:
 def _is_one_of(relation: Relation, pick: Pick) -> str:
     noun = quoted_label(relation.name)
     if not relation.is_many:
-        return pick([f"is the {noun} of {{}}", f"is given as {noun} of {{}}"])
+        return pick([f"is the {noun} of {{}}", f"is given as the {noun} of {{}}"])
     nouns = plural(noun)
     return pick(
         [f"is among the {nouns} of {{}}", f"is one of the {nouns} of {{}}", f"is listed under the {nouns} of {{}}"]
@@ -248,7 +261,8 @@ def listed(words: Sequence[str]) -> str:
 
 def quoted_label(name: str) -> str:
     """A label as a noun: in quotation marks where it has signs or begins with a verb."""
-    return name if _PLAIN_LABEL.fullmatch(name) and not _VERB.match(name) else f"“{name}” entry"
+    shown = _CAPITALS.sub(lambda word: word["whole"].upper() if word["whole"] else word["first"].capitalize(), name)
+    return shown if _PLAIN_LABEL.fullmatch(name) and not _VERB.match(name) else f"“{shown}” entry"
 
 
 def is_plural(noun: str) -> bool:

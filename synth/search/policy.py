@@ -19,11 +19,11 @@ from synth.search.desk import Desk, Doing, GivenUp
 from synth.search.generalise import holds
 from synth.search.knowledge import reading
 from synth.search.library import SAID, UNLABELLED, Library, query_words
-from synth.search.task import Clue, Condition, Query
+from synth.search.task import TITLE, Clue, Condition, Query
 from synth.search.voice import Voice
-from synth.search.world import TITLE
 
 MAX_READ = 12  # candidates from one place; those that are out by what is known already do not count
+MAX_BLIND = 3  # results of a search that are read though their passages show nothing of what was looked for
 MANY_LINKS = 4  # from so many on a search comes first
 STARTS = (1, 9, 17)  # results that a search may show first
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
@@ -122,7 +122,7 @@ class Searcher:
         queries = self._queries(variable)
         if since and not any(condition.how in SAID for _, condition in self._values(variable)):
             queries = []  # the names of relations alone lead to nobody in particular
-        return [*sources, *(self._hits(query, start) for query in queries for start in STARTS)]
+        return [*sources, *(self._hits(query, start, variable) for query in queries for start in STARTS)]
 
     def _queries(self, variable: int) -> list[str]:
         """What to search for: words that a fitting page has on it, with and without the names of their relations; then all and each."""
@@ -136,13 +136,21 @@ class Searcher:
         ]
         return [query for query in (" ".join(query.split()) for query in dict.fromkeys(queries)) if query]
 
-    def _hits(self, query: str, start: int) -> Doing[list[str]]:
+    def _promising(self, found: Sequence[str], variable: int) -> list[str]:
+        """Results by how much of what is said of the variable their passages show; of those that show nothing only the first few."""
+        values = self._values(variable)
+        shown = {page: sum(self._meets(page, value) for value in values) for page in found}
+        blind = [page for page in found if not shown[page]][:MAX_BLIND]
+        return [*sorted((page for page in found if shown[page]), key=lambda page: -shown[page]), *blind]
+
+    def _hits(self, query: str, start: int, variable: int) -> Doing[list[str]]:
         """What a search finds from number `start` on; more than the first are looked at where those before were near misses."""
         if (query, start) in self._desk.searched or (start > 1 and not self._near_misses):
             return []
         self._near_misses = 0
         again = "search_on" if start > 1 else "search_again" if self._desk.searched else "search"
-        return (yield from self._desk.search(query, self._say(again, query=query, start=start), start))
+        found = yield from self._desk.search(query, self._say(again, query=query, start=start), start)
+        return self._promising(found, variable)
 
     def _linked(self, clue: Clue, variable: int, chosen: Mapping[int, str]) -> Doing[list[str]]:
         """Pages that a chosen one has the clue's relation to; where they are many, those first that a search finds, too."""

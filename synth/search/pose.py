@@ -7,8 +7,13 @@ that hung on them. What is left is needed: making a clue vaguer only adds answer
 `pose` yields what failed as well, with the verdict that says why; what cannot be formed at all it passes over.
 """
 
+import heapq
+import itertools
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from synth.draw import Draw
 from synth.evidence import keyed, normalised
@@ -18,7 +23,8 @@ from synth.search.task import Clue, Condition, Query, Task
 from synth.search.wording import worded
 from synth.search.world import World
 
-MAX_VARIABLES = 5
+MIN_VARIABLES, MAX_VARIABLES = 2, 5
+TURNS_PER_QUESTION = 50  # turns of a host that count as much as a question of it: it may have none to give
 Verdicts = Mapping[str, Mapping[str, Any]]
 
 
@@ -39,18 +45,25 @@ class _Level(NamedTuple):
 
 
 def pose(
-    world: World, *, seed: int, obfuscation: float = 0.7, max_variables: int = MAX_VARIABLES, tries: int = 20_000
+    world: World,
+    *,
+    seed: int,
+    obfuscation: float = 0.7,
+    min_variables: int = MIN_VARIABLES,
+    max_variables: int = MAX_VARIABLES,
+    tries: int = 20_000,
+    taken: Mapping[str, int] = MappingProxyType({}),
 ) -> Iterator[Posed]:
     """Questions in the order of a keyed draw over pages, one at most per page and what is asked of it, after `tries` draws at the latest.
 
-    `obfuscation`: how far each clue may climb, 0 (exact wherever that gives no name away) to 1. `max_variables`: pages in a query, 2 to 5.
+    Hosts take turns, so that a large site is not all there is asked about: the next turn is that of the host with the fewest questions in
+    `taken`, where the caller counts those that it keeps. `obfuscation`: how far each clue may climb, 0 (exact wherever that gives no name
+    away) to 1. `min_variables`, `max_variables`: pages in a query, 2 to 5.
     """
-    order = sorted(world.pages, key=lambda page: (keyed(seed, page, "start"), page))
     answered: set[tuple[str, str]] = set()
-    for number in range(tries if order else 0):
-        target = order[number % len(order)]
-        draw = Draw(seed, target, number // len(order))
-        drawn = sketch(world, target, draw, max_variables)
+    for target, turn in itertools.islice(_targets(world, seed, taken), tries):
+        draw = Draw(seed, target, turn)
+        drawn = sketch(world, target, draw, min_variables, max_variables)
         if drawn is None or (target, drawn.asked) in answered:
             continue
         posed = _posed(world, drawn, draw, obfuscation)
@@ -59,14 +72,33 @@ def pose(
         yield posed
 
 
-def check(*, obfuscation: float = 0.7, max_variables: int = MAX_VARIABLES) -> None:
+def host_of(world: World, page: str) -> str:
+    return urlsplit(world.pages[page].url).netloc
+
+
+def _targets(world: World, seed: int, taken: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """Pages with how often each had its turn before; those of a host in the order of a keyed draw, again and again."""
+    hosts: dict[str, list[str]] = defaultdict(list)
+    for page in sorted(world.pages, key=lambda page: (keyed(seed, page, "start"), page)):
+        hosts[host_of(world, page)].append(page)
+    waiting = [(0, host, 0) for host in sorted(hosts)]  # a heap: turns and questions so far, host, turns
+    while waiting:
+        _, host, number = waiting[0]
+        pages = hosts[host]
+        yield pages[number % len(pages)], number // len(pages)
+        heapq.heapreplace(waiting, (number + 1 + TURNS_PER_QUESTION * taken.get(host, 0), host, number + 1))
+
+
+def check(*, obfuscation: float = 0.7, min_variables: int = MIN_VARIABLES, max_variables: int = MAX_VARIABLES) -> None:
     """Raises ValueError for parameters that `pose` has no use for."""
     if not 0 <= obfuscation <= 1:
         raise ValueError(
             f"obfuscation is {obfuscation}: type a number from 0 (exact) to 1 (as vague as one answer allows)"
         )
-    if not 2 <= max_variables <= MAX_VARIABLES:
-        raise ValueError(f"max_variables is {max_variables}: type 2 to {MAX_VARIABLES} pages in a query")
+    if not MIN_VARIABLES <= max_variables <= MAX_VARIABLES:
+        raise ValueError(f"max_variables is {max_variables}: type {MIN_VARIABLES} to {MAX_VARIABLES} pages in a query")
+    if not MIN_VARIABLES <= min_variables <= max_variables:
+        raise ValueError(f"min_variables is {min_variables}: type {MIN_VARIABLES} to max_variables, {max_variables}")
 
 
 def _posed(world: World, drawn: Sketch, draw: Draw, obfuscation: float) -> Posed:

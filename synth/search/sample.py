@@ -14,15 +14,17 @@ from synth.search.closed import is_entrance
 from synth.search.generalise import lattice
 from synth.search.leaks import leaked, names_of, title_words
 from synth.search.markdown import lines
-from synth.search.mine import DESCRIPTION
-from synth.search.task import Clue, Condition, Fact, Span
+from synth.search.mine import DESCRIPTION, LINKS_TO
+from synth.search.sentences import MENTIONS
+from synth.search.task import TITLE, Clue, Condition, Fact, Span
 from synth.search.values import number, path
-from synth.search.world import TITLE, World
+from synth.search.world import World
 
 MIN_SUBJECTS = 3  # pages that have a relation, before a question speaks of it: a label that occurs once is no relation
 MAX_ANSWER_CHARS, MIN_ANSWER_CHARS = 60, 3
 SIZES = (2, 3, 3, 3, 4, 4, 4, 5, 5)  # variables, drawn evenly
 SHAPES = ("chain", "chain", "intersection", "tree", "cycle")
+_BARE = frozenset({LINKS_TO, MENTIONS})
 VALUES_AT_TARGET, VALUES_ELSEWHERE = 2, 3
 
 
@@ -46,9 +48,9 @@ class Sketch(NamedTuple):
     entrance: int  # which of `told` a search can begin with, however vague the others get
 
 
-def sketch(world: World, target: str, draw: Draw, max_variables: int) -> Sketch | None:
+def sketch(world: World, target: str, draw: Draw, min_variables: int, max_variables: int) -> Sketch | None:
     """A sketch around a page, None where the drawn shape, an answer or an entrance cannot be had there."""
-    size = min(draw.pick(SIZES, "size"), max_variables)
+    size = max(min_variables, min(draw.pick(SIZES, "size"), max_variables))
     grown = _grown(world, target, size, draw.pick(SHAPES, "shape"), draw)
     asked = _asked(world, target, draw)
     if grown is None or asked is None:
@@ -122,12 +124,12 @@ def _edges(world: World, page: str) -> list[Fact]:
 
 
 def _neighbours(world: World, page: str, taken: Sequence[str]) -> dict[tuple[str, bool], list[Fact]]:
-    """Links by relation and direction."""
+    """Links by relation and direction; those that say nothing but that there is one (`_BARE`) only where there is no other."""
     found: dict[tuple[str, bool], list[Fact]] = defaultdict(list)
     for fact in _edges(world, page):
         if _other(fact, page) not in taken:
             found[fact.relation, fact.subject == page].append(fact)
-    return found
+    return {key: facts for key, facts in found.items() if key[0] not in _BARE} or found
 
 
 def _other(fact: Fact, page: str) -> str:

@@ -116,6 +116,9 @@ def _found(text: str, title: str) -> Iterator[tuple[str, str, int]]:
 def _life_and_kind(text: str) -> Iterator[tuple[str, str, int]]:
     for pattern in (_LIFE, _BORN, _DIED):
         if life := pattern.search(text, 0, 300):
+            days = [day for group in pattern.groupindex if group != "place" and (day := date(life[group]))]
+            if pattern is _LIFE and not any(day.month for day in days):
+                continue  # "(1957–1998)" may be the time of anything
             groups = {"born": "born", "died": "died", "place": "born in"}
             for group in pattern.groupindex:
                 if life[group] and (group == "place" or date(life[group])):

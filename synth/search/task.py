@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import xxhash
 
+TITLE = "title"  # of a page, as a relation that clues may use; not among its facts
+
 
 class Page(NamedTuple):
     """A document as the search engine shows it: Markdown with links, tables as `| cell | cell |`."""
@@ -20,6 +22,7 @@ class Page(NamedTuple):
     title: str
     text: str
     license: str | None
+    canonical: str = ""  # another address, by which the page asks to be known
 
 
 class Span(NamedTuple):

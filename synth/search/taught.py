@@ -3,13 +3,14 @@
 A question that every attempt answers is too easy (`too_easy`), one that is answered without any tool is no search question
 (`closed_book`). One that no attempt answers may be hard or broken: nothing here can tell, so it is kept with the scripted trajectory
 and marked for review (DeepDive keeps such questions unread, arXiv 2509.10446; GLM-4.5 trains on those that pass@512 shows to be possible).
-Of the right attempts the one with the fewest calls becomes the row.
+Beside each pass@k stand the bounds that so many attempts speak for (`pass@k_95`). Of the right attempts the one with the fewest calls
+becomes the row.
 """
 
 import json
 from collections.abc import Sequence
 from functools import partial
-from math import comb
+from math import comb, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import xxhash
@@ -42,6 +43,7 @@ INSTRUCTIONS = (
     "begins with “Answer:”."
 )
 CUT_OFF = "length"
+Z_95 = 1.959964  # of the standard normal distribution
 CLOSED_BOOK = "Answer the question from memory. End with a line that begins with “Answer:” and has only the answer."
 
 
@@ -60,10 +62,15 @@ class Tried(NamedTuple):
         n, right = len(whole), sum(is_right(trace, answer) for trace in whole)
         known = sum(self.from_memory)
         passes = {f"pass@{k}": round(pass_at_k(n, right, k), 4) for k in (1, 2, 4, 8, 16) if k <= n}
+        low, high = wilson(n, right) if n else (0.0, 1.0)
+        bounds = {
+            f"{name}_95": [round(1 - (1 - rate) ** int(name.removeprefix("pass@")), 4) for rate in (low, high)]
+            for name in passes
+        }
         return {
             "asked": {"passed": n > 0, "samples": n, "cut_short": len(self.traces) - n},
             "closed_book": {"passed": not known, "samples": len(self.from_memory), "right": known},
-            "too_easy": {"passed": right < n, "samples": n, "right": right, **passes},
+            "too_easy": {"passed": right < n, "samples": n, "right": right, **passes, **bounds},
         }
 
     def best(self, answer: str) -> Trace | None:
@@ -83,6 +90,20 @@ def pass_at_k(n: int, right: int, k: int) -> float:
     if not 0 <= right <= n or not 1 <= k <= n:
         raise ValueError(f"pass@{k} of {right} right among {n} attempts: give 1 <= k <= n and 0 <= right <= n")
     return 1.0 - comb(n - right, k) / comb(n, k)
+
+
+def wilson(n: int, right: int) -> tuple[float, float]:
+    """The bounds of the rate that `right` of `n` attempts speak for, at 95 % (Wilson 1927): 4 of 4 may still be a rate of 0.51.
+
+    The chance that one of k attempts is right grows with the rate, so 1 - (1 - bound)^k bounds it.
+    """
+    if not 0 <= right <= n or n < 1:
+        raise ValueError(f"the rate of {right} right among {n} attempts: give n >= 1 and 0 <= right <= n")
+    rate, squared = right / n, Z_95**2
+    middle = rate + squared / (2 * n)
+    reach = Z_95 * sqrt(rate * (1 - rate) / n + squared / (4 * n * n))
+    low, high = ((middle + sign * reach) / (1 + squared / n) for sign in (-1, 1))
+    return max(0.0, low), min(1.0, high)
 
 
 def try_all(crew: "Crew", tasks: Sequence[Task], engine: Engine, *, samples: int, limits: Limits) -> list[Tried]:

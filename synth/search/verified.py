@@ -22,6 +22,7 @@ class Demands(NamedTuple):
     hits: int = 5  # of one search, that must not have the answer
     min_calls: int = 4
     max_calls: int = 40
+    min_hops: int = 1
 
 
 class Verified(NamedTuple):
@@ -59,6 +60,6 @@ def verified(
     trace = asyncio.run(attempt(Scripted(searcher.moves()), task.question, engine, limits=limits))
     verdicts["solvable"] = solvable(task, trace)
     if found.passed:
-        verdicts["difficulty"] = difficulty(task, library, trace, min_calls=demands.min_calls)
+        verdicts["difficulty"] = difficulty(task, library, trace, demands.min_calls, demands.min_hops)
         verdicts["difficulty"]["dead_ends"] = searcher.dead_ends
     return Verified(verdicts, trace)

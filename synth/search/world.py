@@ -16,9 +16,8 @@ from synth.search.generalise import holds, words_of
 from synth.search.mine import mine
 from synth.search.pages import address, by_address
 from synth.search.sentences import stated
-from synth.search.task import Condition, Fact, Page, Query, Span
+from synth.search.task import TITLE, Condition, Fact, Page, Query, Span
 
-TITLE = "title"  # of a page, as a relation that clues may use; not among its facts
 MAX_STEPS = 10_000  # of backtracking per candidate; one that takes more counts as an answer
 _NONE: frozenset[str] = frozenset()
 
@@ -57,6 +56,8 @@ class World:
         self._counts: dict[str, Counter[str]] = {}
         self._words: dict[str, Counter[str]] = {}
         self._many: dict[str, bool] = {}
+        self._identifying: dict[str, bool] = {}
+        self._compared: dict[str, dict[str, frozenset[str]]] = {}
         self._num_subjects: dict[str, int] = {}
         self.title_spans: dict[str, Span | None] = {}  # by page, as `synth.search.sample` finds them
 
@@ -125,6 +126,14 @@ class World:
             self._many[relation] = 20 * sum(count > 1 for count in num_objects.values()) > len(num_objects)
         return self._many[relation]
 
+    def identifies(self, relation: str) -> bool:
+        """Whether a value is as good as a name: pages have one, and nine in ten a value that no other has."""
+        if relation not in self._identifying:
+            counts = self.value_counts(relation)
+            num_own = sum(count == 1 for count in counts.values())
+            self._identifying[relation] = not self.is_many(relation) and 10 * num_own >= 9 * counts.total()
+        return self._identifying[relation]
+
     def value_counts(self, relation: str) -> Counter[str]:
         """How many pages have each value of a relation, the values normalised."""
         if relation not in self._counts:
@@ -141,7 +150,12 @@ class World:
 
     def answers(self, query: Query) -> set[str]:
         """The answers of a query, normalised."""
-        return {normalised(value) for page in self.targets(query) for value in self.answers_at(query, page)}
+        asked = query.asked or TITLE
+        if asked not in self._compared:
+            given = self._values.get(asked, {})
+            self._compared[asked] = {page: frozenset(map(normalised, values)) for page, values in given.items()}
+        values = self._compared[asked]
+        return {value for page in self.targets(query) if page in values for value in values[page]}
 
     def answers_at(self, query: Query, page: str) -> list[str]:
         """What is asked of the target, if it is this page: values as written."""

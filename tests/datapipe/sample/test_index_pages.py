@@ -99,6 +99,25 @@ def test_listings_say_what_projects_share() -> None:
     assert "<dt>Function</dt><dd>main</dd>" in pages[f"{INDEX}command/thing-it/"]
 
 
+def test_a_listing_has_the_licenses_of_all_that_it_lists() -> None:
+    other = replace(OTHER, license="MIT AND (Apache-2.0 OR ISC) AND BSD-3-Clause", name="Other")
+    unknown = replace(OTHER, license=None, classifiers=("Topic :: Text",), name="Unknown")
+    free = replace(THING, license="MIT OR ISC", name="Free", classifiers=("Topic :: Games",))
+
+    def licenses(*listed: Package) -> dict[str, str | None]:
+        return {
+            capture.uri.removeprefix(INDEX): capture.license for capture in listing_captures(listed, max_bytes=10**6)
+        }
+
+    assert licenses(THING, free)["builder/flit/"] == "MIT AND (MIT OR ISC)"
+    assert licenses(THING, free)["topic/games/"] == "MIT OR ISC"
+    assert licenses(THING, replace(THING, license="MIT AND BSD-3-Clause"))["topic/text/"] == "BSD-3-Clause AND MIT"
+    found = licenses(THING, unknown)
+    assert found["topic/text/"] is None
+    assert found["topic/text-markup/"] == "MIT"
+    assert licenses(THING, other)["topic/text/"] == "MIT AND (MIT AND (Apache-2.0 OR ISC) AND BSD-3-Clause)"
+
+
 def test_listings_keep_to_their_budget_and_a_larger_one_adds_pages() -> None:
     few, all_of_them = (list(listing_captures([THING, OTHER], max_bytes=size)) for size in (5_000, 10**6))
     assert 0 < len(few) < len(all_of_them)

@@ -63,6 +63,20 @@ def test_a_bare_year_is_a_number_unless_its_relation_speaks_of_time() -> None:
     assert lattice("1994", "released", WORLD)[1].how == "year"
 
 
+def test_a_code_is_never_told_and_letters_only_of_a_name() -> None:
+    texts = [(f"**Sign**: s{number}x\n**Material**: iron", f"Post {number}") for number in range(9)]
+    pages = [
+        Page(f"{n}", f"https://h.example/{n}", title, f"# {title}\n\n{text}", None)
+        for n, (text, title) in enumerate(texts)
+    ]
+    world = World(pages)
+    assert world.identifies("sign")
+    assert not world.identifies("material")
+    assert lattice("s3x", "sign", world) == []
+    assert [condition.how for condition in lattice("iron", "material", world)] == ["equals"]
+    assert [condition.args for condition in lattice("Abacuses", "title", world)] == [("ab",)]
+
+
 def test_texts_are_told_by_their_rarest_words_and_never_by_hidden_ones() -> None:
     text = "This crossing of granite still carries carts in its ninth decade."
     levels = lattice(text, "description", WORLD, avoid=frozenset({"granite"}))

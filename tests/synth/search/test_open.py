@@ -147,7 +147,7 @@ def test_solvable_and_difficulty_count_what_was_done() -> None:
     assert solvable(task(), trace) == {"passed": True, "ended": ANSWERED, "calls": trace.num_calls}
     assert not solvable(task(answer="32 m"), trace)["passed"]
     assert not solvable(task(), trace._replace(ended="too_long"))["passed"]
-    found = difficulty(task(), library, trace, min_calls=trace.num_calls)
+    found = difficulty(task(), library, trace, trace.num_calls, 1)
     assert found | {"calls": 0, "pages_read": 0} == {
         "passed": True,
         "calls": 0,
@@ -157,15 +157,17 @@ def test_solvable_and_difficulty_count_what_was_done() -> None:
         "clues": 3,
         "fan_out": 1.0,
         "distractors": 12,
+        "distractors_listed": len({page for result in trace.results for page in result.listed} - {LIST[0], ALPHA[0]}),
     }
-    assert not difficulty(task(), library, trace, min_calls=trace.num_calls + 1)["passed"]
+    assert not difficulty(task(), library, trace, trace.num_calls + 1, 1)["passed"]
+    assert not difficulty(task(), library, trace, trace.num_calls, 2)["passed"]
 
 
 def test_hops_are_counted_from_the_furthest_page() -> None:
     links = (Clue(0, "r", 1, "", ()), Clue(2, "r", 1, "", ()), Clue(2, "r", 3, "", ()), Clue(0, "r", 4, "", ()))
     library, _ = place(LIST, ALPHA)
     chained = Task(Query(5, links, 0, ""), ("b" * 32,) * 5, "", "", ())
-    assert difficulty(chained, library, Trace((Turn("user", ""),), "", (Result(""),)), min_calls=0)["hops"] == 3
+    assert difficulty(chained, library, Trace((Turn("user", ""),), "", (Result(""),)), 0, 1)["hops"] == 3
 
 
 @pytest.mark.parametrize(

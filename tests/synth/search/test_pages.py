@@ -70,6 +70,17 @@ def test_documents_become_pages_by_id_and_long_ones_end_at_a_line() -> None:
     assert bounded("a" * 50, 30) == ""
 
 
+def test_a_page_stands_at_its_canonical_address_unless_another_one_does() -> None:
+    [moved] = pages_of(
+        documents(
+            [{"text": "# M", "origin": "https://h.example/old", "meta": '{"canonical": "https://h.example/new/"}'}]
+        )
+    )
+    taken = Page("0", "https://h.example/new", "N", "", None)
+    assert by_address([moved]) == {"h.example/old": moved.id, "h.example/new": moved.id}
+    assert by_address([moved, taken])["h.example/new"] == "0"
+
+
 def test_of_two_pages_at_one_address_the_smaller_id_is_meant() -> None:
     pages = [Page(id, "https://h.example/a", "A", "", None) for id in ("2", "1")]
     assert by_address(pages) == {"h.example/a": "1"}

@@ -11,7 +11,7 @@ from synth.search.closed import alone
 from synth.search.generalise import holds
 from synth.search.leaks import leaked, names_of
 from synth.search.pages import title_of
-from synth.search.pose import Posed, check, pose
+from synth.search.pose import TURNS_PER_QUESTION, Posed, _targets, check, host_of, pose
 from synth.search.task import Condition, Page, Task
 from synth.search.world import World
 from tests.synth.search.bridges import bridges
@@ -85,6 +85,22 @@ def test_queries_stay_within_their_pages() -> None:
     assert max(one.task.query.num_variables for one in posed(200)) > 2
 
 
+def test_hosts_take_turns_and_the_one_with_fewest_questions_is_next() -> None:
+    pages = [
+        Page(f"{host}{number}", f"https://{host}.example/{number}", f"{host} {number}", "", None)
+        for host, count in (("large", 400), ("small", 5))
+        for number in range(count)
+    ]
+    world, taken = World(pages), Counter[str]()
+    turns = _targets(world, 0, taken)
+    drawn = list(itertools.islice(turns, 40))
+    assert Counter(host_of(world, page) for page, _ in drawn) == {"large.example": 20, "small.example": 20}
+    assert sorted(turn for page, turn in drawn if page.startswith("small")) == [0] * 5 + [1] * 5 + [2] * 5 + [3] * 5
+    taken["small.example"] = 2
+    later = Counter(host_of(world, page) for page, _ in itertools.islice(turns, 2 * TURNS_PER_QUESTION))
+    assert later["large.example"] >= 2 * TURNS_PER_QUESTION - 2
+
+
 def test_pages_of_a_query_differ_and_the_target_alone_fits_several() -> None:
     for one in posed(200):
         assert len(set(one.task.pages)) == len(one.task.pages)
@@ -105,7 +121,12 @@ def test_a_world_without_links_has_no_questions() -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"obfuscation": 1.5}, "from 0"), ({"max_variables": 6}, "2 to 5"), ({"max_variables": 1}, "2 to 5")],
+    [
+        ({"obfuscation": 1.5}, "from 0"),
+        ({"max_variables": 6}, "2 to 5"),
+        ({"max_variables": 1}, "2 to 5"),
+        ({"min_variables": 4, "max_variables": 3}, "2 to max_variables, 3"),
+    ],
 )
 def test_parameters_that_cannot_be_meant(options: dict[str, float], words: str) -> None:
     check()

@@ -125,6 +125,13 @@ def test_an_edited_question_goes_through_the_same_verdicts(made: pa.Table) -> No
         assert hasty.trace is not None
 
 
+def test_questions_can_be_asked_for_by_their_hops(rows: pa.Table) -> None:
+    far = reduce(rows, accept=2, min_calls=2, min_variables=3, min_hops=2, tries=600).to_pylist()
+    kept = [json.loads(row["meta"])["task"]["difficulty"]["hops"] for row in far if row["drop_reason"] is None]
+    assert len(kept) == 2
+    assert min(kept) >= 2
+
+
 def test_the_order_of_rows_changes_nothing(rows: pa.Table, made: pa.Table) -> None:
     shuffled = rows.take(pa.array(np.random.default_rng(3).permutation(rows.num_rows)))
     assert reduce(shuffled, **FEW).equals(made)
@@ -226,6 +233,8 @@ def test_a_teacher_judges_by_trying(rows: pa.Table, made: pa.Table, right, close
         ({"obfuscation": 1.5}, "0 .*to 1"),
         ({"max_variables": 9}, "2 to 5"),
         ({"min_calls": 50}, "max_calls 40"),
+        ({"min_hops": 5}, "between 1 and 4"),
+        ({"min_hops": 2, "max_variables": 2}, "between 1 and 1"),
         ({"samples": 0}, "samples is 0"),
         ({"hits": 0}, "type 1 or more"),
         ({"tries": 0}, "tries is 0"),

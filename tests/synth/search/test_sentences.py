@@ -39,6 +39,7 @@ def facts(text: str, title: str = "Mektoub") -> set[tuple[str, str]]:
             "It stars Ann Moe and J. R. Doe. It was released on May 4, 2001.",
             {("starring", "Ann Moe"), ("starring", "J. R. Doe"), ("released", "May 4, 2001")},
         ),
+        ("Mektoub (1957–1998) was a currency of Sudan.", {("kind", "currency")}),  # nobody was born
         ("He was the eldest son of King Umberto II of Italy.", {("child of", "Umberto II of Italy")}),
         ("He praised The Gentle Gunman and Mektoub.", {("mentions", "g")}),
         ("She was a daughter of peasants.", set()),

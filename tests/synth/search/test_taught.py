@@ -15,7 +15,7 @@ from synth.render import Call, Turn
 from synth.search.agent import ANSWERED, MALFORMED, Limits, Trace
 from synth.search.engine import Engine
 from synth.search.task import Query, Task
-from synth.search.taught import Tried, about, pass_at_k, try_all
+from synth.search.taught import Tried, about, pass_at_k, try_all, wilson
 from synth.search.tools import TOOLS
 from synth.teacher import Answer, Request
 from tests.synth.search.shipping import SITE, ships
@@ -92,7 +92,15 @@ def test_what_everybody_answers_is_too_easy(engine: Engine) -> None:
     one, _ = tried(engine, lambda request: said("Answer: Hesper" if request.tools else "Answer: Morven"))
     verdicts = one.verdicts("Hesper")
     assert [name for name, verdict in verdicts.items() if not verdict["passed"]] == ["too_easy"]
-    assert verdicts["too_easy"] == {"passed": False, "samples": 2, "right": 2, "pass@1": 1.0, "pass@2": 1.0}
+    assert verdicts["too_easy"] == {
+        "passed": False,
+        "samples": 2,
+        "right": 2,
+        "pass@1": 1.0,
+        "pass@2": 1.0,
+        "pass@1_95": [0.3424, 1.0],
+        "pass@2_95": [0.5675, 1.0],
+    }
 
 
 def test_what_is_known_by_heart_is_no_search_question(engine: Engine) -> None:
@@ -123,6 +131,8 @@ def test_some_right_attempts_make_a_good_question_and_the_shortest_is_kept(engin
         "right": 2,
         "pass@1": 0.6667,
         "pass@2": 1.0,
+        "pass@1_95": [0.2077, 0.9385],
+        "pass@2_95": [0.3722, 0.9962],
     }
     assert one.best("Hesper") == one.traces[2]
     assert one.traces[2].num_calls == 2
@@ -163,6 +173,17 @@ def test_pass_at_k_is_what_counting_gives() -> None:
     for n, right, k in ((4, 5, 1), (4, -1, 1), (4, 2, 5), (4, 2, 0)):
         with pytest.raises(ValueError, match="give 1 <= k <= n"):
             pass_at_k(n, right, k)
+
+
+@pytest.mark.parametrize(
+    ("n", "right", "low", "high"), [(10, 0, 0.0, 0.2775), (10, 5, 0.2366, 0.7634), (10, 10, 0.7225, 1.0)]
+)
+def test_a_rate_lies_between_wilsons_bounds(n: int, right: int, low: float, high: float) -> None:
+    assert wilson(n, right) == pytest.approx((low, high), abs=1e-4)
+    with pytest.raises(ValueError, match="give n >= 1"):
+        wilson(n, n + 1)
+    with pytest.raises(ValueError, match="give n >= 1"):
+        wilson(0, 0)
 
 
 @given(st.integers(1, 12), st.data())

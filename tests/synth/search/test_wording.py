@@ -136,7 +136,7 @@ def test_conditions_read_as_english(condition: Condition, wanted: str) -> None:
         (Relation("keywords", True), False, ("keywords", True)),
         (Relation("lines of source", False), True, ("number of lines of source", False)),
         (Relation("status", False), False, ("status", False)),
-        (Relation("requires python", False), False, ("“requires python” entry", False)),
+        (Relation("requires python", False), False, ("“requires Python” entry", False)),
         (Relation("born", False), False, ("date of birth", False)),
     ],
 )

@@ -4,8 +4,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synth.search.task import Clue, Condition, Fact, Page, Query, Span
-from synth.search.world import TITLE, World
+from synth.search.task import TITLE, Clue, Condition, Fact, Page, Query, Span
+from synth.search.world import World
 from tests.synth.search.bridges import SITE, bridges
 
 WORLD = World(bridges())
