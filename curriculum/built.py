@@ -17,7 +17,10 @@ def parts_of(root: str, corpus: str) -> list[str]:
         raise store.StoreError(path, "no such file", "Wait for the end of `build` or `curate`, or check the folder.")
     corpora = json.loads(store.read_bytes(path))["corpora"]
     if corpus not in corpora:
-        raise store.StoreError(root, f"holds no corpus {corpus!r}", f"Name one of {', '.join(sorted(corpora))}.")
+        named = ", ".join(sorted(corpora))
+        raise store.StoreError(
+            root, f"holds no corpus {corpus!r}", f"Name one of {named}, or `curate` it into this folder."
+        )
     return [store.join(root, part) for part in corpora[corpus]["parts"]]
 
 

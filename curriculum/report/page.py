@@ -7,6 +7,7 @@ but for the seconds in the log.
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,7 @@ from curriculum.report.mixture import SourceMix, StageMix, mixture, repeats
 from curriculum.report.notes import notes
 from curriculum.report.palette import Palette, palette
 from curriculum.report.rejects import Reject, read_rejects
+from curriculum.report.synthetic import Synthetic, read_synthetic
 from curriculum.report.timeline import timeline, token_spans
 from curriculum.report.training import (
     load_chart,
@@ -89,11 +91,14 @@ def write_report(root: str, out: str | None = None) -> str:
             f"{root}: no lock.json, plan.json, metrics.jsonl or curated.json: give the folder of a build, or run `tokenloom build` first"
         )
     path = out or store.join(root, "report", "index.html")
-    store.write_bytes(path, render(lock, plan, run, read_rejects(root, lock) if lock else []).encode())
+    rejects, synthetic = (read_rejects(root, lock), read_synthetic(root, lock)) if lock else ([], [])
+    store.write_bytes(path, render(lock, plan, run, rejects, synthetic).encode())
     return path
 
 
-def render(lock: Lock | None, plan: Plan | None, run: Run | None, rejects: list[Reject]) -> str:
+def render(
+    lock: Lock | None, plan: Plan | None, run: Run | None, rejects: list[Reject], synthetic: Sequence[Synthetic] = ()
+) -> str:
     """The page as HTML text."""
     style, script = (FOLDER / "style.css").read_text(), (FOLDER / "page.js").read_text()
     colours = palette(lock, plan, run.sources if run else [])
@@ -128,6 +133,7 @@ def render(lock: Lock | None, plan: Plan | None, run: Run | None, rejects: list[
         health=[load_chart(run, spans), wait_chart(run, spans)] if run else [],
         times=stage_times(run) if run else [],
         rejects=rejects,
+        synthetic=synthetic,
         dropped=sum(step.dropped for corpus in lock.corpora for step in corpus.steps) if lock else 0,
         notes=notes(lock, plan, run, rows),
     )

@@ -52,8 +52,8 @@ def read(
 ) -> Iterator[Row]:
     """The documents of one file, or of the lines that begin in a range of its bytes.
 
-    `text_key` may name several keys, `question|problem`: the first that a record has counts. The origin is the value of `origin_key`,
-    else `file#id` with the value of `id_key`, else `file#offset` of the line.
+    `text_key` may name several keys, `question|problem`: the first that a record has counts; `*` is the whole record. The origin is
+    the value of `origin_key`, else `file#id` with the value of `id_key`, else `file#offset` of the line.
     """
     keys = Keys(text_key, id_key, origin_key, license_key, lang_key)
     return rows(source, lambda line, offset: [_document(line, keys, source.name, offset)], max_line_bytes)

@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 
 from datapipe import store
 from datapipe.readers.places import Place
-from datapipe.readers.records import Keys, document
+from datapipe.readers.records import WHOLE, Keys, document
 from datapipe.readers.split import Input, Row
 from datapipe.schema import DOCUMENT, document_id
 
@@ -84,7 +84,7 @@ def read(
 class Shape(NamedTuple):
     """What is read of a file, and how that becomes documents."""
 
-    text: str  # the column whose values are bounded in size
+    text: str  # the column whose values are bounded in size, or WHOLE where `rows_of` bounds them
     columns: list[str]
     rows_of: Callable[[dict[str, Any], int], Iterable[Row]]  # (a record, its row): its documents
     table_of: Callable[[pa.RecordBatch, int], pa.Table | None] = lambda batch, row: (
@@ -112,6 +112,8 @@ def read_shaped(source: Input, shape_of: Callable[[pa.Schema], Shape], max_text_
 
 def _shape(keys: Keys, schema: pa.Schema, name: str, max_bytes: int) -> Shape:
     """One document per row, by the names of columns. ValueError when one is not there."""
+    if keys.text == WHOLE:
+        return _whole_shape(keys, schema, name, max_bytes)
     keys = _chosen(keys, schema)
     require(schema, keys.named(), name)
 
@@ -120,6 +122,25 @@ def _shape(keys: Keys, schema: pa.Schema, name: str, max_bytes: int) -> Shape:
         return [{**place(name, row), **found}]
 
     return Shape(keys.text, keys.named(), rows_of, lambda batch, row: _as_table(batch, row, keys, name, max_bytes))
+
+
+def _whole_shape(keys: Keys, schema: pa.Schema, name: str, max_bytes: int) -> Shape:
+    """One document per row, of all columns. ValueError when one that is named is not there, or one is there twice."""
+    require(schema, [*keys.named(), *schema.names], name)
+
+    def rows_of(record: dict[str, Any], row: int) -> list[Row]:
+        found = document(_without_nulls(record), keys, name, str(row)) or {"drop_reason": "parquet.no_text"}
+        text_bytes = len(found.get("text", "").encode("utf-8", "surrogatepass"))
+        return [{**place(name, row), **(_too_long(text_bytes) if text_bytes > max_bytes else found)}]
+
+    return Shape(WHOLE, schema.names, rows_of)
+
+
+def _without_nulls(value: Any) -> Any:
+    """Without fields that are null: a column of structs has the fields of all its rows in each of them."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
+    return [_without_nulls(each) for each in value] if isinstance(value, list) else value
 
 
 def read_at(
@@ -284,22 +305,26 @@ def _is_string(kind: pa.DataType) -> bool:
 def _batch_rows(file: pq.ParquetFile, index: int, column: str) -> tuple[int, int]:
     """How many rows of a row group to hold at once, and the mean bytes of their text as the footer has it."""
     group = file.metadata.row_group(index)
-    chunks = (group.column(number) for number in range(group.num_columns))
-    chunk = next((chunk for chunk in chunks if chunk.path_in_schema == column), None)
-    if chunk is None:  # a struct, so no text
+    every = [group.column(number) for number in range(group.num_columns)]
+    chunks = every if column == WHOLE else [chunk for chunk in every if chunk.path_in_schema == column][:1]
+    if not chunks:  # a struct, so no text
         return BATCH_ROWS, 0
-    mean_bytes = chunk.total_uncompressed_size // max(1, group.num_rows)
+    mean_bytes = sum(chunk.total_uncompressed_size for chunk in chunks) // max(1, group.num_rows)
     rows = min(BATCH_ROWS, BATCH_BYTES // max(1, mean_bytes))
-    if chunk.has_dictionary_page:
-        rows = min(rows, max(64, SHARED_BYTES // max(1, chunk.total_uncompressed_size)))
+    if shared := [chunk.total_uncompressed_size for chunk in chunks if chunk.has_dictionary_page]:
+        rows = min(rows, max(64, SHARED_BYTES // max(1, sum(shared))))
     return max(1, rows), mean_bytes
 
 
 def _records(batch: pa.RecordBatch, column: str, max_bytes: int) -> Iterator[tuple[dict[str, Any], Row | None]]:
     """Each row, or an empty one and why it is dropped."""
-    lengths: list[int] = pc.fill_null(_text_bytes(batch.column(column)), 0).to_pylist()
+    if column == WHOLE:
+        lengths, num_bytes = [0] * batch.num_rows, batch.nbytes
+    else:
+        lengths = pc.fill_null(_text_bytes(batch.column(column)), 0).to_pylist()
+        num_bytes = sum(lengths)
     # Rows that share a large text of a dictionary weigh little until each has its own.
-    is_one_by_one = sum(lengths) > 2 * BATCH_BYTES
+    is_one_by_one = num_bytes > 2 * BATCH_BYTES
     try:
         batch.validate(full=True)
     except pa.ArrowInvalid:  # not UTF-8

@@ -108,7 +108,8 @@ def _argilla(item: Item, pages: Mapping[str, Page]) -> dict[str, Any]:
 
 
 def _of_label_studio(record: Mapping[str, Any]) -> Iterator[Decision]:
-    for annotation in record["annotations"]:
+    data = record["data"]
+    for annotation in record.get("annotations") or ():  # none in a queue that nobody has read yet
         values: dict[str, Sequence[str]] = {}
         for result in annotation["result"]:
             values[result["from_name"]] = result["value"].get("choices") or result["value"].get("text") or [""]
@@ -117,7 +118,7 @@ def _of_label_studio(record: Mapping[str, Any]) -> Iterator[Decision]:
         if "decision" in values and not annotation.get("was_cancelled"):
             said = {name: str(value[0]) for name, value in values.items()}
             yield Decision(
-                str(record["data"]["item"]), reviewer, said["decision"], said.get("reason", ""), said.get("edited", "")
+                str(data["item"]), reviewer, said["decision"], said.get("reason", ""), said.get("edited", "")
             )
 
 

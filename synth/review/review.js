@@ -1,7 +1,12 @@
 "use strict";
 // The page holds the draft and asks the server about every change. Texts of documents are only ever set as text, never as markup.
 
-const token = document.querySelector("meta[name=token]").content;
+// The key comes in the fragment of the printed address, which is sent nowhere, and goes into the storage of this tab and port.
+if (location.hash.length > 1) {
+  sessionStorage.setItem("key", location.hash.slice(1));
+  history.replaceState(null, "", "/");
+}
+const key = sessionStorage.getItem("key") ?? "";
 const $ = (id) => document.getElementById(id);
 const KEYS = [
   ["n / p", "next, previous question"], ["j / k", "next, previous clue"],
@@ -15,7 +20,7 @@ let state = null, view = null, draft = null, clue = 0, tab = 0, rejecting = fals
 
 async function call(name, given = {}) {
   const response = await fetch(`/api/${name}`, {
-    method: "POST", body: JSON.stringify(given), headers: { "Content-Type": "application/json", "X-Review-Token": token },
+    method: "POST", body: JSON.stringify(given), headers: { "Content-Type": "application/json", "X-Review-Key": key },
   });
   const answer = await response.json();
   if (!response.ok) throw new Error(answer.error);
@@ -141,7 +146,10 @@ function setLevel(level) {
 
 function vaguer(step) {
   const shown = view.clues[clue];
-  if (!shown || shown.object !== null || draft.levels[clue] === null) return;
+  if (!shown) return;
+  if (draft.levels[clue] === null) return say("This clue is left out: d takes it back in.");
+  if (shown.object !== null) return say("This clue leads from page to page and has one form: d leaves it out.");
+  if (shown.words.length < 2) return say("This clue has one form: d leaves it out.");
   setLevel(Math.min(shown.words.length - 1, Math.max(0, draft.levels[clue] + step)));
 }
 
@@ -302,6 +310,7 @@ function showSummary() {
 // Keys
 
 function select(name) {
+  if (name !== mode) say("");
   mode = name;
   for (const main of document.querySelectorAll("main")) main.hidden = main.id !== name;
   for (const button of document.querySelectorAll("nav [data-view]")) button.toggleAttribute("aria-current", button.dataset.view === name);

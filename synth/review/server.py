@@ -1,14 +1,14 @@
 """A server for one page, on this machine only: files, and functions from JSON to JSON.
 
-What keeps others out. It listens on the loopback address. Whoever asks must know a key that is drawn at every start and stands in the
-address that is printed; the browser then keeps it in a cookie that scripts cannot read and other sites cannot send (HttpOnly, SameSite).
-A request must name this host (no DNS rebinding), and one that does anything must come from this page, be JSON, and carry the token that
-only the page's own script can read. The page may load nothing from elsewhere and run no script but its own file (Content-Security-Policy),
-and what documents say is only ever set as text.
+What keeps others out. It listens on the loopback address. Whoever calls a function must know a key that is drawn at every start. It stands
+in the fragment of the address that is printed, which no browser sends anywhere; the page keeps it in the storage of its tab, which belongs
+to this port alone (a cookie would go to every other server on 127.0.0.1), and sends it in a header, which no other site can. A request must
+name this host (no DNS rebinding), and one that does anything must come from this page and be JSON. The files hold nothing to hide. The
+page may load nothing from elsewhere and run no script but its own file (Content-Security-Policy), and what documents say is only ever
+set as text. Not covered: programs that run as the same user, and whoever may read that user's command lines while a browser starts.
 """
 
 import hmac
-import http.cookies
 import http.server
 import json
 import secrets
@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 HOST = "127.0.0.1"
-COOKIE = "tokenloom-review"
-TOKEN_HEADER = "X-Review-Token"
+KEY_HEADER = "X-Review-Key"
 MAX_BODY_BYTES = 1 << 20
 FILES = {
     "/": ("page.html", "text/html"),
@@ -50,13 +49,8 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
     def __init__(self, functions: Mapping[str, Callable[..., Any]], port: int = 0) -> None:
         self.functions = functions
-        self.key, self.token = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        self.key = secrets.token_urlsafe(24)
         super().__init__((HOST, port), _Handler)
-
-    @property
-    def cookie(self) -> str:
-        """Its name: a browser keeps cookies by host, whatever the port, and several reviews may run on this machine."""
-        return f"{COOKIE}-{self.server_port}"
 
     @property
     def hosts(self) -> tuple[str, str]:
@@ -64,7 +58,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://{self.hosts[0]}/?key={self.key}"
+        return f"http://{self.hosts[0]}/#{self.key}"
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -75,18 +69,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.headers.get("Host") not in self.server.hosts:
             return self._refuse(421, "not this host")
-        address = urllib.parse.urlsplit(self.path)
-        given = urllib.parse.parse_qs(address.query).get("key", [""])[0]
-        if given and hmac.compare_digest(given.encode(), self.server.key.encode()):
-            cookie = f"{self.server.cookie}={self.server.key}; HttpOnly; SameSite=Strict; Path=/"
-            return self._send(303, b"", "text/plain", {"Location": "/", "Set-Cookie": cookie})
-        if not self._is_known():
-            return self._refuse(403, "open the address that was printed when the server started: it holds a key")
-        if address.path not in FILES:
+        path = urllib.parse.urlsplit(self.path).path
+        if path not in FILES:
             return self._refuse(404, "no such page")
-        name, kind = FILES[address.path]
-        body = Path(__file__).with_name(name).read_bytes().replace(b"{{token}}", self.server.token.encode())
-        self._send(200, body, f"{kind}; charset=utf-8")
+        name, kind = FILES[path]
+        self._send(200, Path(__file__).with_name(name).read_bytes(), f"{kind}; charset=utf-8")
 
     def do_POST(self) -> None:
         """A function called with the members of a JSON object."""
@@ -114,28 +101,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Why a request that does something does not come from the page; empty when it does."""
         if self.headers.get("Host") not in self.server.hosts:
             return "not this host"
-        if not self._is_known():
-            return "no key"
         if self.headers.get("Origin", "") not in [f"http://{host}" for host in self.server.hosts]:
             return "not from this page"
         if self.headers.get_content_type() != "application/json":
             return "not JSON"
-        token = self.headers.get(TOKEN_HEADER, "")
-        return "" if hmac.compare_digest(token.encode(), self.server.token.encode()) else "no token"
-
-    def _is_known(self) -> bool:
-        try:
-            cookie = http.cookies.SimpleCookie(self.headers.get("Cookie", "")).get(self.server.cookie)
-        except http.cookies.CookieError:
-            return False
-        return cookie is not None and hmac.compare_digest(cookie.value.encode(), self.server.key.encode())
+        key = self.headers.get(KEY_HEADER, "")
+        if not hmac.compare_digest(key.encode(), self.server.key.encode()):
+            return "open the address that was printed when the server started: it holds a key"
+        return ""
 
     def _refuse(self, status: int, reason: str) -> None:
         self._send(status, json.dumps({"error": reason}).encode("utf-8", "backslashreplace"), "application/json")
 
-    def _send(self, status: int, body: bytes, kind: str, more: Mapping[str, str] | None = None) -> None:
+    def _send(self, status: int, body: bytes, kind: str) -> None:
         self.send_response(status)
-        for name, value in {**HEADERS, "Content-Type": kind, "Content-Length": str(len(body)), **(more or {})}.items():
+        for name, value in {**HEADERS, "Content-Type": kind, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)

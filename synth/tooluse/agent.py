@@ -19,7 +19,7 @@ from synth.tooluse.user import User
 
 ASK = (
     "[Could you tell me {what}?|I need {what} for that. Could you give me that?|Sure. What is {what}?|May I have {what}, "
-    "please?|Gladly. Can you tell me {what}?|To look into this I need {what}. What is it?]"
+    "please?|Gladly. Can you tell me {what}?|To look into this I need {what}. Can you tell me?]"
 )
 PROPOSE = "[I will|I am going to|I would] {will}. [Shall I go ahead?|Do you confirm?|Is that right?|Shall I proceed?|Is that correct?]"
 NEEDS = (
@@ -29,8 +29,9 @@ NEEDS = (
 )
 CHECKS = (
     "[I look with {tool} before I do anything.|{tool} tells how things stand.|Before going on, {tool} has to confirm the details.|"
-    "I check with {tool} first.|The policy wants this looked up: {tool}.|What does {tool} say about {value}?|{value} has to be looked up.|"
-    "Let me see what {tool} shows for {value}.|I don't trust my memory on {value}: {tool}.|Next comes {tool}, with {value}.]"
+    "I check with {tool} first.|The policy wants this looked up: {tool}.|What does {tool} say about {value}?|"
+    "I look up {value} first, with {tool}.|Let me see what {tool} shows for {value}.|I don't trust my memory on {value}: {tool}.|"
+    "Next comes {tool}, with {value}.]"
 )
 AFTER = (
     "[{tool} answered {shown}.|The result is {shown}: it is done.|No error from {tool}, and {shown}.|{tool} went through.|"
@@ -205,7 +206,7 @@ class _Script:
             for name, value in other.arguments.items():
                 if value in shows and value not in had:
                     return self._say(NEEDS, tool=call.name, name=name, later=other.name)
-        value = next(iter(leaves(dict(call.arguments))), "") or "the whole"
+        value = next(iter(leaves(dict(call.arguments))), "") or "everything"
         return self._say(CHECKS, tool=call.name, value=value)
 
     def _after(self) -> str:

@@ -4,8 +4,9 @@ Three forms of a document, told by their keys:
 
     openapi        OpenAPI 3.x, JSON or YAML: one tool per operation; parameters of path, query and header, and the fields of a JSON body
     mcp            the result of `tools/list` of the Model Context Protocol: {tools: [{name, description, inputSchema}]}
-    functions      a JSON list or JSON lines of {name, description, parameters}, or of {type: function, function: {...}}; the types of
-                   BFCL (`dict`, `float`, `tuple`, `any`) are read as JSON schema's
+    functions      a JSON list or JSON lines of {name, description, parameters}, or of {type: function, function: {...}}, also under
+                   `tools`, `functions` or `function` of a record; the types of BFCL (`dict`, `float`, `tuple`, `any`) are read as
+                   JSON schema's
 
 A description that is not usable is a reason with its place, never an error: what cannot be read is data. `$ref` is resolved inside the
 document, to a depth of `MAX_DEPTH` and `MAX_NODES` values in all; one that leads outside of it or around in a circle is a reason. YAML is
@@ -40,6 +41,7 @@ _BFCL_TYPES = {
     "int": "integer",
     "bool": "boolean",
 }
+_LISTS = ("tools", "functions", "function")
 _NAME = re.compile(r"[\w.:-]{1,64}")
 
 
@@ -79,8 +81,8 @@ def tools_of(text: str) -> list[Described]:
         )
     if isinstance(found, dict) and isinstance(found.get("result"), dict):
         found = found["result"]  # the whole answer of an MCP server
-    if isinstance(found, dict) and isinstance(found.get("tools"), list):
-        found = found["tools"]
+    if isinstance(found, dict):
+        found = next((found[key] for key in _LISTS if isinstance(found.get(key), list)), found)
     if isinstance(found, dict) and "name" in found:
         found = [found]
     if isinstance(found, list) and found:

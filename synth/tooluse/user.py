@@ -18,6 +18,10 @@ _CONFIRM = re.compile(
     r"\b(?:shall i|should i|go ahead|confirm|is that (?:right|correct|ok)|do you agree|proceed|okay with)\b", re.I
 )
 _SLOT = re.compile(r"\{(\w+)\}")
+_NAMES_ITSELF = re.compile(
+    r"\[[^\]]*\{name\}[^\]]*\] "
+)  # at the beginning of what is asked: `[I'm {name}.|This is {name}.] `
+_QUESTION = re.compile(r"(?:^|[.:] |, (?:so )?)(?:can|could) (?:I|you)\b[^?]*\.$", re.I)
 GREETINGS = "[|Hi! |Hello. |Hi there, |Good morning. |Hey, |Good afternoon. |Hello there. |Dear team, ]"
 NEXT = "[Thanks! One more thing:|Great, thank you. Also,|Perfect. Something else:|Good. And another thing:|Thank you! While I'm here:] "
 AFTER_NO = (
@@ -60,11 +64,14 @@ class User:
         """The first message about the next wish."""
         self._number += 1
         self._insisted = False
-        self._said |= {(slot, self.wish.facts[slot]) for slot in _SLOT.findall(self.wish.ask)}
+        ask = self.wish.ask
+        if "name" in self.told:
+            ask = _NAMES_ITSELF.sub("", ask, count=1)
+        self._said |= {(slot, self.wish.facts[slot]) for slot in _SLOT.findall(ask)}
         opening = GREETINGS
         if self._number:
             opening = AFTER_NO if self._wishes[self._number - 1].kind == "refusal" else NEXT
-        said = [_joined(self._say(opening), self._say(self.wish.ask), self.wish.facts)]
+        said = [_joined(self._say(opening), _asked(self._say(ask)), self.wish.facts)]
         for slot in self._untold():
             if self._draw.chance(40, "tells", self._number, slot):
                 said.append(self._tell([slot]))
@@ -75,7 +82,7 @@ class User:
         self._spoken += 1
         asks = "?" in text
         if asks and _CONFIRM.search(text):
-            return self._say(YES) if self._agrees(text) else self._say(DOUBT, ask=self._say(self.wish.ask))
+            return self._say(YES) if self._agrees(text) else self._say(DOUBT, ask=_asked(self._say(self.wish.ask)))
         if asks:
             wanted = [slot for slot in self.wish.facts if slot in self._slots and self._is_asked(slot, text)]
             wanted = [slot for slot in wanted if slot not in self.told] or wanted or self._untold()
@@ -116,6 +123,11 @@ def _joined(opening: str, ask: str, facts: Facts) -> str:
     if opening.endswith(", ") and re.fullmatch(r"(?!I$)[A-Z][a-z]*", first) and not is_fact:
         return opening + ask[0].lower() + ask[1:]
     return opening + ask
+
+
+def _asked(text: str) -> str:
+    """With a question mark, where it asks whether somebody can."""
+    return text[:-1] + "?" if _QUESTION.search(text) else text
 
 
 def _sentence(text: str) -> str:

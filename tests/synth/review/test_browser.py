@@ -1,5 +1,6 @@
 """The review page as a person meets it, in headless Chromium, by keys alone; and as an attacker would like it."""
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,11 +27,27 @@ def session(questions: pa.Table, pages: pa.Table, tmp_path: Path) -> Iterator[Se
         yield made
 
 
-@pytest.fixture
-def page(chromium: "WebDriver", session: Session) -> Iterator["WebDriver"]:
-    server = Server(session.functions())
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+@contextlib.contextmanager
+def serving(session: Session) -> Iterator[Server]:
+    made = Server(session.functions())
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
+    try:
+        yield made
+    finally:
+        made.shutdown()
+        thread.join()
+        made.server_close()
+
+
+@pytest.fixture
+def server(session: Session) -> Iterator[Server]:
+    with serving(session) as made:
+        yield made
+
+
+@pytest.fixture
+def page(chromium: "WebDriver", server: Server) -> Iterator["WebDriver"]:
     chromium.get_log("browser")
     metrics = {"width": 1400, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -42,9 +59,6 @@ def page(chromium: "WebDriver", session: Session) -> Iterator["WebDriver"]:
     yield chromium
     assert [entry for entry in chromium.get_log("browser") if "favicon" not in entry["message"]] == []
     chromium.get("about:blank")
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def until(browser: "WebDriver", condition: str) -> None:
@@ -91,6 +105,14 @@ def test_the_count_of_answers_follows_the_clues(page: "WebDriver") -> None:
     assert page.execute_script("return document.querySelectorAll('#clues .out').length") == 1
     press(page, "d")
     until(page, "document.getElementById('count').textContent === '1 answer in this corpus'")
+
+
+def test_a_clue_that_cannot_be_vaguer_says_so(page: "WebDriver") -> None:
+    clues = page.execute_script("return view.clues.map((clue) => clue.object !== null)")
+    press(page, "j" * clues.index(True) + "o")
+    until(page, "document.getElementById('said').textContent.includes('one form')")
+    press(page, "2")
+    until(page, "document.getElementById('said').textContent === ''")
 
 
 def test_words_are_edited_and_verified(page: "WebDriver", session: Session) -> None:
@@ -147,20 +169,45 @@ def test_a_hostile_question_and_page_are_only_text(session: Session, chromium: "
     }
     session.world.pages = hostile_pages
     session.items[name] = item._replace(task=item.task._replace(question=HOSTILE, answer=HOSTILE))
-    server = Server(session.functions())
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    chromium.get(server.url)
-    until(chromium, "document.getElementById('question').textContent !== ''")
-    assert text(chromium, "question") == HOSTILE
-    assert HOSTILE in text(chromium, "evidence")
-    press(chromium, "2")
-    until(chromium, "document.querySelectorAll('#found button').length > 0")
-    chromium.execute_script("document.querySelector('#found button').click()")
-    until(chromium, "document.getElementById('page-text').textContent !== ''")
-    assert chromium.title == "Review"
-    assert chromium.execute_script("return document.querySelectorAll('main img, main script').length") == 0
-    chromium.get("about:blank")
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(session) as server:
+        chromium.get(server.url)
+        until(chromium, "document.getElementById('question').textContent !== ''")
+        assert text(chromium, "question") == HOSTILE
+        assert HOSTILE in text(chromium, "evidence")
+        press(chromium, "2")
+        until(chromium, "document.querySelectorAll('#found button').length > 0")
+        chromium.execute_script("document.querySelector('#found button').click()")
+        until(chromium, "document.getElementById('page-text').textContent !== ''")
+        assert chromium.title == "Review"
+        assert chromium.execute_script("return document.querySelectorAll('main img, main script').length") == 0
+        chromium.get("about:blank")
+
+
+def test_the_key_leaves_the_address_and_stays_with_the_tab(page: "WebDriver", server: Server) -> None:
+    assert page.current_url == f"http://{server.hosts[0]}/"
+    assert page.get_cookies() == []
+    page.refresh()
+    until(page, "document.querySelectorAll('#queue li').length > 0")
+
+
+def test_a_tab_without_the_key_is_told_where_it_is(page: "WebDriver", server: Server) -> None:
+    page.execute_script("sessionStorage.clear()")
+    page.refresh()
+    until(page, "document.getElementById('said').textContent.includes('address that was printed')")
+    refused = [entry for entry in page.get_log("browser") if "403" in entry["message"]]
+    assert len(refused) == 1
+
+
+def test_a_name_that_was_made_to_point_here_gets_nothing(page: "WebDriver", server: Server) -> None:
+    """DNS rebinding: browsers resolve every name under localhost to this machine, so evil.localhost is such a name."""
+    page.get(f"http://evil.localhost:{server.server_port}/#{server.key}")
+    assert "not this host" in page.page_source
+    asked = (
+        "const done = arguments[1]; fetch('/api/state', {method: 'POST', body: '{}', headers: "
+        "{'Content-Type': 'application/json', 'X-Review-Key': arguments[0]}})"
+        ".then(async (r) => done([r.status, await r.text()])).catch((e) => done(String(e)))"
+    )
+    status, said = page.execute_async_script(asked, server.key)
+    assert status == 403
+    assert "not this host" in said
+    assert page.get_log("browser") != []

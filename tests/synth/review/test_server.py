@@ -1,9 +1,10 @@
-"""The server of the review page as an attacker meets it: another site, another host name, no key, no token."""
+"""The server of the review page as an attacker meets it: another site, another host name, no key."""
 
 import http.client
 import json
 import re
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from synth.review.log import Log
-from synth.review.server import MAX_BODY_BYTES, TOKEN_HEADER, Refused, Server
+from synth.review.server import FILES, KEY_HEADER, MAX_BODY_BYTES, Refused, Server
 
 
 def add(one: int, other: int) -> dict[str, int]:
@@ -47,8 +48,8 @@ def ask(
 def page_headers(server: Server, **other: str) -> dict[str, str]:
     """What a request of the page itself carries."""
     host = server.hosts[0]
-    own = {"Cookie": f"{server.cookie}={server.key}", "Origin": f"http://{host}", "Content_Type": "application/json"}
-    return own | {TOKEN_HEADER.replace("-", "_"): server.token} | other
+    own = {"Origin": f"http://{host}", "Content_Type": "application/json"}
+    return own | {KEY_HEADER.replace("-", "_"): server.key} | other
 
 
 def post(server: Server, name: str, given: Any, **other: str) -> tuple[int, Any]:
@@ -60,24 +61,19 @@ def test_it_listens_on_the_loopback_address_only(server: Server) -> None:
     assert server.server_address[0] == "127.0.0.1"
 
 
-def test_the_printed_address_gives_a_cookie_that_no_script_and_no_other_site_has(server: Server) -> None:
-    status, headers, _ = ask(server, "GET", server.url.partition(server.hosts[0])[2])
-    assert (status, headers["Location"]) == (303, "/")
-    assert "HttpOnly" in headers["Set-Cookie"]
-    assert "SameSite=Strict" in headers["Set-Cookie"]
+def test_the_key_is_never_in_what_a_browser_sends_for_a_page_or_gets(server: Server) -> None:
+    """It is the fragment of the address; no file holds it, and there is no cookie, which other ports would see."""
+    address = urllib.parse.urlsplit(server.url)
+    assert (address.path, address.query, address.fragment) == ("/", "", server.key)
+    for path in FILES:
+        status, headers, data = ask(server, "GET", path)
+        assert status == 200
+        assert server.key.encode() not in data
+        assert "Set-Cookie" not in headers
 
 
-@pytest.mark.parametrize("path", ["/", "/review.js", "/?key=wrong", "/?key="])
-def test_nothing_is_shown_without_the_key(server: Server, path: str) -> None:
-    status, _, data = ask(server, "GET", path)
-    assert status == 403
-    assert b"address that was printed" in data
-
-
-def test_the_page_holds_the_token_and_may_load_nothing_from_elsewhere(server: Server) -> None:
-    status, headers, data = ask(server, "GET", "/", Cookie=f"{server.cookie}={server.key}")
-    assert status == 200
-    assert server.token.encode() in data
+def test_the_page_may_load_nothing_from_elsewhere(server: Server) -> None:
+    _, headers, data = ask(server, "GET", "/")
     policy = headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'")
     assert "unsafe" not in policy
@@ -89,7 +85,7 @@ def test_the_page_holds_the_token_and_may_load_nothing_from_elsewhere(server: Se
 
 @pytest.mark.parametrize("path", ["/../session.py", "/session.py", "/etc/passwd", "/%2e%2e/log.py", "//page.html"])
 def test_no_other_file_is_served(server: Server, path: str) -> None:
-    assert ask(server, "GET", path, Cookie=f"{server.cookie}={server.key}")[0] == 404
+    assert ask(server, "GET", path)[0] == 404
 
 
 def test_a_function_is_called(server: Server) -> None:
@@ -104,11 +100,12 @@ def test_a_function_is_called(server: Server) -> None:
         {"Origin": "null"},
         {"Origin": ""},
         {"Host": "evil.example"},  # a name that was made to point here
-        {"Cookie": ""},
-        {"Cookie": "tokenloom-review=guess"},
+        {"Host": "evil.example", "Origin": "http://evil.example"},  # and its page, which then is of the same origin
+        {"Origin": "http://127.0.0.1:1"},  # another server on this machine
         {"Content_Type": "text/plain"},  # what a form of another site can send
-        {TOKEN_HEADER.replace("-", "_"): ""},
-        {TOKEN_HEADER.replace("-", "_"): "guess"},
+        {KEY_HEADER.replace("-", "_"): ""},
+        {KEY_HEADER.replace("-", "_"): "guess"},
+        {KEY_HEADER.replace("-", "_"): "gu\u00e9ss"},
     ],
 )
 def test_requests_of_others_do_nothing(server: Server, other: dict[str, str]) -> None:
@@ -119,7 +116,7 @@ def test_requests_of_others_do_nothing(server: Server, other: dict[str, str]) ->
 
 
 def test_a_page_asked_by_another_host_name_is_refused(server: Server) -> None:
-    assert ask(server, "GET", "/", Host="evil.example", Cookie=f"{server.cookie}={server.key}")[0] == 421
+    assert ask(server, "GET", "/", Host="evil.example")[0] == 421
 
 
 @pytest.mark.parametrize(
@@ -146,12 +143,11 @@ def test_a_body_that_is_no_json_or_too_long_is_refused(server: Server) -> None:
     assert post(server, "add", {"one": 1, "other": 2})[0] == 200  # and the server goes on
 
 
-def test_two_reviews_on_one_machine_keep_their_keys_apart(server: Server) -> None:
-    """A browser sends the cookies of 127.0.0.1 to every port, and one of the same name takes the place of the other."""
-    with Server({}) as other:
-        assert other.cookie != server.cookie
-        both = f"{other.cookie}={other.key}; {server.cookie}={server.key}"
-        assert ask(server, "GET", "/", Cookie=both)[0] == 200
+def test_another_site_gets_no_leave_to_send_the_key(server: Server) -> None:
+    """A header of its own makes a browser ask first, and no answer allows it."""
+    asked = {"Origin": "http://127.0.0.1:1", "Access_Control_Request_Headers": KEY_HEADER}
+    _, headers, _ = ask(server, "OPTIONS", "/api/add", None, **asked)
+    assert not [name for name in headers if name.startswith("Access-Control")]
 
 
 def test_a_log_that_cannot_be_written_is_told(server: Server, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from synth.tooluse import dialogue, generator, model
 from synth.tooluse.environments import ENVIRONMENTS
 from synth.tooluse.judge import conversation_verdicts
 from synth.tooluse.planner import plan
-from synth.tooluse.user import User
+from synth.tooluse.user import User, _asked
 from tests.synth.tooluse.worlds import conversed, find, posed
 
 
@@ -57,6 +57,29 @@ def test_a_person_tells_what_is_asked_for_and_no_more() -> None:
     assert user.told >= {"birthday"}
     user.reply("And your customer number?")
     assert user.reply("What is the weather like?") is not None
+
+
+def test_what_is_asked_for_ends_as_a_question() -> None:
+    for given, said in (
+        ("Can I pay order W1 with my wallet.", "Can I pay order W1 with my wallet?"),
+        ("I'm Ada. Could you invite Bo to “a.b”, please.", "I'm Ada. Could you invite Bo to “a.b”, please?"),
+        ("I am moving, so can you send it to another address.", "I am moving, so can you send it to another address?"),
+        ("Please cancel it, if you can.", "Please cancel it, if you can."),
+        ("Where is it? It was here.", "Where is it? It was here."),
+    ):
+        assert _asked(given) == said
+
+
+def test_a_person_says_its_name_once() -> None:
+    for number in range(40):
+        task, draw = posed("rooms", number, 3)
+        if len(task.wishes) > 1:
+            break
+    user = User(task.wishes, task.environment.slots, draw)
+    name = task.wishes[0].facts["name"]
+    assert name in user.opens()
+    assert name not in user.opens()
+    assert "name" in user.told
 
 
 def test_a_person_does_not_tell_everything_at_once() -> None:

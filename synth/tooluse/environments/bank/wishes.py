@@ -68,7 +68,7 @@ def send(state: State, draw: Draw, me: Facts) -> Wish | None:
             "reference": reference,
         },
     )
-    ask = "[Please pay|I need to pay|Can you send|Transfer, please,] {amount} [to|over to] {payee} from my {kind} account[.|, thanks.]"
+    ask = "[Please pay|I need to pay|Can you send|Transfer, please,] {amount} [to|over to] {payee} from my {kind} account[.|, please.]"
     if large:
         return _wish(
             me, kind="handoff", name="large_payment", facts=facts, ask=ask, refused=call, rule="large_payment",
@@ -128,7 +128,7 @@ def block(state: State, draw: Draw, me: Facts) -> Wish | None:
         return None
     return _wish(
         me, kind="write", name="block_card", facts={"ending": card["ending"], "reason": reason},
-        ask="[Please block|I have to block|Can you block] my card [ending in|with the last digits] {ending}[.|!|, it's urgent.]",
+        ask="[Please block|I have to block|Can you block] my card [ending in|with the last digits] {ending}[.| at once.]",
         gold=(Call("block_card", {"card_id": card["card_id"], "reason": reason}),), needs=(card["ending"],),
         goal=(Holds("SELECT state FROM cards WHERE card_id = ?", (card["card_id"],), ((f"blocked: {reason}",),)),),
         will=f"[block {card['card_id']} for good, because it is {reason}|block the card {card['card_id']} ({reason}); this "
@@ -254,7 +254,7 @@ SLOTS = {
         "[my number is|customer number|it's] {customer_id}", "your customer number", ("customer number",)
     ),
     "birthday": Slot("[I was born on|my birthday is|born] {birthday}", "your birthday", ("birthday", "date of birth")),
-    "reason": Slot("[it is|the reason:|well,] {reason}", "the reason", ("reason", "why")),
+    "reason": Slot("[it is|it was|well, it is] {reason}", "the reason", ("reason", "why")),
     "reference": Slot("[the reference is|put down|reference:] {reference}", "the reference", ("reference",)),
     "iban": Slot("[the IBAN is|IBAN:] {iban}", "the IBAN", ("iban",)),
 }

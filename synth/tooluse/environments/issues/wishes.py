@@ -185,7 +185,9 @@ def whose(state: State, draw: Draw, me: Facts) -> Wish | None:
 
 
 SLOTS = {
-    "reason": Slot("[it's|the reason:|close it as] {reason}", "the reason", ("reason",)),
+    "reason": Slot(
+        "[the reason is “{reason}”|close it as {reason}|put it down as {reason}]", "the reason", ("reason",)
+    ),
     "body": Slot("[the text:|write:|say] {body}", "a text for the issue", ("text",)),
     "label": Slot("[the label is|label:] {label}", "the label", ("label",)),
 }

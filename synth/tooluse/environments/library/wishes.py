@@ -97,7 +97,7 @@ def extend(state: State, draw: Draw, me: Facts) -> Wish | None:
     if case is None:
         return None
     call = Call("renew", {"loan_id": case["loan_id"]})
-    ask = "[Can you renew|I'd like to keep|Please extend] “{title}”[ for longer|][?|, please.]"
+    ask = "[Can you renew “{title}”|I'd like to keep “{title}” for longer|Please extend my loan of “{title}”][.|, please.]"
     if is_renewed(state, call.arguments):
         return _wish(
             me, case["title"], kind="refusal", name="renewed", ask=ask, refused=call, rule="renewed",
@@ -146,8 +146,8 @@ def drop(state: State, draw: Draw, me: Facts) -> Wish | None:
         return None
     case = draw.pick(found, "hold")
     return _wish(
-        me, case["title"], kind="write", name="cancel_hold", ask="[I don't want to wait for|Take me off the list for|I no "
-                                                                 "longer need] “{title}”[.| any more.]",
+        me, case["title"], kind="write", name="cancel_hold", ask="[I don't want to wait for “{title}” any more.|Take me off "
+                                                                 "the list for “{title}”, please.|I no longer need “{title}”.]",
         gold=(Call("cancel_hold", {"card": me["card"], "title_id": case["title_id"]}),),
         goal=(Holds("SELECT COUNT(*) FROM holds WHERE card = ? AND title_id = ?", (me["card"], case["title_id"]), ((0,),)),),
         thought=f"[They wait for it as {case['title_id']}.|{case['title_id']} is on their list.]",

@@ -85,7 +85,7 @@ def move(state: State, draw: Draw, me: Facts) -> Wish | None:
     return _wish(
         me, case, kind="write", name="change_address",
         facts={"new_street": place["street"], "new_city": place["city"], "new_zip": place["zip"]},
-        ask=f"[I am moving, so|We moved:|I typed the wrong address.] [please send|can you send|could you redirect] "
+        ask=f"[I am moving, so|We moved:|I typed the wrong address:] [please send|can you send|could you redirect] "
             f"{case['the order']} [somewhere else|to another address].",
         gold=(Call("change_address", {"order_id": case["order_id"], **place}),),
         goal=(Holds("SELECT street, city, zip FROM orders WHERE order_id = ?", (case["order_id"],), (tuple(place.values()),)),),
@@ -106,13 +106,25 @@ def pay(state: State, draw: Draw, me: Facts) -> Wish | None:
     return _wish(
         me, case, kind="write", name="change_payment", facts={"method": other["method"]},
         look=(Call("get_customer", {"customer_id": me["me"]}),), needs=(other["method"],),
-        ask=f"[I want to pay|Can I pay|Please let me pay] {case['the order']} with my {{method}}[ instead|][.|, not the way it is now.]",
+        ask=f"[I want to pay|Can I pay|Please let me pay] {case['the order']} with my {{method}}[ instead|][.|, if that is possible.]",
         gold=(Call("change_payment", {"order_id": case["order_id"], "payment_id": other["payment_id"]}),),
         goal=(Holds("SELECT payment_id FROM orders WHERE order_id = ?", (case["order_id"],), ((other["payment_id"],),)),),
         will=f"[let order {case['order_id']} be paid with {other['payment_id']}|switch {case['order_id']} to {other['payment_id']}]",
         thought=f"[The {other['method']} is {other['payment_id']}, and the order is pending.|{other['payment_id']} is theirs "
                 f"and the order is pending.]",
-        done=f"[{other['payment_id']} will pay for {case['order_id']}.|Order {case['order_id']} is now on your {other['method']}.]",
+        done=f"[Order {case['order_id']} will be paid with your {other['method']}.|{case['order_id']} is now on your {other['method']}.]",
+    )  # fmt: skip
+
+
+def _too_late(me: Facts, case: dict[str, Any], call: Call, facts: Facts, ask: str, what: str) -> Wish:
+    """A return or an exchange that the policy denies, though the tool would do it."""
+    day, order_id = case["delivered_on"], case["order_id"]
+    return _wish(
+        me, case, kind="refusal", name=f"late_{what}", facts=facts, ask=ask, refused=call, rule=f"late_{what}", needs=(day,),
+        thought=f"[It was delivered on {day}: more than {RETURN_DAYS} days ago.|The delivery on {day} is too long ago for this {what}.|"
+                f"Delivered on {day}: the {RETURN_DAYS} days are over.|{day} lies more than {RETURN_DAYS} days back.]",
+        done=f"[I'm sorry, but|Unfortunately,] order {order_id} was delivered on {day}, and [{what}s are possible for {RETURN_DAYS} days "
+             f"only|the {RETURN_DAYS} days for {what}s are over|after {RETURN_DAYS} days I cannot do that any more].",
     )  # fmt: skip
 
 
@@ -128,14 +140,7 @@ def give_back(state: State, draw: Draw, me: Facts) -> Wish | None:
     if "product" in case["told"]:
         ask = "[I want to return|I'd like to send back|Can I return] the {product} [I bought|I got from you|that was delivered to me]."
     if is_late(state, call.arguments):
-        return _wish(
-            me, case, kind="refusal", name="late_return", facts=facts, ask=ask, refused=call, rule="late_return",
-            needs=(case["delivered_on"],),
-            thought=f"[It was delivered on {case['delivered_on']}: more than {RETURN_DAYS} days ago.|The delivery on "
-                    f"{case['delivered_on']} is too long ago for a return.]",
-            done=f"[I'm sorry, but|Unfortunately,] order {order_id} was delivered on {case['delivered_on']}, and [returns are "
-                 f"possible for {RETURN_DAYS} days only|after {RETURN_DAYS} days I cannot take anything back].",
-        )  # fmt: skip
+        return _too_late(me, case, call, facts, ask, "return")
     return _wish(
         me, case, kind="write", name="return_item", facts=facts, ask=ask, gold=(call,),
         goal=(Holds("SELECT state, payment_id FROM order_items WHERE order_id = ? AND item_id = "
@@ -185,14 +190,7 @@ def swap(state: State, draw: Draw, me: Facts) -> Wish | None:
     of = "" if "product" in case["told"] else f" from {case['the order']}"
     ask = f"[Can I exchange|I'd like to exchange|I want to swap] the {{product}}{of} for the one in {{options}}[?|, please?]"
     if is_late(state, call.arguments):
-        return _wish(
-            me, case, kind="refusal", name="late_exchange", facts=facts, ask=ask, refused=call, rule="late_exchange",
-            needs=(case["delivered_on"],),
-            thought=f"[Delivered on {case['delivered_on']}: the {RETURN_DAYS} days are over.|{case['delivered_on']} lies more "
-                    f"than {RETURN_DAYS} days back.]",
-            done=f"[I'm sorry:|I have to say no:] the {RETURN_DAYS} days for an exchange [are over|have passed], order "
-                 f"{order_id} was delivered on {case['delivered_on']}.",
-        )  # fmt: skip
+        return _too_late(me, case, call, facts, ask, "exchange")
     return _wish(
         me, case, kind="write", name="exchange_item", facts=facts, ask=ask, gold=(call,),
         look=(Call("get_product", {"product_id": case["product_id"]}),),

@@ -95,10 +95,8 @@ def move(state: State, draw: Draw, me: Facts) -> Wish | None:
         return None
     facts = {"new_day": when["day"], "start": when["start"], "end": when["end"]}
     call = Call("move_meeting", {"meeting_id": case["meeting_id"], **when})
-    ask = (
-        "[This is {name}.|{name} here.|I'm {name}.] [Move|Please move|Can you shift] my meeting “{title}” on {day} to "
-        "{new_day}, {start} to {end}."
-    )
+    to = "[{start} to {end}|{start}, until {end}]" if when["day"] == case["day"] else "{new_day}, {start} to {end}"
+    ask = f"[This is {{name}}.|{{name}} here.|I'm {{name}}.] [Move|Please move|Can you shift] my meeting “{{title}}” on {{day}} to {to}."
     if is_late(state, when):
         return Wish("refusal", "move_late", ask, {"name": me["name"], "title": case["title"], "day": case["day"], **facts},
                     look=(Call("find_person", {"name": me["name"]}), Call("list_meetings", {"person_id": me["me"], "day": case["day"]})),
@@ -124,7 +122,7 @@ def cancel(state: State, draw: Draw, me: Facts) -> Wish | None:
     case = _case(state, draw, me, "cancel", mine)
     if case is None:
         return None
-    ask = "[I'm {name}.|It's {name}.|This is {name}.] [Cancel|Please cancel|Can you cancel] “{title}” on {day}[.|, it's not needed.]"
+    ask = "[I'm {name}.|It's {name}.|This is {name}.] [Cancel|Please cancel|Can you cancel] “{title}” on {day}[.|, please.]"
     call = Call("cancel_meeting", {"meeting_id": case["meeting_id"]})
     if not mine:
         return _wish(
@@ -161,8 +159,8 @@ def invite(state: State, draw: Draw, me: Facts) -> Wish | None:
     said = " and ".join(guests.values())
     return _wish(
         me, case, kind="write", name="add_attendee", facts=guests,
-        ask=f"[I'm {{name}}.|{{name}} speaking.|This is {{name}}.] [Invite|Please add|Could you invite] {said} to [my meeting|"
-            f"] “{{title}}” on {{day}}.",
+        ask=f"[I'm {{name}}.|{{name}} speaking.|This is {{name}}.] [Invite|Please add|Could you invite] {said} to [my "
+            f"meeting |]“{{title}}” on {{day}}.",
         look=tuple(Call("find_person", {"name": name}) for name in guests.values()),
         gold=tuple(Call("add_attendee", {"meeting_id": case["meeting_id"], "person_id": person_id}) for person_id in ids),
         goal=(Holds(sql, (case["meeting_id"], *ids), ((len(ids),),)),),
