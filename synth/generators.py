@@ -44,9 +44,10 @@ GENERATORS: dict[str, Step] = {
     "search": Step("corpus", "synth.search.generator:SEARCH", 2),
     "tools": Step("corpus", "synth.tooluse.generator:TOOLS", 2),
     "calls": Step("corpus", "synth.tooluse.calls:CALLS", 2),
-    "reasoning": Step("corpus", "synth.reasoning.generator:REASONING", 1),
-    "rephrase": Step("corpus", "synth.rephrase.generator:REPHRASE", 1),
-    "software": Step("corpus", "synth.software.generator:SOFTWARE", 1),
+    "reasoning": Step("corpus", "synth.reasoning.generator:REASONING", 2),
+    "rephrase": Step("corpus", "synth.rephrase.generator:REPHRASE", 2),
+    "software": Step("corpus", "synth.software.generator:SOFTWARE", 2),
+    "pulls": Step("corpus", "synth.software.pulls:PULLS", 1),
     "reviewed": Step("corpus", "synth.review.reviewed:REVIEWED", 1),
     "long": Step("corpus", "synth.long_context:LONG", 2),
 }

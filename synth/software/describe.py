@@ -10,6 +10,7 @@ from synth.software.tree import Repository
 from synth.software.validate import Checked
 
 MAX_OBSERVED = 8  # failing tests, of which one is described
+MAX_TOLD = 4  # of which an issue is tried
 REPRODUCTION = "test_reproduction_of_the_issue.py"
 
 
@@ -38,8 +39,8 @@ def described(
     """The issues of the mutants that passed, by name; a mutant none of whose failures can be put in words has none."""
     found = []
     for name, one in checked.items():
-        observed = _observed(repository, one) if one.passed else None
-        if observed is not None:
+        observed = _observed(repository, one) if one.passed else []
+        if observed:
             found.append(_told(checkout.files, repository, name, one, observed, seed))
     scripts = [told for told in found if told.observed.snippet]
     jobs = []
@@ -51,8 +52,8 @@ def described(
     return {told.name: proven.get(told.name, told) for told in found}
 
 
-def _observed(repository: Repository, checked: Checked) -> Observed | None:
-    """What the issue describes: of the failing tests the one whose failure says most, scripts and short ones first."""
+def _observed(repository: Repository, checked: Checked) -> list[Observed]:
+    """What the issue may describe: the failures that can be told, those that say most first: scripts, and short ones."""
     seen = []
     for test in checked.fail_to_pass[:MAX_OBSERVED]:
         failure = checked.first.failures.get(test)
@@ -60,18 +61,24 @@ def _observed(repository: Repository, checked: Checked) -> Observed | None:
         if found is not None:
             size = len(found.snippet or found.expression)
             seen.append(((not found.snippet, found.kind == "false", not found.public, size, test), found))
-    return min(seen)[1] if seen else None
+    return [found for _, found in sorted(seen, key=lambda pair: pair[0])]
 
 
 def _told(
-    files: Mapping[str, str], repository: Repository, name: str, checked: Checked, observed: Observed, seed: int
+    files: Mapping[str, str], repository: Repository, name: str, checked: Checked, seen: Sequence[Observed], seed: int
 ) -> Described:
+    """With the first failure whose issue leaks nothing, or the first one."""
     functions = tuple(site.function for site in checked.mutant.sites)
     gold = validate.gold_patch(files, checked.mutant)
     secret = issue.Secret(checked.mutant.path, functions, gold, checked.fail_to_pass)
     about = {"package": repository.name, "version": repository.version}
-    text, leak_free = issue.written(observed, secret, **about, seed=seed, name=name)
-    return Described(name, checked, observed, text, {**checked.verdicts, "leak_free": leak_free})
+    told = []
+    for observed in seen[:MAX_TOLD]:
+        text, verdict = issue.written(observed, seen, secret, **about, seed=seed, name=name)
+        told.append(Described(name, checked, observed, text, {**checked.verdicts, "leak_free": verdict}))
+        if verdict["passed"]:
+            break
+    return next((one for one in told if one.passed), told[0])
 
 
 def _reproduced(told: Described, before: Result, after: Result) -> Described:

@@ -2,8 +2,8 @@
 
 Per repository (all its documents meet in one receiver): the tree is built, its tests run three times in the sandbox, functions that they
 call are mutated one at a time, and each mutant goes through `validate.py`. What is left is described by an issue (`issue.py`), and repaired
-by the scripted agent or by the teacher (`agent.py`). A task whose operator cannot be undone, or that the scripted agent does not solve,
-becomes a row without tools: the issue and the code of the function, answered by the gold patch (SWE-bench's oracle setting).
+by the scripted agent or by the teacher (`agent.py`). Every accepted row is a trajectory that ends with all tests passing: a task that the
+agent does not solve is dropped as `synth.solved`.
 
 Verdicts, in order: baseline_stable, collects, fails_before, few_fail, not_flaky, passes_after, leak_free, reproduces (where the issue holds
 a script: as a test it fails before and passes after), localised (of the scripted agent), solved. The code of the documents never runs
@@ -143,7 +143,7 @@ def _rows(
             yield recorder.reject(place, f"No test of {place} passes three times.", {"baseline_stable": found.verdict})
             return
         candidates = islice(mutants(repository, found, seed=seed), num_candidates)
-        size = FIRST_BATCH
+        size = min(FIRST_BATCH, max(1, num_candidates // 2))
         while batch := list(islice(candidates, size)):
             size = NEXT_BATCH
             checked = validate.check(checkout, found, batch, seed=seed, max_tests=max_tests)
@@ -156,8 +156,8 @@ def _rows(
                     yield recorder.rejected_mutant(name, one)
                 elif not told[name].passed:
                     yield recorder.reject(name, told[name].issue, told[name].verdicts, one)
-                elif teacher is None and (name not in solved or not solved[name].verdicts["solved"]["passed"]):
-                    yield recorder.oracle(told[name])
+                elif not solved[name].turns:
+                    yield recorder.reject(name, told[name].issue, {**told[name].verdicts, **solved[name].verdicts}, one)
                 else:
                     yield recorder.trajectory(told[name], solved[name])
 

@@ -3,7 +3,8 @@
 Started by `synth.software.sandbox` as `python -I -S inside.py SPEC_FD STATUS_FD`, and never imported by it. The first process makes the
 namespaces (user, mount, network, process ids, IPC, host name) and waits. Its child is process 1 of the new ones: it builds a root from
 nothing but the folders it was told, read-only, leaves the old root, starts the command without any capability, and from then on counts
-every 20 ms what no rlimit counts for all processes together: CPU, memory and threads. When process 1 ends, the kernel ends all others.
+every 20 ms what no rlimit counts for all processes together: CPU, memory (a socket counts as
+much as its buffer may hold) and threads. When process 1 ends, the kernel ends all others.
 """
 
 import ctypes
@@ -162,6 +163,7 @@ class Watch:
         self.spec = spec
         self.ticks = os.sysconf("SC_CLK_TCK")
         self.page = os.sysconf("SC_PAGE_SIZE")
+        self.socket = spec["socket_bytes"]
 
     def exceeded(self) -> str | None:
         """Name of the limit that is exceeded, or None."""
@@ -178,11 +180,18 @@ class Watch:
                 threads += int(fields[17]) if name != "1" else 0
                 if threads > self.spec["processes"]:
                     return "processes"
+        memory += self.socket * sockets()
         if cpu > self.spec["cpu_seconds"] * self.ticks:
             return "cpu"
         if memory > self.spec["memory_mb"] << 20:
             return "memory"
         return None
+
+
+def sockets() -> int:
+    """How many sockets there are in this network namespace, also those that no process holds but a message on its way."""
+    with open("/proc/1/net/sockstat") as file:
+        return int(file.readline().split()[2])
 
 
 def watch(spec: dict[str, Any], child: int) -> tuple[int, str | None]:

@@ -95,7 +95,7 @@ def sites(text: str, *, first_lines: Iterable[int] | None = None) -> list[Site]:
         found += _found(encoded, _Part(0, len(encoded), b"", ()))
     else:
         known = functions(text)
-        starts = [0, *itertools.accumulate(len(line) for line in encoded.splitlines(keepends=True))]
+        starts = line_starts(encoded)
         for line in sorted(set(first_lines) & known.keys()):
             function = known[line]
             start = starts[line - 1]
@@ -103,6 +103,11 @@ def sites(text: str, *, first_lines: Iterable[int] | None = None) -> list[Site]:
             part = _Part(start, starts[function.last_line], head, tuple(function.name.split(".")[:-1]))
             found += [site for site in _found(encoded, part) if site.first_line == line]
     return sorted(found, key=lambda site: (site.start, site.end, site.operator, site.new))
+
+
+def line_starts(encoded: bytes) -> list[int]:
+    """Where each line begins, and where the last one ends; lines as Python counts them."""
+    return [0, *itertools.accumulate(len(line) for line in encoded.splitlines(keepends=True))]
 
 
 class _Part(NamedTuple):

@@ -192,9 +192,10 @@ def _setting(lines: Lines, function: ast.FunctionDef, statement: ast.stmt, expre
         targets = node.targets if isinstance(node, ast.Assign) else ()
         is_call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
         names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
-        set_here = {inner.id for target in targets for inner in ast.walk(target) if isinstance(inner, ast.Name)}
+        in_targets = [inner for target in targets for inner in ast.walk(target) if isinstance(inner, ast.Name)]
+        set_here = {name.id for name in in_targets if isinstance(name.ctx, ast.Store)}  # not `b` of `b[0] = 1`
         told = _folded(lines, node)
-        if set_here & wanted or (is_call and names & wanted and "assert" not in told.lower()):
+        if {name.id for name in in_targets} & wanted or (is_call and names & wanted and "assert" not in told.lower()):
             found.append(told)
             wanted = wanted - set_here | (names - set_here)
     too_much = len(found) > MAX_SETTING_LINES or any(len(line) > MAX_SETTING_CHARS for line in found)

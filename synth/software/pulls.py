@@ -1,11 +1,16 @@
 """Real pull requests as tasks: rows in SWE-bench's form with the documents of their base commits, proven here before they are believed.
 
-The tree of a row is what the reader `git` gives of `repo` at `base_commit` (`ref:` in the source). With the test patch applied the tests to
-fail must fail, in three runs, and those to pass must pass; with the gold patch as well, all must pass, three times. A test that is missing
-from a run counts as neither: a pull request whose new tests import what it adds is dropped as `synth.collects`. Rows without
-FAIL_TO_PASS get theirs from these runs. There is no trajectory without a model: the row is the problem statement and the gold patch.
+    source: {generator: pulls, from: [pull_trees], pulls: pulls.jsonl}
+
+`pulls` is a JSON Lines file in that form: SWE-bench's own, what other tools mine from histories, what `tokenloom export --to swebench`
+writes. The tree of a row is what the reader `git` gives of `repo` at `base_commit`: a corpus of `reader: git` with `ref:` for each base
+commit. With the test patch applied the tests to fail must fail, in three runs, and those to pass must pass; with the gold patch as well,
+all must pass, three times. A test that is missing from a run counts as neither: a pull request whose new tests import what it adds is
+dropped as `synth.collects`. Rows without FAIL_TO_PASS get theirs from these runs. There is no trajectory without a model: the row is the
+problem statement and the gold patch. All trees that are named meet in one receiver: hundreds of commits, not all of GitHub.
 """
 
+import importlib.util
 import json
 import platform
 from collections import defaultdict
@@ -15,6 +20,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from datapipe.schema import code_place
+from synth.generators import Generator
 from synth.render import Turn
 from synth.rows import Made, Parent, documents
 from synth.software import issue, patch, validate
@@ -25,6 +31,8 @@ from synth.software.tree import TEST_FILE, Repository, without_clashes
 NAMES = ("instance_id", "repo", "base_commit", "patch", "test_patch", "problem_statement")
 KEPT = ("hints_text", "created_at", "version", "environment_setup_commit")
 CPU_SECONDS = 120  # of one run of a row's tests
+KEY = 0
+MIN_HEX = 7  # digits of a commit that tell it from others
 
 
 class Pull(NamedTuple):
@@ -54,10 +62,39 @@ def _list(value: Any) -> tuple[str, ...]:
     return tuple(json.loads(value) if isinstance(value, str) else value or ())
 
 
-def imported(pulls: Iterable[Pull], docs: pa.Table, *, seed: int = 0) -> pa.Table:
-    """A document for each row: accepted, or with the reason why not. `docs` are the files of the base commits."""
-    trees = _trees(docs)
-    return documents(_row(pull, _tree(trees, pull), seed) for pull in pulls)
+def check(*, pulls: str = "") -> None:
+    """ValueError where no file is named, or pytest is not installed."""
+    if not pulls:
+        raise ValueError("pulls is missing: type the path of a JSON Lines file in SWE-bench's form")
+    if importlib.util.find_spec("pytest") is None:
+        raise ValueError("the tests of repositories are run by pytest, which is not installed: pip install pytest")
+
+
+def emit(docs: pa.Table, *, pulls: str) -> pa.Table:
+    """The files of the commits that are named, to one receiver."""
+    wanted = _load(pulls)
+    kept = [
+        place is not None and any(_is_of(place[0], place[1], pull) for pull in wanted)
+        for place in map(code_place, docs["origin"].to_pylist())
+    ]
+    found = docs.select(["origin", "text", "id", "license"]).filter(pa.array(kept, pa.bool_()))
+    return found.append_column("key", pa.array([KEY] * found.num_rows, pa.uint64()))
+
+
+def reduce(rows: pa.Table, *, pulls: str, seed: int = 0) -> pa.Table:
+    """A document for each row of the file: accepted, or with the reason why not."""
+    trees = _trees(rows)
+    return documents(_row(pull, _tree(trees, pull), seed) for pull in _load(pulls))
+
+
+def _load(path: str) -> list[Pull]:
+    try:
+        with open(path, encoding="utf-8") as lines:
+            return read(lines)
+    except OSError as error:
+        raise ValueError(
+            f"pulls: {path} cannot be read ({error.strerror}): type the path of a JSON Lines file"
+        ) from error
 
 
 def _trees(docs: pa.Table) -> dict[tuple[str, str], Repository]:
@@ -80,17 +117,21 @@ def _trees(docs: pa.Table) -> dict[tuple[str, str], Repository]:
 
 def _tree(trees: Mapping[tuple[str, str], Repository], pull: Pull) -> Repository | None:
     """The documents of the row's commit; the reader puts a host before `owner/name`."""
-    repo, commit = pull.about["repo"], pull.about["base_commit"]
-    named = [
-        tree
-        for (name, version), tree in sorted(trees.items())
-        if (name == repo or name.endswith("/" + repo)) and version and commit.startswith(version)
-    ]
+    named = [tree for (name, version), tree in sorted(trees.items()) if _is_of(name, version, pull)]
     return named[0] if named else None
 
 
+def _is_of(name: str, version: str, pull: Pull) -> bool:
+    repo = pull.about["repo"]
+    return (
+        (name == repo or name.endswith("/" + repo))
+        and len(version) >= MIN_HEX
+        and pull.about["base_commit"].startswith(version)
+    )
+
+
 def _row(pull: Pull, tree: Repository | None, seed: int) -> dict[str, Any]:
-    made, about = Made("software", seed), pull.about
+    made, about = Made("pulls", seed), pull.about
     verdicts: dict[str, dict[str, Any]] = {"has_tree": {"passed": tree is not None}}
     parents: list[Parent] = []
     if tree is not None:
@@ -145,7 +186,7 @@ def _proven(
     passing = min(sum(run.get(test) == "passed" for test in wanted) for run in after)
     leaked = issue.leaked_lines(pull.about["problem_statement"], patch.changed_lines(pull.about["patch"], "+"))
     return pull, {
-        "collects": {"passed": missing == 0, "missing": missing},
+        "collects": {"passed": missing == 0 and bool(after[0]), "missing": missing, "tests": len(after[0])},
         "fails_before": {
             "passed": bool(pull.fail_to_pass) and steady and kept_passing,
             "failing": len(pull.fail_to_pass),
@@ -179,3 +220,6 @@ def _task(pull: Pull) -> Task:
         answer_patch=about["patch"],
         python=platform.python_version(),
     )
+
+
+PULLS = Generator(emit, reduce, check)

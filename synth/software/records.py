@@ -1,4 +1,4 @@
-"""The rows of software tasks: a trajectory, an answer without tools, or a candidate that a check dropped."""
+"""The rows of software tasks: a trajectory, or a candidate that a check dropped."""
 
 import platform
 from collections.abc import Mapping
@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import xxhash
 
-from synth.evidence import keyed
-from synth.render import Turn
 from synth.rows import Made, Parent
-from synth.software import patch, phrases, validate
+from synth.software import patch, validate
 from synth.software.describe import Described
-from synth.software.localise import functions
 from synth.software.solve import Solved
 from synth.software.suite import content_hash
 from synth.software.task import Task
@@ -21,8 +18,6 @@ from synth.software.workspace import TOOLS
 
 if TYPE_CHECKING:
     from synth.teacher import Crew
-
-EXCERPT_LINES = 120
 
 
 class Recorder(NamedTuple):
@@ -49,31 +44,8 @@ class Recorder(NamedTuple):
             solved.turns,
             kind="agent",
             parents=self._parents(told.checked),
-            task=self._task(told, "trajectory", answer).as_json(),
+            task=self._task(told, answer).as_json(),
             verdicts={**told.verdicts, **solved.verdicts},
-        )
-
-    def oracle(self, told: Described) -> dict[str, Any]:
-        """The row without tools: the issue and the code of the function, answered by the gold patch."""
-        mutant = told.checked.mutant
-        site = mutant.sites[0]
-        gold = validate.gold_patch(self.repository.files, mutant)
-        code = excerpt(mutant.path, mutant.text, site.first_line)
-        choices = phrases.PATCH_THOUGHTS
-        thought = choices[keyed(self.seed, told.name, "patch") % len(choices)]
-        turns = [
-            Turn("user", f"{told.issue}\n\n{code}\n\nAnswer with a patch in the unified format."),
-            Turn(
-                "assistant", f"```diff\n{gold}```", think=thought.format(function=f"`{site.function}`", line=site.line)
-            ),
-        ]
-        return Made("software", self.seed).row(
-            told.name,
-            turns,
-            kind="agent",
-            parents=self._parents(told.checked),
-            task=self._task(told, "patch", gold).as_json(),
-            verdicts={**told.verdicts, "solved": told.verdicts["passes_after"]},
         )
 
     def reject(
@@ -102,7 +74,7 @@ class Recorder(NamedTuple):
     def _parents(self, checked: Checked) -> list[Parent]:
         return self.repository.parents_of([checked.mutant.path, *(test.partition("::")[0] for test in checked.tests)])
 
-    def _task(self, told: Described, how: str, answer: str) -> Task:
+    def _task(self, told: Described, answer: str) -> Task:
         checked, files = told.checked, self.repository.files
         return Task(
             instance_id=told.name,
@@ -120,15 +92,6 @@ class Recorder(NamedTuple):
                 (site.operator, checked.mutant.path, site.line, site.old, site.new) for site in checked.mutant.sites
             ),
             runs=tuple((run, run) for run in range(validate.RUNS)),
-            how=how,
             answer_patch=answer,
             python=platform.python_version(),
         )
-
-
-def excerpt(path: str, text: str, first_line: int) -> str:
-    """The function that begins there, with the numbers of its lines."""
-    function = functions(text)[first_line]
-    lines = text.split("\n")[function.first_line - 1 : function.last_line][:EXCERPT_LINES]
-    numbered = "\n".join(f"{number}\t{line}" for number, line in enumerate(lines, function.first_line))
-    return f"The code in {path}:\n\n```\n{numbered}\n```"

@@ -7,8 +7,8 @@ namespaces, no tracing. Limits on CPU, memory and threads hold for all its proce
 every 20 ms, so that a bomb may overshoot for so long. Results come by stdout alone: no file is read back.
 
 Needs Linux 5.12 (overlayfs in user namespaces, mount_setattr) and user namespaces; elsewhere a `SandboxError` says so. Not covered: limits
-by cgroups, which need a delegated one; buffers of local sockets, which no limit counts (58 MB per process); side channels; bugs of the
-kernel. A run costs 30 ms. `TOKENLOOM_SANDBOX=docker` has a container do the same (`container.py`).
+by cgroups, which need a delegated one; side channels; bugs of the kernel. A run costs 30 ms. `TOKENLOOM_SANDBOX=docker` has a container do
+the same (`container.py`).
 """
 
 import json
@@ -137,6 +137,7 @@ def _spec(command: Sequence[str], folder: Path, limits: Limits, environment: Map
             "OMP_NUM_THREADS": "1",
             **environment,
         },
+        "socket_bytes": int(Path("/proc/sys/net/core/wmem_default").read_text()),
         "seccomp": seccomp.program().hex(),
         "rlimits": {
             "CPU": limits.cpu_seconds + 1,  # the watcher comes first, and knows all processes

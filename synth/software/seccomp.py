@@ -10,6 +10,8 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Iterable
+from typing import Any
 
 # name: numbers on x86_64 and on aarch64 (arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h)
 DENIED = {
@@ -56,7 +58,8 @@ ABSENT = {  # answered as an older kernel would, so that libraries do without
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
 }
-SOCKET, CLONE, MMAP = (41, 198), (56, 220), (9, 222)
+SOCKET, CLONE, MMAP, SETSOCKOPT = (41, 198), (56, 220), (9, 222), (54, 208)
+SOL_SOCKET, SO_SNDBUF = 1, 7  # a local socket holds what its buffer allows: the watcher counts sockets by the default
 SHARED_ANONYMOUS = 0x21  # MAP_SHARED | MAP_ANONYMOUS: its pages stay when the process gives them back
 SOCKETS = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)
 NEW_NAMESPACES = 0x7E020000 | 0x80  # CLONE_NEW*: cgroup, uts, ipc, user, pid, net, mount; time
@@ -64,7 +67,14 @@ ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # colum
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT = 0x20, 0x15, 0x35, 0x45  # BPF_LD|W|ABS, BPF_JMP|JEQ, JGE, JSET
 _AND, _RETURN = 0x54, 0x06  # BPF_ALU|AND, BPF_RET
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _FOURTH_ARGUMENT = 0, 4, 16, 40  # offsets in struct seccomp_data
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT, _THIRD_ARGUMENT, _FOURTH_ARGUMENT = (
+    0,
+    4,
+    16,
+    24,
+    32,
+    40,
+)  # offsets in struct seccomp_data
 _ALLOW, _KILL, _ERROR = 0x7FFF0000, 0x80000000, 0x00050000
 _X32 = 0x40000000  # x86_64's second set of numbers
 
@@ -100,6 +110,13 @@ def program(machine: str | None = None) -> bytes:
         _instruction(_EQUAL, SHARED_ANONYMOUS, 0, 1),
         _instruction(_RETURN, _ERROR | errno.EPERM),
         _instruction(_RETURN, _ALLOW),
+        _instruction(_EQUAL, SETSOCKOPT[column], 0, 6),
+        _instruction(_LOAD, _SECOND_ARGUMENT),
+        _instruction(_EQUAL, SOL_SOCKET, 0, 3),
+        _instruction(_LOAD, _THIRD_ARGUMENT),
+        _instruction(_EQUAL, SO_SNDBUF, 0, 1),
+        _instruction(_RETURN, _ERROR | errno.EPERM),
+        _instruction(_RETURN, _ALLOW),
         _instruction(_EQUAL, SOCKET[column], 1, 0),
         _instruction(_RETURN, _ALLOW),
         _instruction(_LOAD, _FIRST_ARGUMENT),
@@ -107,6 +124,31 @@ def program(machine: str | None = None) -> bytes:
     for family in SOCKETS:
         made += [_instruction(_EQUAL, family, 0, 1), _instruction(_RETURN, _ALLOW)]
     return b"".join([*made, _instruction(_RETURN, _ERROR | errno.EAFNOSUPPORT)])
+
+
+def profile() -> dict[str, Any]:
+    """The same filter as container runtimes read it (OCI runtime specification, `linux.seccomp`), for any architecture that they know."""
+
+    def refused(names: Iterable[str], code: int, *args: tuple[int, str, int]) -> dict[str, Any]:
+        """`args`: (number of the argument, comparison, value); those of one rule hold together."""
+        given = [
+            {"index": index, "op": f"SCMP_CMP_{operator}", "value": value, "valueTwo": value}
+            for index, operator, value in args
+        ]
+        return {"names": sorted(names), "action": "SCMP_ACT_ERRNO", "errnoRet": code, "args": given}
+
+    flags = [1 << bit for bit in range(32) if NEW_NAMESPACES >> bit & 1]
+    between = [family for family in range(max(SOCKETS)) if family not in SOCKETS]
+    rules = [
+        refused(DENIED, errno.EPERM),
+        refused(ABSENT, errno.ENOSYS),
+        *(refused(["clone"], errno.EPERM, (0, "MASKED_EQ", flag)) for flag in flags),
+        refused(["mmap"], errno.EPERM, (3, "MASKED_EQ", SHARED_ANONYMOUS)),
+        refused(["setsockopt"], errno.EPERM, (1, "EQ", SOL_SOCKET), (2, "EQ", SO_SNDBUF)),
+        refused(["socket"], errno.EAFNOSUPPORT, (0, "GT", max(SOCKETS))),
+        *(refused(["socket"], errno.EAFNOSUPPORT, (0, "EQ", family)) for family in between),
+    ]
+    return {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}
 
 
 def _instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:

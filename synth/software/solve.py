@@ -22,33 +22,55 @@ class Solved(NamedTuple):
 
 
 def scripted(checkout: Checkout, described: Sequence[Described], *, seed: int) -> dict[str, Solved]:
-    """Trajectories by name, of the bugs that the scripted agent repairs. One search and one run of tests for all."""
-    undoable = [told for told in described if not any(site.lossy for site in told.checked.mutant.sites)]
-    broken = [
-        repair.Broken(told.name, told.bug, told.checked.fail_to_pass, told.checked.first, told.observed.names)
-        for told in undoable
-    ]
-    searched = zip(undoable, repair.search(checkout, broken, seed=seed), strict=True)
-    found = [(told, search, search.found) for told, search in searched if search.found is not None]
+    """Trajectories by name; of bugs that the scripted agent does not repair, none with turns. One search and one run of tests for all."""
+    searches = dict(
+        zip(
+            (told.name for told in described),
+            repair.search(checkout, [_broken(told) for told in described], seed=seed),
+            strict=True,
+        )
+    )
     states = [
         (told, {trial.path: trial.text})
-        for told, search, repaired in found
-        for trial in (repaired, *agent.shown_failures(search))
+        for told in described
+        if searches[told.name].found
+        for trial in (
+            *searches[told.name].found,
+            *agent.shown_failures(searches[told.name], seed=seed, name=told.name),
+        )
     ]
     results = checkout.run([_job(told, changed, told.checked.tests) for told, changed in states])
     known = {(told.name, content_hash(changed)): run for (told, changed), run in zip(states, results, strict=True)}
-    made = {}
-    for told, search, repaired in found:
-        workspace = _workspace(checkout, told, known)
-        asked = agent.Asked(told.name, told.issue, told.observed.public, told.checked.fail_to_pass)
-        turns = agent.trajectory(workspace, asked, search, seed=seed)
-        suspect = search.suspects[repaired.suspect]
-        mutated = {(told.checked.mutant.path, site.first_line) for site in told.checked.mutant.sites}
-        where = {"rank": repaired.suspect + 1, "is_the_mutated": (suspect.path, suspect.line) in mutated}
-        localised = {"passed": where["rank"] <= repair.MAX_SUSPECTS, **where}
-        solved = _judged(checkout, told, workspace, known) | {"tried": len(search.failed) + 1}
-        made[told.name] = Solved(turns, workspace.changed, {"localised": localised, "solved": solved})
-    return made
+    return {told.name: _walked(checkout, told, searches[told.name], known, seed) for told in described}
+
+
+def _broken(told: Described) -> repair.Broken:
+    checked, observed = told.checked, told.observed
+    raised = observed.expected if observed.kind == "not_raised" else ""
+    return repair.Broken(
+        told.name, told.bug, checked.fail_to_pass, checked.pass_to_pass, checked.first, observed.names, raised
+    )
+
+
+def _walked(
+    checkout: Checkout,
+    told: Described,
+    search: repair.Search,
+    known: Mapping[tuple[str, str], Result],
+    seed: int,
+) -> Solved:
+    tried = len(search.failed) + 1
+    if not search.found:
+        return Solved((), {}, {"solved": {"passed": False, "tried": tried - 1}})
+    workspace = _workspace(checkout, told, known)
+    asked = agent.Asked(told.name, told.issue, told.observed.public, told.checked.fail_to_pass)
+    turns = agent.trajectory(workspace, asked, search, seed=seed)
+    rank = search.found[-1].suspect
+    suspect = search.suspects[rank]
+    mutated = {(told.checked.mutant.path, site.first_line) for site in told.checked.mutant.sites}
+    localised = {"passed": True, "rank": rank + 1, "is_the_mutated": (suspect.path, suspect.line) in mutated}
+    solved = _judged(checkout, told, workspace, known) | {"tried": tried}
+    return Solved(turns, workspace.changed, {"localised": localised, "solved": solved})
 
 
 def by_teacher(checkout: Checkout, described: Sequence[Described], crew: "Crew") -> dict[str, Solved]:

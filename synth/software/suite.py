@@ -21,7 +21,7 @@ MAX_JOBS = 200  # per sandbox
 OUTPUT_BYTES = 64 << 20
 PASSED = "passed"
 OUTCOMES = (PASSED, "failed", "error", "skipped")
-STATUSES = ("ran", "collect", "timeout", "crash", "untried")
+STATUSES = ("ran", "collect", "timeout", "crash")
 
 
 class Job(NamedTuple):
@@ -33,8 +33,19 @@ class Job(NamedTuple):
     trace: bool = False  # which functions of the repository each test calls
     max_calls: int = 1_000_000  # of Python functions by one traced test, which fails where it makes more
     cpu_seconds: int = 10
-    stop: bool = False  # at the first failure
-    until: str = ""  # of jobs with one name, those after the first that passes all its tests are not tried
+    variants: Sequence[
+        "Variant"
+    ] = ()  # instead of a run: which of them pass, in order, up to the first with which all tests do
+    first: Sequence[str] = ()  # tests that a variant runs first; their number counts
+
+
+class Variant(NamedTuple):
+    """A function in other words."""
+
+    path: str
+    line: int  # of its first line, decorators included: as its code object has it
+    scopes: tuple[str, ...]  # classes around it
+    source: str  # with its indentation
 
 
 class Failure(NamedTuple):
@@ -52,13 +63,16 @@ class Called(NamedTuple):
 
 
 class Result(NamedTuple):
-    """`status`: ran; collect (a test file could not be imported); timeout; crash; untried."""
+    """`status`: ran; collect (a test file could not be imported); timeout; crash."""
 
     status: str
     outcomes: Mapping[str, str] = {}  # by test (`file::name`): passed, failed, error, skipped
     failures: Mapping[str, Failure] = {}
     calls: Mapping[str, Called] = {}
     errors: tuple[tuple[str, str], ...] = ()  # of collection: (file, message)
+    variants: tuple[
+        int, ...
+    ] = ()  # of those tried: how many of the `first` tests pass before one fails, one more where all do, -1: unknown
 
     def with_outcome(self, *outcomes: str) -> set[str]:
         return {test for test, outcome in self.outcomes.items() if outcome in outcomes}
@@ -135,8 +149,8 @@ def _job(job: Job) -> dict[str, Any]:
         "trace": job.trace,
         "max_calls": job.max_calls,
         "cpu": job.cpu_seconds,
-        "stop": job.stop,
-        "until": job.until,
+        "variants": [variant._asdict() for variant in job.variants],
+        "first": list(job.first),
     }
     return {"files": dict(job.files), "tests": tests, "order": job.order, **about}
 
@@ -162,7 +176,8 @@ def _result(line: str, job: Job) -> Result:
             for test, called in told.get("calls", {}).items()
         }
         errors = tuple((_text(path), _text(message)) for path, message in told.get("errors", ()))
-        return Result(_one_of(STATUSES, told["status"]), outcomes, failures, calls, errors)
+        variants = tuple(_number(number) for number in told.get("variants", ()))[: len(job.variants)]
+        return Result(_one_of(STATUSES, told["status"]), outcomes, failures, calls, errors, variants)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return Result("crash")
 

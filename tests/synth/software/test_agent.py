@@ -165,6 +165,7 @@ def broken() -> Any:
 def test_the_scripted_agent_finds_the_operator_and_its_text_can_be_read_back(broken: Any) -> None:
     checkout, told = broken
     solved = scripted(checkout, [told], seed=0)["task"]
+    assert solved.verdicts["solved"]["tried"] <= 3
     assert solved.changed == {"shelves/core.py": toy.SOURCE}
     assert solved.verdicts["localised"] == {"passed": True, "rank": 1, "is_the_mutated": True}
     assert solved.verdicts["solved"]["passed"]
@@ -174,28 +175,102 @@ def test_the_scripted_agent_finds_the_operator_and_its_text_can_be_read_back(bro
 @sandbox
 def test_candidates_that_do_not_pass_are_taken_back(broken: Any) -> None:
     checkout, told = broken
+    checked = told.checked
     (search,) = repair.search(
-        checkout, [repair.Broken("task", told.bug, told.checked.fail_to_pass, told.checked.first, ())], seed=0
+        checkout,
+        [repair.Broken("task", told.bug, checked.fail_to_pass, checked.pass_to_pass, checked.first, ())],
+        seed=0,
     )
-    assert search.found is not None
+    (found,) = search.found
     wrong = [
         trial
-        for trial in repair.trials({**toy.FILES, **told.bug}, told.checked.first, (), seed=0, name="x")[1]
-        if trial.text != search.found.text
+        for trial in repair.trials({**toy.FILES, **told.bug}, checked.first, (), seed=0, name="x")[1]
+        if trial.text != found.text
     ]
-    shown = repair.Search(
-        search.suspects, [trial for trial in wrong if trial.suspect == search.found.suspect], search.found
-    )
+    searched = repair.Search(search.suspects, wrong, search.found)
+    name = next(str(n) for n in range(99) if len(agent.shown_failures(searched, seed=0, name=str(n))) == 2)
     space = Workspace(
         {**toy.FILES, **told.bug},
-        told.checked.tests,
+        checked.tests,
         lambda changed, tests: checkout.run([Job({TEST: None}, {**told.bug, **changed})])[0].of(set(tests)),
     )
-    turns = agent.trajectory(space, agent.Asked("task", told.issue, "heavy", told.checked.fail_to_pass), shown, seed=0)
+    turns = agent.trajectory(space, agent.Asked(name, told.issue, "heavy", checked.fail_to_pass), searched, seed=0)
     edits = [call.arguments for turn in turns for call in turn.calls if call.name == "edit"]
-    assert len(edits) == 2 * len(agent.shown_failures(shown)) + 1 >= 3
-    assert (edits[0]["old"], edits[0]["new"]) == (edits[1]["new"], edits[1]["old"])
+    assert len(edits) == 5
+    for one, other in ((edits[0], edits[1]), (edits[2], edits[3])):
+        assert (one["old"], one["new"]) == (other["new"], other["old"])
     assert space.changed == {"shelves/core.py": toy.SOURCE}
+
+
+def test_walks_differ() -> None:
+    """Over names alone: the calls, and the words."""
+    bug = toy.SOURCE.replace("weight > limit", "weight >= limit")
+    failure = Failure(
+        "AssertionError", "assert ['small'] == []", ((TEST, 44, "test_heavy"),), ("==", "['small']", "[]")
+    )
+    (line,) = (line for line, known in functions(bug).items() if known.name == "Shelf.heavy")
+    called = {f"{TEST}::test_heavy": Called(3, frozenset({("shelves/core.py", line)}))}
+
+    def run(changed: Any, tests: Any) -> Result:
+        good = changed.get("shelves/core.py") == toy.SOURCE
+        return Result(
+            "ran",
+            {f"{TEST}::test_heavy": "passed" if good else "failed"},
+            {} if good else {f"{TEST}::test_heavy": failure},
+            called,
+        )
+
+    first = run({}, ())
+    _, chosen = repair.trials({**toy.FILES, "shelves/core.py": bug}, first, {"heavy"}, seed=0, name="x")
+    at = next(n for n, trial in enumerate(chosen) if trial.text == toy.SOURCE)
+    search = repair.Search(
+        repair.ranked_suspects({**toy.FILES, "shelves/core.py": bug}, first, ()), chosen[:at], [chosen[at]]
+    )
+    walks = []
+    for number in range(60):
+        space = Workspace({**toy.FILES, "shelves/core.py": bug}, [f"{TEST}::test_heavy"], run)
+        walks.append(
+            agent.trajectory(space, agent.Asked(str(number), "x", "heavy", [f"{TEST}::test_heavy"]), search, seed=0)
+        )
+        assert space.ran[-1] == (1, 0)
+    calls = {tuple(call.name for turn in turns for call in turn.calls) for turns in walks}
+    assert len(calls) > 20
+    assert len({turn.think for turns in walks for turn in turns if turn.think}) > 60
+
+
+@sandbox
+def test_two_places_are_found_where_each_repairs_a_test_of_its_own() -> None:
+    files = {
+        "p/__init__.py": "",
+        "p/a.py": "def f(x, limit=9):\n    y = x + 1\n    return y if x < limit else 0\n",
+        "test_a.py": "from p.a import f\n\n\ndef test_f():\n    assert f(1) == 2\n\n\ndef test_g():\n    assert f(9) == 0\n",
+    }
+    bug = files["p/a.py"].replace("x + 1", "x - 1").replace("x < limit", "x <= limit")
+    with Checkout(files) as checkout:
+        (first,) = checkout.run([Job({"test_a.py": None}, {"p/a.py": bug}, trace=True)])
+        broken = repair.Broken("x", {"p/a.py": bug}, sorted(first.failed), sorted(first.passed), first, ())
+        (search,) = repair.search(checkout, [broken], seed=0)
+    assert len(first.failed) == 2
+    assert len(search.found) == 2
+    assert search.found[-1].text == files["p/a.py"]
+    assert {trial.site.operator for trial in search.found} == {"arithmetic", "boundary"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "compared", "operator"),
+    [
+        ("Failed", "DID NOT RAISE <class 'ValueError'>", None, "raise"),
+        ("TypeError", "'NoneType' object is not iterable", None, "return"),
+        ("TypeError", "f() missing 1 required positional argument: 'x'", None, "keyword"),
+        ("IndexError", "list index out of range", None, "off_by_one"),
+        ("AssertionError", "assert 3 == 4", ("==", "3", "4"), "unit"),
+        ("AssertionError", "assert 3 == 40", ("==", "3", "40"), "arithmetic"),
+        ("AssertionError", "assert True is False", ("is", "True", "False"), "negated"),
+    ],
+)
+def test_a_failure_speaks_for_operators(kind: str, message: str, compared: Any, operator: str) -> None:
+    assert operator in repair.symptoms(Failure(kind, message, (), compared))
+    assert operator not in repair.symptoms(Failure("OSError", "no such file", (), None))
 
 
 @sandbox

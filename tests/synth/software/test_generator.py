@@ -25,7 +25,7 @@ VERDICTS = {
 
 @pytest.fixture(scope="module")
 def made() -> pa.Table:
-    return generator.reduce(generator.emit(toy.table()), per_repository=5)
+    return generator.reduce(generator.emit(toy.table()), per_repository=3, max_tests=6)
 
 
 def accepted(table: pa.Table) -> list[dict[str, Any]]:
@@ -47,7 +47,7 @@ def patched(files: dict[str, str], patch: str, folder: Path) -> dict[str, str]:
 
 def test_every_row_is_proven_again_with_git_and_a_fresh_checkout(made: pa.Table, tmp_path: Path) -> None:
     rows = accepted(made)
-    assert len(rows) == 5
+    assert len(rows) == 3
     for number, row in enumerate(rows):
         task = task_of(row)
         assert content_hash(toy.FILES) == task.environment_setup_commit
@@ -78,11 +78,11 @@ def test_rows_are_documents_with_their_parents_licence_and_verdicts(made: pa.Tab
 
 
 def test_a_trajectory_reads_edits_and_runs_tests_until_all_pass(made: pa.Table) -> None:
-    walks = [parse(row["text"]) for row in accepted(made) if task_of(row).how == "trajectory"]
-    assert walks
+    assert {task_of(row).how for row in accepted(made)} == {"trajectory"}
+    walks = [parse(row["text"]) for row in accepted(made)]
+    assert len({tuple(call.name for turn in turns for call in turn.calls) for turns in walks}) > 1
     for turns in walks:
         calls = [call for turn in turns for call in turn.calls]
-        assert [call.name for call in calls][:1] == ["list_files"]
         assert calls[-1] == Call("run_tests", {"path": ""})
         assert {"view", "edit", "run_tests"} <= {call.name for call in calls}
         assert "failed" in next(
@@ -94,15 +94,6 @@ def test_a_trajectory_reads_edits_and_runs_tests_until_all_pass(made: pa.Table) 
         assert turns[-1].text
 
 
-def test_an_answer_without_tools_shows_the_code_and_gives_the_gold_patch(made: pa.Table) -> None:
-    answers = [(task_of(row), parse(row["text"])) for row in accepted(made) if task_of(row).how == "patch"]
-    for task, turns in answers:
-        assert turns[-1].text == f"```diff\n{task.patch}```"
-        assert task.problem_statement in turns[0].text
-        assert "shelves/core.py" in turns[0].text
-        assert "core.py" not in task.problem_statement
-
-
 def test_mutants_that_nothing_notices_are_rejected_under_their_reason(made: pa.Table) -> None:
     reasons = {row[DROP] for row in made.to_pylist()} - {None}
     assert reasons <= {
@@ -112,14 +103,15 @@ def test_mutants_that_nothing_notices_are_rejected_under_their_reason(made: pa.T
         "synth.described",
         "synth.leak_free",
         "synth.reproduces",
+        "synth.solved",
     }
 
 
 def test_more_accepted_rows_only_add_and_the_order_of_rows_does_not_matter(made: pa.Table) -> None:
     emitted = generator.emit(toy.table())
     turned = emitted.take(list(range(len(emitted)))[::-1])
-    fewer = generator.reduce(turned, per_repository=5, accept=2)
-    assert len(accepted(fewer)) == 2
+    fewer = generator.reduce(turned, per_repository=3, max_tests=6, accept=1)
+    assert len(accepted(fewer)) == 1
     known = {row["id"]: row for row in made.to_pylist()}
     assert all(known[row["id"]] == row for row in fewer.to_pylist())
 
@@ -149,9 +141,9 @@ def test_limits_that_leave_nothing_are_refused(given: dict[str, int]) -> None:
     generator.check()
 
 
-def test_without_candidates_the_scripted_agent_solves_nothing_and_rows_have_no_tools(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_the_scripted_agent_does_not_solve_is_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repair, "MAX_TRIES", 0)
-    rows = accepted(generator.reduce(generator.emit(toy.table()), per_repository=1))
-    assert {task_of(row).how for row in rows} == {"patch"}
+    monkeypatch.setattr(generator, "TRIES_PER_ROW", 3)
+    rows = generator.reduce(generator.emit(toy.table()), per_repository=1, max_tests=4).to_pylist()
+    assert "synth.solved" in {row[DROP] for row in rows}
+    assert None not in {row[DROP] for row in rows}

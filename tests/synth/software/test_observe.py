@@ -1,6 +1,7 @@
 """What somebody sees of a bug: the part of a statement that raised, and failures that say nothing."""
 
-from synth.software.issue import write
+from synth.draw import Draw
+from synth.software import reports
 from synth.software.observe import Observed, observe
 from synth.software.suite import Failure
 
@@ -49,8 +50,9 @@ def test_the_lines_that_set_what_is_evaluated_are_told_with_it() -> None:
     found = seen("test_set", 16, compared=("==", "3", "4"))
     assert found is not None
     assert (found.snippet, found.setting) == ("", "box = Box(2)\nbox.grow(1)\nsize = box.size")
-    assert "```python\nbox = Box(2)\nbox.grow(1)\nsize = box.size\nsize\n```" in write(
-        found, package="pack", version="1", seed=0, name="x"
+    assert (
+        reports.shown(found, "script", Draw(0, "x"))
+        == "```python\nbox = Box(2)\nbox.grow(1)\nsize = box.size\nsize\n```"
     )
 
 

@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +12,8 @@ import pytest
 from datapipe import readers
 from datapipe.schema import DROP
 from synth.render import parse
-from synth.software.pulls import imported, read
+from synth.software import validate
+from synth.software.pulls import PULLS, read
 from tests.synth.software.needs import sandbox
 
 pytestmark = sandbox
@@ -51,16 +54,26 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, dict[str, 
     return pa.concat_tables(table for split in splits for table in readers.read(split, "packages")), row
 
 
-def outcome(made: tuple[pa.Table, dict[str, Any]], **changed: Any) -> dict[str, Any]:
-    (row,) = imported(read([json.dumps({**made[1], **changed})]), made[0]).to_pylist()
-    return row
+@pytest.fixture
+def outcome(made: tuple[pa.Table, dict[str, Any]], tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """What becomes of the row with something changed."""
+
+    def told(**changed: Any) -> dict[str, Any]:
+        file = str(tmp_path / "pulls.jsonl")
+        Path(file).write_text(json.dumps({**made[1], **changed}) + "\n")
+        assert PULLS.check is not None
+        PULLS.check(pulls=file)
+        (row,) = PULLS.reduce(PULLS.emit(made[0], pulls=file), pulls=file, seed=0).to_pylist()
+        return row
+
+    return told
 
 
 @pytest.mark.parametrize("without", [(), ("FAIL_TO_PASS", "PASS_TO_PASS")])
 def test_a_pull_request_is_proven_and_becomes_a_row(
-    made: tuple[pa.Table, dict[str, Any]], without: tuple[str, ...]
+    made: tuple[pa.Table, dict[str, Any]], without: tuple[str, ...], outcome: Callable[..., dict[str, Any]]
 ) -> None:
-    row = outcome(made, **{key: [] for key in without})
+    row = outcome(**{key: [] for key in without})
     assert row[DROP] is None, row["meta"]
     meta = json.loads(row["meta"])
     assert (meta["task"]["FAIL_TO_PASS"], meta["task"]["PASS_TO_PASS"]) == (
@@ -89,9 +102,25 @@ def test_a_pull_request_is_proven_and_becomes_a_row(
     ],
 )
 def test_what_does_not_hold_is_rejected(
-    made: tuple[pa.Table, dict[str, Any]], changed: dict[str, Any], reason: str
+    outcome: Callable[..., dict[str, Any]], changed: dict[str, Any], reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert outcome(made, **changed)[DROP] == reason
+    monkeypatch.setattr(validate, "RUNS", 1)  # what fails once is not believed
+    assert outcome(**changed)[DROP] == reason
+
+
+def test_files_of_other_commits_are_not_kept(made: tuple[pa.Table, dict[str, Any]], tmp_path: Path) -> None:
+    file = tmp_path / "pulls.jsonl"
+    for commit, kept in ((made[1]["base_commit"], made[0].num_rows), ("0" * 40, 0)):
+        file.write_text(json.dumps({**made[1], "base_commit": commit}))
+        assert PULLS.emit(made[0], pulls=str(file)).num_rows == kept
+
+
+def test_a_file_that_is_missing_is_named(made: tuple[pa.Table, dict[str, Any]]) -> None:
+    assert PULLS.check is not None
+    with pytest.raises(ValueError, match="pulls is missing: type the path"):
+        PULLS.check()
+    with pytest.raises(ValueError, match=r"no/such\.jsonl cannot be read.*type the path"):
+        PULLS.emit(made[0], pulls="no/such.jsonl")
 
 
 def test_a_line_that_is_no_row_is_named() -> None:

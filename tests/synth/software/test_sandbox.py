@@ -296,6 +296,26 @@ def test_memory_that_would_not_be_counted_is_not_to_be_had(memory: str, tmp_path
     assert python(code, tmp_path) == Ended(0, "refused\n", "", None)
 
 
+def test_what_local_sockets_hold_counts_as_memory(tmp_path: Path) -> None:
+    """Also where no process holds them: a socket may be under way in a message of another one."""
+    code = """
+import socket, time
+try: socket.socket().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 24)
+except PermissionError: print("refused", flush=True)
+held, pair = [], socket.socketpair()
+for n in range(100):
+    a, b = socket.socketpair()
+    socket.send_fds(pair[0], [b"x"], [a.fileno(), b.fileno()])
+time.sleep(5)
+"""
+    ended = python(code, tmp_path, Limits(memory_mb=40, wall_seconds=20))
+    assert (ended.out, ended.reason) == ("refused\n", "memory")
+    few = python(
+        code.replace("range(100)", "range(5)").replace("sleep(5)", "sleep(0.1)"), tmp_path, Limits(memory_mb=40)
+    )
+    assert (few.returncode, few.reason) == (0, None)
+
+
 def test_proc_cannot_be_written(tmp_path: Path) -> None:
     code = "try: open('/proc/self/oom_score_adj', 'w').write('-1')\nexcept OSError as e: print(e.errno)"
     assert python(code, tmp_path).out == "30\n"

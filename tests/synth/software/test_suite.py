@@ -1,10 +1,13 @@
 """Jobs in the sandbox: what is told of tests, and that one job leaves nothing to the next."""
 
+import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import pytest
 
-from synth.software.suite import Checkout, Job, Result, by_file
+from synth.software import suite
+from synth.software.suite import Checkout, Job, Result, Variant, by_file
 from tests.synth.software.needs import sandbox
 
 pytestmark = sandbox
@@ -116,13 +119,110 @@ def test_a_job_that_kills_its_sandbox_is_a_crash_and_so_are_those_after_it(check
     assert [result.status for result in checkout.run(jobs)] == ["ran", "crash", "crash"]
 
 
-def test_a_test_that_calls_too_much_fails_and_jobs_until_one_passes_are_tried_in_order(checkout: Checkout) -> None:
+def test_a_test_that_calls_too_much_fails(checkout: Checkout) -> None:
     (slow,) = checkout.run([Job({"test_a.py": ["test_good"]}, trace=True, max_calls=2)])
     assert slow.failures["test_a.py::test_good"].kind == "TooSlow"
-    tests = [["test_bad"], ["test_good"], ["test_good"]]
-    tried = checkout.run([Job({"test_a.py": names}, until="x", stop=True) for names in tests])
-    assert [result.status for result in tried] == ["ran", "ran", "untried"]
-    assert tried[2] == Result("untried")
+
+
+CLASSES = {
+    "pack/__init__.py": "",
+    "pack/a.py": """from __future__ import annotations
+import functools
+
+class Outer:
+    class Inner(dict):
+        @property
+        def size(self) -> Absent:
+            def own(x: Absent): return x
+            return own(super().__len__()) + 1
+
+@functools.lru_cache
+def step(x: int, by: int = 2, *, times=1):
+    return x + by * times
+
+def adder(by):
+    def add(x: int):
+        return x - by
+    return add
+add_two = adder(2)
+""",
+    "test_a.py": """import time
+from pack.a import Outer, add_two, step
+def test_size(): assert Outer.Inner(a=1).size == 1
+def test_step(): assert step(1) == 2
+def test_sum(): assert step(1) + step(5, 1, times=3) == 10
+def test_other(): assert step(0, 0) == 0
+def test_add(): assert add_two(1) == 3
+""",
+}
+SIZE = "        @property\n        def size(self) -> Absent:\n            def own(x: Absent): return x\n            return own({})"
+
+
+def inner(value: str) -> Variant:
+    return Variant("pack/a.py", 6, ("Outer", "Inner"), SIZE.format(value))
+
+
+def step(head: str, body: str) -> Variant:
+    return Variant("pack/a.py", 11, (), f"@functools.lru_cache\ndef step({head}):\n    {body}\n")
+
+
+def test_variants_of_a_function_are_tried_up_to_the_first_with_which_all_tests_pass() -> None:
+    size, steps = ["test_a.py::test_size"], ["test_a.py::test_step", "test_a.py::test_sum"]
+    tests, rest = by_file({*size, "test_a.py::test_other"}), by_file({*steps, "test_a.py::test_other"})
+    head = "x: int, by: int = 1, *, times=1"
+    methods = [inner("super().__len__() + 2"), inner("super().__len__()"), inner("never tried")]
+    functions = [
+        step(head, "return x"),  # neither
+        step("x, by=1, times=1", "return x + by"),  # the first of two
+        step(head, "return x + by * times + (x == 0)"),  # both, but another one fails
+        step(head, "while True: pass"),
+        step(head, "raise SystemExit"),
+        step("x, y", "return x"),
+        step(head, "return ("),
+        Variant("pack/a.py", 99, (), "def step(): pass"),
+        step(head, "__import__('os')._exit(2)"),  # a lie, which the run of the changed file tells
+        step(head, "return x + by * times"),
+    ]
+    add = "def adder(by):\n    def add(x: int):\n        return {}\n    return add\n"
+    made_at_import = [Variant("pack/a.py", 15, (), add.format(value)) for value in ("x * by", "x + by")]
+    with Checkout(CLASSES) as checkout:
+        first, second, lied, closure = checkout.run(
+            [
+                Job(tests, variants=methods, first=size),
+                Job(rest, variants=[*functions[:8], functions[9]], first=steps, cpu_seconds=20),
+                Job(rest, variants=functions[8:], first=steps),
+                Job({"test_a.py": ["test_add"]}, variants=made_at_import, first=["test_a.py::test_add"]),
+            ]
+        )
+    assert (first.status, first.variants) == ("ran", (0, 2))
+    assert second.variants == (0, 1, 2, -1, 0, 0, -1, -1, 3)
+    assert lied.variants == (2, 3)
+    assert closure.variants == (0, 2)
+
+
+def test_a_suite_that_sleeps_costs_two_jobs_and_no_more() -> None:
+    """The wall limit of a job is 10 seconds and four of its CPU limit: here 0 CPU seconds are allowed, so that it is 10."""
+    files = {f"test_{n}.py": "import time\ndef test_sleeps(): time.sleep(3600)\n" for n in range(6)}
+    worker = suite._WORKER.read_text().replace('4 * job["cpu"] + 10', "1")
+    with (
+        Checkout({**files, "test_good.py": "def test_good(): pass\n"}) as checkout,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(suite, "_WORKER", Given(worker))
+        began = time.monotonic()
+        good, *results = checkout.run([Job({path: None}) for path in ("test_good.py", *files)])
+    assert good.passed
+    assert {result.status for result in results} == {"timeout"}
+    assert time.monotonic() - began < 10
+
+
+class Given(NamedTuple):
+    """In the place of a path."""
+
+    text: str
+
+    def read_text(self) -> str:
+        return self.text
 
 
 HOSTILE = {
@@ -185,22 +285,30 @@ def text():
 VALUE = Job({"test_it.py": ["test_value"]})
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "test_writes_to_every_descriptor",
-        "test_opens_files_of_the_parent",
-        "test_changes_the_code",
-        "test_puts_a_pipe_in_its_place",
-        "test_puts_a_link_in_the_place_of_a_folder",
-        "test_removes_everything",
-        "test_leaves_a_process",
-    ],
+HARMFUL = (
+    "test_writes_to_every_descriptor",
+    "test_opens_files_of_the_parent",
+    "test_changes_the_code",
+    "test_puts_a_pipe_in_its_place",
+    "test_puts_a_link_in_the_place_of_a_folder",
+    "test_removes_everything",
+    "test_leaves_a_process",
 )
-def test_a_job_decides_nothing_of_another(name: str) -> None:
+
+
+@pytest.fixture(scope="module")
+def after_harm() -> dict[str, list[Result]]:
+    """Of each harmful test its own result, and those of the three jobs after it; all in one sandbox."""
     wrong = Job(VALUE.tests, {"pack/a.py": "VALUE = 4\n"})
+    jobs = [job for name in HARMFUL for job in (Job({"test_it.py": [name]}), VALUE, wrong, VALUE)]
     with Checkout({path: text for path, text in HOSTILE.items() if path != "conftest.py"}) as checkout:
-        hostile, right, failing, again = checkout.run([Job({"test_it.py": [name]}), VALUE, wrong, VALUE])
+        results = checkout.run(jobs)
+    return {name: results[4 * number : 4 * number + 4] for number, name in enumerate(HARMFUL)}
+
+
+@pytest.mark.parametrize("name", HARMFUL)
+def test_a_job_decides_nothing_of_another(name: str, after_harm: dict[str, list[Result]]) -> None:
+    hostile, right, failing, again = after_harm[name]
     assert hostile.status == ("crash" if name == "test_writes_to_every_descriptor" else "ran")
     assert hostile.failed == set()
     tests = {"test_it.py::test_value"}
@@ -215,29 +323,41 @@ def test_a_private_folder_is_empty_for_each_job() -> None:
     assert found.passed
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        "[" * 100_000,
-        "7",
-        "{}",
-        '{"status": "ran", "outcomes": ["passed"]}',
-        '{"status": "ran", "outcomes": {"test_it.py::test_says": ["passed"]}}',
-        '{"status": "ran", "outcomes": {"test_it.py::test_says": "perfect"}}',
-        '{"status": "ran", "outcomes": {"test_it.py::test_value": "passed"}}',
-        '{"status": "ran", "outcomes": {"other.py::test_says": "passed"}}',
-        '{"status": "perfect", "outcomes": {}}',
-        '{"status": "ran", "failures": {"test_it.py::test_says": {"kind": 1, "message": "", "frames": [], "compared": []}}}',
-        '{"status": "ran", "calls": {"test_it.py::test_says": {"count": "1", "functions": []}}}',
-        '{"status": "ran", "calls": {"test_it.py::test_says": {"count": 1, "functions": [["a.py", "1"]]}}}',
-        '{"status": "ran", "errors": [["a.py", null]]}',
-        '{"status": "ran", "imported": ["evil_package", 1, null], "outcomes": 1}',
-    ],
+SAID = (
+    "[" * 100_000,
+    "7",
+    "{}",
+    '{"status": "ran", "outcomes": ["passed"]}',
+    '{"status": "ran", "outcomes": {"test_it.py::test_says": ["passed"]}}',
+    '{"status": "ran", "outcomes": {"test_it.py::test_says": "perfect"}}',
+    '{"status": "ran", "outcomes": {"test_it.py::test_value": "passed"}}',
+    '{"status": "ran", "outcomes": {"other.py::test_says": "passed"}}',
+    '{"status": "perfect", "outcomes": {}}',
+    '{"status": "ran", "failures": {"test_it.py::test_says": {"kind": 1, "message": "", "frames": [], "compared": []}}}',
+    '{"status": "ran", "calls": {"test_it.py::test_says": {"count": "1", "functions": []}}}',
+    '{"status": "ran", "calls": {"test_it.py::test_says": {"count": 1, "functions": [["a.py", "1"]]}}}',
+    '{"status": "ran", "errors": [["a.py", null]]}',
+    '{"status": "ran", "imported": ["evil_package", 1, null], "outcomes": 1}',
+    '{"status": "ran", "variants": [1, "2"]}',
 )
-def test_an_answer_that_is_none_is_a_crash_of_its_job(said: str) -> None:
-    with Checkout({**HOSTILE, "conftest.py": HOSTILE["conftest.py"] % said}) as checkout:
-        forged, right = checkout.run([Job({"test_it.py": ["test_says"]}), VALUE])
-    assert forged == Result("crash")
+
+
+@pytest.fixture(scope="module")
+def after_said() -> list[Result]:
+    """For each answer the result of the job that gave it, and of an honest one after it; all in one sandbox."""
+    jobs = [
+        job
+        for said in SAID
+        for job in (Job({"test_it.py": ["test_says"]}, {"conftest.py": HOSTILE["conftest.py"] % said}), VALUE)
+    ]
+    with Checkout({**HOSTILE, "conftest.py": ""}) as checkout:
+        return checkout.run(jobs)
+
+
+@pytest.mark.parametrize("number", range(len(SAID)))
+def test_an_answer_that_is_none_is_a_crash_of_its_job(number: int, after_said: list[Result]) -> None:
+    forged, right = after_said[2 * number : 2 * number + 2]
+    assert forged == Result("crash"), SAID[number]
     assert right.passed == {"test_it.py::test_value"}
 
 
