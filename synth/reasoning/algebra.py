@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from fractions import Fraction
 
+from synth.draw import Stream
 from synth.reasoning.calculation import Calculation, Step
-from synth.reasoning.draw import Draw
 from synth.reasoning.expression import Tree, exact, latex, name, number, shown
 from synth.reasoning.terms import polynomial, term
 
@@ -33,7 +33,7 @@ _VALUE = (
 )
 
 
-def linear(draw: Draw) -> Calculation:
+def linear(draw: Stream) -> Calculation:
     """a*x + b = c*x + d with a rational solution."""
     variable = draw.pick(VARIABLES)
     root = Fraction(draw.nonzero(20), draw.pick((1, 1, 1, 2, 3, 4)))
@@ -64,11 +64,11 @@ def linear(draw: Draw) -> Calculation:
     steps.append(Step("Right side:", _put_in(two, variable, root), str(exact(two, {variable: root}))))
     equation = _formula(draw, one, two)
     given = {"equations": [[shown(one), shown(two)]], "unknowns": [variable]}
-    question = draw.prose(_SOLVE, equation=equation, variable=variable)
+    question = draw.say(_SOLVE, {"equation": equation, "variable": variable})
     return Calculation("equations", question, str(root), "number", tuple(steps), given, {variable: str(root)})
 
 
-def system(draw: Draw) -> Calculation:
+def system(draw: Stream) -> Calculation:
     """Two linear equations with two unknowns, by elimination."""
     x, y = draw.pick((("x", "y"), ("a", "b"), ("u", "v"), ("p", "q")))
     root_x, root_y = draw.nonzero(12), draw.nonzero(12)
@@ -94,10 +94,10 @@ def system(draw: Draw) -> Calculation:
     given = {"equations": [[shown(one), str(first)], [shown(two), str(second)]], "unknowns": [x, y]}
     values = {x: str(root_x), y: str(root_y)}
     answer = f"{x} = {root_x}, {y} = {root_y}"
-    return Calculation("equations", draw.prose(_BOTH, **words), answer, "values", steps, given, values)
+    return Calculation("equations", draw.say(_BOTH, words), answer, "values", steps, given, values)
 
 
-def quadratic(draw: Draw) -> Calculation:
+def quadratic(draw: Stream) -> Calculation:
     """A quadratic equation with rational roots, through its discriminant."""
     variable, lead = draw.pick(VARIABLES), draw.integer(1, 4)
     one, two = draw.nonzero(12), draw.nonzero(12)
@@ -116,17 +116,17 @@ def quadratic(draw: Draw) -> Calculation:
     factors = shown(Tree("*", (polynomial([-high, 1], variable), polynomial([-low, 1], variable))))
     steps.append(Step("Check by factors:", shown(tree), f"{lead}*{factors}" if lead > 1 else factors))
     answer = f"{variable} = {low} or {variable} = {high}" if low != high else f"{variable} = {low}"
-    question = draw.prose(_ROOTS, equation=_formula(draw, tree, number(0)), variable=variable)
+    question = draw.say(_ROOTS, {"equation": _formula(draw, tree, number(0)), "variable": variable})
     given = {"polynomial": shown(tree), "unknown": variable}
     return Calculation("roots", question, answer, "roots", tuple(steps), given)
 
 
-def derivative(draw: Draw) -> Calculation:
+def derivative(draw: Stream) -> Calculation:
     """A product, a composition or a sum of usual functions, by the rules."""
     variable = draw.pick(("x", "t", "s"))
     make = draw.pick((_product_rule, _chain_rule, _sum_rule, _quotient_rule))
     tree, slope, steps = make(draw, variable)
-    question = draw.prose(_DERIVATIVE, f=_shown_somehow(draw, tree), variable=variable)
+    question = draw.say(_DERIVATIVE, {"f": _shown_somehow(draw, tree), "variable": variable})
     given = {"expression": shown(tree), "variable": variable}
     return Calculation(
         "derivative",
@@ -138,7 +138,7 @@ def derivative(draw: Draw) -> Calculation:
     )
 
 
-def _function(draw: Draw, variable: str) -> tuple[Tree, Tree]:
+def _function(draw: Stream, variable: str) -> tuple[Tree, Tree]:
     """A function and its derivative."""
     factor, power = draw.integer(2, 7), draw.integer(2, 5)
     x = name(variable)
@@ -155,7 +155,7 @@ def _function(draw: Draw, variable: str) -> tuple[Tree, Tree]:
     return Tree("log", (x,)), Tree("/", (number(1), x))
 
 
-def _sum_rule(draw: Draw, variable: str) -> tuple[Tree, Tree, list[Step]]:
+def _sum_rule(draw: Stream, variable: str) -> tuple[Tree, Tree, list[Step]]:
     parts = [_function(draw, variable) for _ in range(draw.integer(2, 4))]
     tree, slope = parts[0]
     for part, its in parts[1:]:
@@ -164,7 +164,7 @@ def _sum_rule(draw: Draw, variable: str) -> tuple[Tree, Tree, list[Step]]:
     return tree, slope, [Step("", shown(part), shown(its), variable) for part, its in parts]
 
 
-def _product_rule(draw: Draw, variable: str) -> tuple[Tree, Tree, list[Step]]:
+def _product_rule(draw: Stream, variable: str) -> tuple[Tree, Tree, list[Step]]:
     (left, of_left), (right, of_right) = _function(draw, variable), _function(draw, variable)
     slope = Tree("+", (Tree("*", (of_left, right)), Tree("*", (left, of_right))))
     steps = [
@@ -174,7 +174,7 @@ def _product_rule(draw: Draw, variable: str) -> tuple[Tree, Tree, list[Step]]:
     return Tree("*", (left, right)), slope, steps
 
 
-def _quotient_rule(draw: Draw, variable: str) -> tuple[Tree, Tree, list[Step]]:
+def _quotient_rule(draw: Stream, variable: str) -> tuple[Tree, Tree, list[Step]]:
     left, of_left = _function(draw, variable)
     coefficients = [draw.integer(1, 9), draw.nonzero(6), draw.integer(0, 3)]
     right, of_right = polynomial(coefficients, variable), polynomial([coefficients[1], 2 * coefficients[2]], variable)
@@ -186,7 +186,7 @@ def _quotient_rule(draw: Draw, variable: str) -> tuple[Tree, Tree, list[Step]]:
     return Tree("/", (left, right)), Tree("/", (above, Tree("^", (right, number(2))))), steps
 
 
-def _chain_rule(draw: Draw, variable: str) -> tuple[Tree, Tree, list[Step]]:
+def _chain_rule(draw: Stream, variable: str) -> tuple[Tree, Tree, list[Step]]:
     coefficients = [draw.nonzero(9), draw.nonzero(5), draw.integer(1, 4)]
     inner, of_inner = polynomial(coefficients, variable), polynomial([coefficients[1], 2 * coefficients[2]], variable)
     power = draw.integer(3, 9)
@@ -200,7 +200,7 @@ def _chain_rule(draw: Draw, variable: str) -> tuple[Tree, Tree, list[Step]]:
     return tree, Tree("*", (of_outer, of_inner)), steps
 
 
-def integral(draw: Draw) -> Calculation:
+def integral(draw: Stream) -> Calculation:
     """A definite integral of a polynomial, made from its antiderivative."""
     variable = draw.pick(("x", "t"))
     powers = [draw.integer(-6, 6) for _ in range(draw.integer(2, 4))]
@@ -219,10 +219,10 @@ def integral(draw: Draw) -> Calculation:
     )
     words = {"f": _shown_somehow(draw, f), "low": str(low), "high": str(high), "variable": variable}
     given = {"expression": shown(f), "variable": variable, "from": str(low), "to": str(high)}
-    return Calculation("integral", draw.prose(_INTEGRAL, **words), str(at_high - at_low), "number", steps, given)
+    return Calculation("integral", draw.say(_INTEGRAL, words), str(at_high - at_low), "number", steps, given)
 
 
-def expansion(draw: Draw) -> Calculation:
+def expansion(draw: Stream) -> Calculation:
     """A product of two or three linear factors, multiplied out one after the other."""
     variable = draw.pick(VARIABLES)
     factors = [[draw.nonzero(9), draw.nonzero(5)] for _ in range(draw.integer(2, 3))]
@@ -240,13 +240,13 @@ def expansion(draw: Draw) -> Calculation:
             Step("Like powers together:", f"({by_lead}) + ({by_constant})", shown(polynomial(product, variable)))
         )
         tree = Tree("*", (tree, polynomial(factor, variable)))
-    question = draw.prose(_EXPAND, f=_shown_somehow(draw, tree), variable=variable)
+    question = draw.say(_EXPAND, {"f": _shown_somehow(draw, tree), "variable": variable})
     answer = shown(polynomial(product, variable))
     given = {"expression": shown(tree), "variable": variable}
     return Calculation("expansion", question, answer, "polynomial", tuple(steps), given)
 
 
-def value(draw: Draw) -> Calculation:
+def value(draw: Stream) -> Calculation:
     """A polynomial at a point, by Horner's scheme."""
     variable = draw.pick(VARIABLES)
     coefficients = [draw.integer(-9, 9) for _ in range(draw.integer(3, 5))] + [draw.nonzero(6)]
@@ -256,12 +256,12 @@ def value(draw: Draw) -> Calculation:
         steps.append(Step("", f"{_signed(sofar)}*{_signed(at)} + {_signed(factor)}", str(sofar * at + factor)))
         sofar = sofar * at + factor
     steps[0] = steps[0]._replace(say="Nested multiplication, from the highest power down:")
-    question = draw.prose(_VALUE, f=_shown_somehow(draw, tree), variable=variable, at=str(at))
+    question = draw.say(_VALUE, {"f": _shown_somehow(draw, tree), "variable": variable, "at": str(at)})
     given = {"expression": _put_in(tree, variable, Fraction(at))}
     return Calculation("value", question, str(sofar), "number", tuple(steps), given)
 
 
-FAMILIES: dict[str, Callable[[Draw], Calculation]] = {
+FAMILIES: dict[str, Callable[[Stream], Calculation]] = {
     "linear": linear,
     "system": system,
     "quadratic": quadratic,
@@ -300,11 +300,11 @@ def _signed(value: int) -> str:
     return f"({value})" if value < 0 else str(value)
 
 
-def _shown_somehow(draw: Draw, tree: Tree) -> str:
+def _shown_somehow(draw: Stream, tree: Tree) -> str:
     return f"${latex(tree)}$" if draw.chance(50) else shown(tree)
 
 
-def _formula(draw: Draw, left: Tree, right: Tree) -> str:
+def _formula(draw: Stream, left: Tree, right: Tree) -> str:
     if draw.chance(50):
         return f"${latex(left)} = {latex(right)}$"
     return f"{shown(left)} = {shown(right)}"

@@ -14,9 +14,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from synth.draw import Stream
 from synth.evidence import keyed
 from synth.reasoning import inputs, run_functions
-from synth.reasoning.draw import Draw
 from synth.reasoning.functions import functions
 from synth.reasoning.problem import Posed, Problem, candidate, parent
 from synth.reasoning.run_functions import Job, Outcome
@@ -27,7 +27,7 @@ CORPUS_CALLS = 8  # of these, that files make
 RESULTS = 3  # asked for, of one function
 MIN_LINES = 2  # executed
 TRIVIAL = frozenset({"None", "''", "b''", "[]", "{}", "()"})
-_LONG_FLOAT = re.compile(r"\d\.\d{5}|\de[-+]\d")  # nobody works that out by hand
+LONG_FLOAT = re.compile(r"\d\.\d{5}|\de[-+]\d")  # nobody works that out by hand
 _RESULT = (
     "[What does `{call}` return?|What is the value of `{call}`?|Predict the result of `{call}`.|`{call}` is evaluated. What comes out?]"
     "[| Give it as a Python literal.| Write it as Python would show it.]"
@@ -98,13 +98,13 @@ def _job(row: Mapping[str, Any], calls: Mapping[tuple[str, str], set[str]], seed
     data = json.loads(row["data"])
     known = calls.get((_repository(row), data["name"]), ())
     order = sorted(known, key=lambda arguments: (keyed(seed, row["id"], "call", arguments), arguments))[:CORPUS_CALLS]
-    draw = Draw(seed, row["id"], "inputs", data["start"])
+    draw = Stream(seed, row["id"], "inputs", data["start"])
     drawn = inputs.drawn(data["source"], data["name"], draw, CALLS - len(order))
     return Job(data["source"], tuple(f"{data['name']}({arguments})" for arguments in dict.fromkeys([*order, *drawn])))
 
 
 def _problems(tried: Tried, seed: int) -> Iterator[Posed]:
-    draw = Draw(seed, tried.row["id"], "ask", tried.name)
+    draw = Stream(seed, tried.row["id"], "ask", tried.name)
     worth = [
         place
         for place, outcome in enumerate(tried.outcomes)
@@ -132,7 +132,7 @@ def _problems(tried: Tried, seed: int) -> Iterator[Posed]:
 
 def _is_worth(call: str, outcome: Outcome) -> bool:
     """Whether a call has a result that had to be worked out."""
-    if outcome.error or outcome.value in TRIVIAL or outcome.lines < MIN_LINES or _LONG_FLOAT.search(outcome.value):
+    if outcome.error or outcome.value in TRIVIAL or outcome.lines < MIN_LINES or LONG_FLOAT.search(outcome.value):
         return False
     node = ast.parse(call, mode="eval").body
     assert isinstance(node, ast.Call)
@@ -140,12 +140,12 @@ def _is_worth(call: str, outcome: Outcome) -> bool:
     return outcome.value not in map(repr, arguments)
 
 
-def _result(tried: Tried, place: int, draw: Draw, verdicts: Mapping[str, Any]) -> Posed:
+def _result(tried: Tried, place: int, draw: Stream, verdicts: Mapping[str, Any]) -> Posed:
     call, outcome = tried.calls[place], tried.outcomes[place]
-    question = draw.prose(_LEAD + _RESULT, source=tried.source, call=call, where=_where(tried))
-    opening = draw.prose(
+    question = draw.say(_LEAD + _RESULT, {"source": tried.source, "call": call, "where": _where(tried)})
+    opening = draw.say(
         "[I follow the call line by line.|Step by step through `{call}`:|Tracing the call:|What happens, in order:]",
-        call=call,
+        {"call": call},
     )
     thoughts = "\n".join([opening, *(told(tried.source, outcome) or ())])
     task = {
@@ -159,13 +159,13 @@ def _result(tried: Tried, place: int, draw: Draw, verdicts: Mapping[str, Any]) -
     return Posed(problem, (parent(tried.row),))
 
 
-def _input(tried: Tried, place: int, worth: Sequence[int], draw: Draw, verdicts: Mapping[str, Any]) -> Posed:
+def _input(tried: Tried, place: int, worth: Sequence[int], draw: Stream, verdicts: Mapping[str, Any]) -> Posed:
     """Other calls are tried first, with what they really gave; then the one that fits."""
     call, outcome = tried.calls[place], tried.outcomes[place]
-    question = draw.prose(
-        _LEAD + _INPUT, source=tried.source, name=tried.name, value=outcome.value, where=_where(tried)
+    question = draw.say(
+        _LEAD + _INPUT, {"source": tried.source, "name": tried.name, "value": outcome.value, "where": _where(tried)}
     )
-    lines = [draw.prose("[I try some calls.|Let me try arguments and compare.|Trying calls until one fits:]")]
+    lines = [draw.say("[I try some calls.|Let me try arguments and compare.|Trying calls until one fits:]", {})]
     for other in _nearest(tried, worth, outcome.value)[: draw.integer(1, 2)]:
         lines.append(f"`{tried.calls[other]}` gives {tried.outcomes[other].value}: not that.")
     if quoted := [shown for shown in _strings(call) if shown[1:-1] in outcome.value]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import mpmath
 
-from synth.reasoning.draw import Draw
+from synth.draw import Stream
 
 MAX_CHARS = 300
 MAX_NODES = 120
@@ -126,7 +126,7 @@ def is_equal(left: Tree, right: Tree, values: Mapping[str, Fraction] = {}) -> bo
     open_names = sorted({*names(left), *names(right)} - values.keys())
     agreed = 0
     for attempt in range(3 * POINTS):
-        draw = Draw(0, "point", attempt)
+        draw = Stream(0, "point", attempt)
         point = {**values, **{word: Fraction(draw.integer(2, 10**6), draw.integer(2, 10**3)) for word in open_names}}
         if attempt >= POINTS:  # functions may have no value that far out
             point |= {word: Fraction(draw.integer(1, 999), 1000) for word in open_names}

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
+from synth.draw import Stream
 from synth.evidence import fold
 from synth.reasoning.algebra import put_in
 from synth.reasoning.calculation import Calculation, Step
-from synth.reasoning.draw import Draw
 from synth.reasoning.expression import (
     CONSTANTS,
     FUNCTIONS,
@@ -73,7 +73,7 @@ def formulas(text: str) -> Iterator[Formula]:
             yield Formula(source, sides[0].strip(), right, match.start(), len(match[0]))
 
 
-def instance(formula: Formula, title: str, draw: Draw) -> Calculation | None:
+def instance(formula: Formula, title: str, draw: Stream) -> Calculation | None:
     """The formula with numbers put in; None where it has no value for those."""
     powers = {word for node in nodes(formula.right) if node.op == "^" for word in names(node.args[1])}
     values = {
@@ -94,7 +94,7 @@ def instance(formula: Formula, title: str, draw: Draw) -> Calculation | None:
     known = {written(word): str(value) for word, value in values.items()}
     given = {"expression": shown(formula.right), "values": known}
     return Calculation(
-        "formula", draw.prose(_ASK, values=listed, **words), str(answer), "number", tuple(steps), given, known
+        "formula", draw.say(_ASK, {"values": listed, **words}), str(answer), "number", tuple(steps), given, known
     )
 
 

@@ -12,18 +12,24 @@ Every row has kind `reasoning`: question, thoughts, answer. Its `task` proves it
                   have none there: everywhere), or has it as its derivative by `by`
     table         {table, start, query, answer, compare, units}    the text of the table, where it stands in the parent, the query in the
                   form of `synth.reasoning.queries`, and the columns that are numbers with their unit ("" for none; thousands may have
-                  commas); with {second, second_start} the query is one of `synth.reasoning.joined_tables`
+                  commas); lines of a cell are joined by a blank; with {second, second_start} the query is one of
+                  `synth.reasoning.joined_tables`
+    session       {source, call, value, span, answer_span}   an interactive session at `span` (start, length) of the parent, shown as it
+                  stands: `source` runs before its last line, which is `call` (spaced as Python unparses it); its repr reads as the literal
+                  `value`, which stands at `answer_span`
     question      {how, question, question_span, answer, answer_span}   spans (start, length) in the parent's text, shown folded
 
 and, besides, `measured` (what the program tells of how hard it is: lines executed, steps, rows) and, with a teacher, `pass_rate` and
-`difficulty` (`synth.reasoning.difficulty`). Verdicts: `executed_twice`, `varied` (code), `proven`, `steps_hold` (calculations),
-`recomputed` (tables), `self_contained`, `readable`, `whole` (questions), `solved` (with a teacher).
+`difficulty` (`synth.reasoning.difficulty`). Verdicts: `executed_twice` (code, sessions), `varied` (code), `as_printed`, `worked`
+(sessions), `proven`, `steps_hold` (calculations), `recomputed` (tables), `self_contained`, `readable`, `whole` (questions), `solved`
+(with a teacher).
 
 With a teacher the thoughts and the answer are the model's: of `samples` solutions the shortest right one. A problem that none solves is
 rejected (`synth.solved`); ask for more samples to find the hard ones among those.
 
-Cost, one core: 13 MB of code, 3 MB of pages and 11 MB of books are read in 14 CPU seconds, 300 functions are run and 1,200 rows made of
-them in 3. The sandbox needs Linux with user namespaces. Not covered: languages of code but Python, tables over several pages, proofs.
+Cost, one core: 13 MB of code, 4 MB of pages and 11 MB of books are read in 30 CPU seconds, 300 functions and 250 sessions are run and 1,200
+rows made of them in 60. The sandbox needs Linux with user namespaces. Not covered: languages of code but Python, tables over several pages,
+proofs.
 """
 
 import itertools
@@ -34,13 +40,13 @@ import pyarrow as pa
 import xxhash
 
 from synth.generators import Generator
-from synth.reasoning import code, pages, solutions
+from synth.reasoning import code, pages, sessions, solutions
 from synth.reasoning.problem import Posed, Problem, posed, table
 from synth.rows import Made, documents
 from synth.teacher import Crew
 
-KINDS = ("code", "calculation", "table", "question")
-TURNS = {"code": 4, "calculation": 4, "table": 2, "question": 1}
+KINDS = ("code", "calculation", "table", "session", "question")
+TURNS = {"code": 4, "calculation": 4, "table": 4, "session": 3, "question": 1}
 BATCH = 64  # problems that a model is asked together
 
 
@@ -121,10 +127,9 @@ def check(
 
 
 def _by_kind(rows: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Iterator[Posed]]:
-    kinds: dict[str, Iterator[Posed]] = {"code": code.problems([row for row in rows if row["kind"] == "code"], seed)}
-    for kind in KINDS[1:]:
-        kinds[kind] = iter(posed(row for row in rows if row["kind"] == kind))
-    return kinds
+    of = {kind: [row for row in rows if row["kind"] == kind] for kind in KINDS}
+    run = {"code": code.problems(of["code"], seed), "session": sessions.problems(of["session"], seed)}
+    return {kind: run[kind] if kind in run else iter(posed(of[kind])) for kind in KINDS}
 
 
 def _in_turns(kinds: Mapping[str, Iterator[Posed]], turns: Mapping[str, int]) -> Iterator[Posed]:

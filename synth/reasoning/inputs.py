@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from synth.arithmetic import parsed
-from synth.reasoning.draw import Draw
+from synth.draw import Stream
 
 MAX_CALL_CHARS = 160
 _WORDS = """
@@ -70,7 +70,7 @@ def _is_literal(node: ast.Call) -> bool:
     return len(nodes) < 60 and all(isinstance(inner, allowed) for inner in nodes)
 
 
-def drawn(source: str, name: str, draw: Draw, count: int) -> Iterator[str]:
+def drawn(source: str, name: str, draw: Stream, count: int) -> Iterator[str]:
     """`count` argument lists for the function `name` of `source`."""
     tree = ast.parse(source)
     node = next(inner for inner in tree.body if isinstance(inner, ast.FunctionDef) and inner.name == name)
@@ -149,7 +149,7 @@ _ANNOTATED = (
 _KINDS = frozenset({"int", "float", "str", "bool", "bytes", "list", "words", "dict", "tuple"})
 
 
-def _value(kind: str, draw: Draw, signs: Sequence[str], numbers: Sequence[int]) -> object:
+def _value(kind: str, draw: Stream, signs: Sequence[str], numbers: Sequence[int]) -> object:
     match kind:
         case "int":
             near = draw.pick(numbers) + draw.integer(-1, 1) if numbers and draw.chance(30) else draw.integer(-3, 40)
@@ -173,11 +173,11 @@ def _value(kind: str, draw: Draw, signs: Sequence[str], numbers: Sequence[int]) 
     return _text(draw, signs)
 
 
-def _integer(draw: Draw) -> int:
+def _integer(draw: Stream) -> int:
     return draw.integer(-9, 30)
 
 
-def _text(draw: Draw, signs: Sequence[str]) -> str:
+def _text(draw: Stream, signs: Sequence[str]) -> str:
     """Words and numbers, with what the function looks for between or around them."""
     parts = []
     for _ in range(draw.integer(1, 4)):

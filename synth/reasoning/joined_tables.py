@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from synth.reasoning.draw import Draw
+from synth.draw import Stream
 from synth.reasoning.queries import Query
 from synth.reasoning.table_questions import Asked
 from synth.reasoning.tables import Column, Table, is_empty
@@ -29,7 +29,7 @@ class Joined(NamedTuple):
     asked: Asked
 
 
-def questions(tables: Sequence[Table], title: str, draw: Draw, *, limit: int) -> Iterator[Joined]:
+def questions(tables: Sequence[Table], title: str, draw: Stream, *, limit: int) -> Iterator[Joined]:
     """At most `limit` questions over pairs of tables, at most two of each pair."""
     seen: set[str] = set()
     for first, second in islice(permutations(tables, 2), MAX_PAIRS):
@@ -74,7 +74,7 @@ def _links(first: Table, second: Table) -> list[tuple[Column, Column, list[int]]
     return found
 
 
-def _drawn(first: Table, second: Table, link: Column, key: Column, rows: list[int], draw: Draw) -> Query:
+def _drawn(first: Table, second: Table, link: Column, key: Column, rows: list[int], draw: Stream) -> Query:
     given = draw.pick([column for column in first.columns if column is not link])
     wanted = draw.pick([column for column in second.columns if column is not key])
     return {
@@ -90,20 +90,22 @@ def _can_link(column: Column) -> bool:
     return column.numbers is None and len(set(column.cells)) > len(column.cells) // 2
 
 
-def _asked(first: Table, second: Table, query: Query, answer: str, title: str, draw: Draw) -> Asked:
+def _asked(first: Table, second: Table, query: Query, answer: str, title: str, draw: Stream) -> Asked:
     _, link, key, wanted = query["ask"]
     ((given, _, cell),) = query["where"]
     named = first.column(link).cells[first.column(given).cells.index(cell)]
-    question = draw.prose(
+    question = draw.say(
         _ASK,
-        title=title,
-        Title=title[:1].upper() + title[1:],
-        first=first.text,
-        second=second.text,
-        given=given,
-        cell=cell,
-        link=link,
-        wanted=wanted,
+        {
+            "title": title,
+            "Title": title[:1].upper() + title[1:],
+            "first": first.text,
+            "second": second.text,
+            "given": given,
+            "cell": cell,
+            "link": link,
+            "wanted": wanted,
+        },
     )
     thoughts = (
         f"First table: in the row where {given} is {cell}, {link} is {named}.\n"

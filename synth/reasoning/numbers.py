@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from fractions import Fraction
 
+from synth.draw import Stream
 from synth.reasoning.calculation import Calculation, Step
-from synth.reasoning.draw import Draw
 from synth.reasoning.expression import Tree, exact, latex, number, parse, shown
 
 _PEOPLE = """
@@ -83,7 +83,7 @@ _BASE_ASK = (
 )
 
 
-def chain(draw: Draw) -> Calculation:
+def chain(draw: Stream) -> Calculation:
     """A nested expression of fractions, worked out from the inside."""
     whole = draw.chance(40)
 
@@ -107,21 +107,18 @@ def chain(draw: Draw) -> Calculation:
     text = f"${latex(tree)}$" if draw.chance(50) else f"`{shown(tree)}`"
     value = exact(tree)
     return Calculation(
-        "value", draw.prose(_CHAIN_ASK, text=text), str(value), "number", tuple(steps), {"expression": shown(tree)}
+        "value", draw.say(_CHAIN_ASK, {"text": text}), str(value), "number", tuple(steps), {"expression": shown(tree)}
     )
 
 
-def story(draw: Draw) -> Calculation:
+def story(draw: Stream) -> Calculation:
     """A stock that changes several times: every change an operation on the number so far."""
     one, many, place = draw.pick(THINGS)
     who, amount = draw.pick(PEOPLE), Fraction(draw.integer(20, 400))
     sentences = [
-        draw.prose(
+        draw.say(
             "[{who} keeps count of {place}, which|In {who}'s care is {place}. It] [holds|starts with|has] {n} {many}.",
-            who=who,
-            place=draw.prose(place),
-            n=str(amount),
-            many=many,
+            {"who": who, "place": draw.say(place, {}), "n": str(amount), "many": many},
         )
     ]
     tree, steps = number(amount), list[Step]()
@@ -132,8 +129,8 @@ def story(draw: Draw) -> Calculation:
         amount, tree = exact(after), Tree(sign, (tree, by))
         say = draw.pick(("Then there are", *(["After that:"] if steps else []), "That makes", "Now the count is"))
         steps.append(Step(say, shown(after), str(amount)))
-    ask = draw.prose(
-        "[How many {many} are there [in the end|now|after that]?|What is the count [at the end|then]?]", many=many
+    ask = draw.say(
+        "[How many {many} are there [in the end|now|after that]?|What is the count [at the end|then]?]", {"many": many}
     )
     question = " ".join([*sentences, ask])
     return Calculation("value", question, str(amount), "number", tuple(steps), {"expression": shown(tree)})
@@ -142,7 +139,7 @@ def story(draw: Draw) -> Calculation:
 _COUNTED = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 8: "eight", 10: "ten"}
 
 
-def _change(draw: Draw, amount: Fraction, one: str, many: str) -> tuple[str, str, Tree]:
+def _change(draw: Stream, amount: Fraction, one: str, many: str) -> tuple[str, str, Tree]:
     """A sentence, the sign of what it does to the stock, and by how much; the stock stays whole and positive."""
     choices = ["add", "more_than"]
     choices += ["take"] * (amount > 10)
@@ -153,10 +150,9 @@ def _change(draw: Draw, amount: Fraction, one: str, many: str) -> tuple[str, str
         case "add":
             by = draw.integer(2, 150)
             return (
-                draw.prose(
+                draw.say(
                     "[Another {n} {many} [arrive|come in|are added]|A delivery brings {n} {many}].",
-                    n=str(by),
-                    many=many,
+                    {"n": str(by), "many": many},
                 ),
                 "+",
                 number(by),
@@ -164,27 +160,28 @@ def _change(draw: Draw, amount: Fraction, one: str, many: str) -> tuple[str, str
         case "more_than":
             boxes, each = draw.integer(2, 12), draw.integer(2, 24)
             text = "[Then|Later] {boxes} boxes of {each} {many} each [are delivered|are brought in|follow]."
-            said = draw.prose(text, boxes=str(boxes), each=str(each), many=many)
+            said = draw.say(text, {"boxes": str(boxes), "each": str(each), "many": many})
             return said, "+", Tree("*", (number(boxes), number(each)))
         case "take":
             by = draw.integer(2, int(amount) - 1)
             return (
-                draw.prose("[Of these, {n} are [taken away|sold|removed]|{n} of them are lost].", n=str(by)),
+                draw.say("[Of these, {n} are [taken away|sold|removed]|{n} of them are lost].", {"n": str(by)}),
                 "-",
                 number(by),
             )
         case "double":
             by = draw.integer(2, 4)
             word = {2: "doubles", 3: "triples", 4: "grows to four times what it was"}[by]
-            return draw.prose("[The number|The stock] [then|next] {word}.", word=word), "*", number(by)
+            return draw.say("[The number|The stock] [then|next] {word}.", {"word": word}), "*", number(by)
     part = draw.pick(parts)
-    said = draw.prose(
-        "[Only one {one} in {part}|One {one} in every {part}] is kept, the others go.", one=one, part=_COUNTED[part]
+    said = draw.say(
+        "[Only one {one} in {part}|One {one} in every {part}] is kept, the others go.",
+        {"one": one, "part": _COUNTED[part]},
     )
     return said, "/", number(part)
 
 
-def units(draw: Draw) -> Calculation:
+def units(draw: Stream) -> Calculation:
     """A quantity, or a rate, in other units."""
     kind = draw.pick(sorted(UNITS))
     (source, size), (target, other) = draw.sample(UNITS[kind], 2)
@@ -208,13 +205,13 @@ def units(draw: Draw) -> Calculation:
             Step(f"In {target}:", f"{amount * size}/{_text(other)}", str(value)),
         )
         said, wanted, factors = f"{_text(amount)} {source}", target, [size, other]
-    question = draw.prose(_UNITS_ASK, said=said, wanted=wanted)
+    question = draw.say(_UNITS_ASK, {"said": said, "wanted": wanted})
     mark = "?" if question.startswith(("How", "What")) else "."
     given = {"amount": str(amount), "factors": [str(factor) for factor in factors]}
     return Calculation("units", question + mark, str(value), "number", steps, given)
 
 
-def remainder(draw: Draw) -> Calculation:
+def remainder(draw: Stream) -> Calculation:
     """A power modulo a number, by repeated squaring."""
     base, exponent, modulus = draw.integer(2, 60), draw.integer(5, 200), draw.integer(7, 997)
     bits = bin(exponent)[2:]
@@ -231,12 +228,12 @@ def remainder(draw: Draw) -> Calculation:
             say = f"{base}^{reached} mod {modulus}, by squaring:"
             steps.append(Step(say, f"{power}^2 - {power * power // modulus}*{modulus}", str(squared)))
             power = squared
-    question = draw.prose(_REMAINDER_ASK, b=str(base), e=str(exponent), m=str(modulus))
+    question = draw.say(_REMAINDER_ASK, {"b": str(base), "e": str(exponent), "m": str(modulus)})
     given = {"base": str(base), "exponent": str(exponent), "modulus": str(modulus)}
     return Calculation("remainder", question, str(result), "number", tuple(steps), given)
 
 
-def divisor(draw: Draw) -> Calculation:
+def divisor(draw: Stream) -> Calculation:
     """The greatest common divisor by Euclid's algorithm, or the least common multiple from it."""
     common = draw.integer(1, 40)
     left, right = common * draw.integer(3, 90), common * draw.integer(3, 90)
@@ -252,12 +249,12 @@ def divisor(draw: Draw) -> Calculation:
     else:
         answer, wanted = left * right // high, "lcm"
         steps.append(Step(f"The greatest common divisor is {high}.", f"{left}*{right}/{high}", str(answer)))
-    question = draw.prose(_GCD_ASK if wanted == "gcd" else _LCM_ASK, a=str(left), b=str(right))
+    question = draw.say(_GCD_ASK if wanted == "gcd" else _LCM_ASK, {"a": str(left), "b": str(right)})
     given = {"numbers": [str(left), str(right)], "wanted": wanted}
     return Calculation("divisor", question, str(answer), "number", tuple(steps), given)
 
 
-def series(draw: Draw) -> Calculation:
+def series(draw: Stream) -> Calculation:
     """The sum of a finite arithmetic or geometric series, by its closed form."""
     first, count = draw.integer(1, 30), draw.integer(5, 40)
     if draw.chance(60):
@@ -285,10 +282,10 @@ def series(draw: Draw) -> Calculation:
         )
         terms = f"{first}*{by}^k"
     given = {"term": terms, "from": "0", "to": str(count - 1)}
-    return Calculation("series", draw.prose(_SERIES_ASK, terms=shown_terms), str(total), "number", steps, given)
+    return Calculation("series", draw.say(_SERIES_ASK, {"terms": shown_terms}), str(total), "number", steps, given)
 
 
-def base(draw: Draw) -> Calculation:
+def base(draw: Stream) -> Calculation:
     """A number from one base to ten, digit by digit (Horner's scheme)."""
     radix, value = draw.pick((2, 3, 5, 7, 8, 9)), draw.integer(40, 5000)
     digits, rest = "", value
@@ -304,11 +301,11 @@ def base(draw: Draw) -> Calculation:
             )
         )
         sofar = sofar * radix + int(digit)
-    question = draw.prose(_BASE_ASK, digits=digits, radix=str(radix))
+    question = draw.say(_BASE_ASK, {"digits": digits, "radix": str(radix)})
     return Calculation("base", question, str(value), "number", tuple(steps), {"digits": digits, "radix": str(radix)})
 
 
-FAMILIES: dict[str, Callable[[Draw], Calculation]] = {
+FAMILIES: dict[str, Callable[[Stream], Calculation]] = {
     "chain": chain,
     "story": story,
     "units": units,

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from synth.draw import Stream
 from synth.evidence import fold
-from synth.reasoning.draw import Draw
 
 MAX_QUESTIONS = 40  # of one text
 MAX_QUESTION_CHARS = 400
@@ -112,17 +112,17 @@ def verdicts(asked: Found, title: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def worded(asked: Found, title: str, draw: Draw) -> tuple[str, str]:
+def worded(asked: Found, title: str, draw: Stream) -> tuple[str, str]:
     """(question, thoughts). The page is named unless the question does that."""
     about = title.strip("“”`")
     named = asked.question
     if about.casefold() not in asked.question.casefold():
-        named = draw.prose(_NAMING, question=asked.question, title=title)
+        named = draw.say(_NAMING, {"question": asked.question, "title": title})
     first = re.split(r"(?<=[.!?])\s", asked.answer)[0] if asked.answer else ""
-    return named, draw.prose(_THOUGHTS, title=title, Title=title[:1].upper() + title[1:], first=first)
+    return named, draw.say(_THOUGHTS, {"title": title, "Title": title[:1].upper() + title[1:], "first": first})
 
 
-def questions(text: str, title: str, draw: Draw) -> Iterator[tuple[Found, str, str, dict[str, dict[str, Any]]]]:
+def questions(text: str, title: str, draw: Stream) -> Iterator[tuple[Found, str, str, dict[str, dict[str, Any]]]]:
     """Every question of a text with its wording, thoughts and verdicts."""
     for asked in found(text):
         yield asked, *worded(asked, title, draw), verdicts(asked, title)

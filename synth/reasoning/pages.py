@@ -7,11 +7,11 @@ workers make the same; they have no parents.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from synth.draw import Stream
 from synth.evidence import keyed
-from synth.reasoning import algebra, joined_tables, numbers, page_questions, table_questions, tables
+from synth.reasoning import algebra, joined_tables, numbers, page_questions, sessions, table_questions, tables
 from synth.reasoning.calculation import Calculation, holds
 from synth.reasoning.compare import is_right
-from synth.reasoning.draw import Draw
 from synth.reasoning.formulas import formulas, instance
 from synth.reasoning.problem import Problem, candidate
 from synth.reasoning.proof import proven
@@ -33,19 +33,21 @@ def emit(source: Mapping[str, Any], seed: int, turns: Mapping[str, int], per_tab
     if turns.get("table"):
         on_page = list(tables.tables(text))
         for found in on_page:
-            for asked in table_questions.questions(found, title, Draw(seed, id, found.start), limit=per_table):
+            for asked in table_questions.questions(found, title, Stream(seed, id, found.start), limit=per_table):
                 yield _sent(_of_table(found, asked, id), "table", source, seed)
-        for joined in joined_tables.questions(on_page, title, Draw(seed, id, "joined"), limit=per_table):
+        for joined in joined_tables.questions(on_page, title, Stream(seed, id, "joined"), limit=per_table):
             yield _sent(_of_table(joined.first, joined.asked, id, joined.second), "table", source, seed)
     if turns.get("calculation"):
         for formula in formulas(text):
             for number in range(INSTANCES):
-                draw = Draw(seed, id, formula.start, number)
+                draw = Stream(seed, id, formula.start, number)
                 if calculation := instance(formula, title, draw):
                     problem = _of_calculation(calculation, f"{id}:{formula.start}:{number}", draw)
                     yield _sent(problem, "calculation", source, seed)
+    if turns.get("session"):
+        yield from sessions.emit(source, title, seed)
     if turns.get("question"):
-        for said, question, thoughts, verdicts in page_questions.questions(text, title, Draw(seed, id, "questions")):
+        for said, question, thoughts, verdicts in page_questions.questions(text, title, Stream(seed, id, "questions")):
             task = {"kind": "question", **said._asdict()}
             name = f"question:{id}:{said.question_span[0]}"
             yield _sent(Problem(name, question, said.answer, thoughts, "", task, verdicts), "question", source, seed)
@@ -55,13 +57,13 @@ def calculations(source: Mapping[str, Any], seed: int, count: int) -> Iterator[d
     """`count` calculations in which nothing of the document is but its id."""
     names = sorted(FAMILIES)
     for number in range(count):
-        draw = Draw(seed, source["id"], "calculation", number)
+        draw = Stream(seed, source["id"], "calculation", number)
         family = draw.pick(names)
         problem = _of_calculation(FAMILIES[family](draw), f"{source['id']}:{number}", draw)
         yield _sent(problem, "calculation", source, seed)
 
 
-def _of_calculation(made: Calculation, name: str, draw: Draw) -> Problem:
+def _of_calculation(made: Calculation, name: str, draw: Stream) -> Problem:
     held = [holds(step, made.values) for step in made.steps]
     task = {
         "kind": "calculation",
@@ -106,4 +108,4 @@ def _of_table(
 
 def _sent(problem: Problem, kind: str, source: Mapping[str, Any], seed: int) -> dict[str, Any]:
     order = keyed(seed, source["id"], problem.name)
-    return candidate("problem", kind, problem.question, order, source, problem._asdict())
+    return candidate("problem", kind, problem.content, order, source, problem._asdict())

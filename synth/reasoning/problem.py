@@ -12,9 +12,12 @@ from synth.rows import Made, Parent, Verdicts
 
 CANDIDATES = pa.schema(
     [
-        ("key", pa.uint64()),  # of the question, so that equal ones meet; of a function and the calls of it, its name
-        ("part", pa.string()),  # problem, function, call
-        ("kind", pa.string()),  # of the problem: code, table, calculation, question
+        (
+            "key",
+            pa.uint64(),
+        ),  # of what is asked, so that equal questions meet; of a function and the calls of it, its name
+        ("part", pa.string()),  # problem, function, call, session
+        ("kind", pa.string()),  # of the problem: code, calculation, table, session, question
         ("order", pa.string()),  # the draw: candidates of a kind are tried in this order
         ("id", pa.string()),  # of the document
         ("sha", pa.string()),
@@ -36,6 +39,12 @@ class Problem(NamedTuple):
     task: Mapping[str, Any]
     verdicts: Verdicts
     has_source: bool = True  # False: nothing of the document is in it
+
+    @property
+    def content(self) -> str:
+        """What is asked in whatever words: equal for a page that two sites have."""
+        parts = [self.task.get(name) for name in ("table", "second", "query")] if self.task["kind"] == "table" else []
+        return json.dumps(parts or self.task.get("question") or self.question, sort_keys=True)
 
     @property
     def is_proven(self) -> bool:
@@ -92,13 +101,13 @@ def parent(row: Mapping[str, Any]) -> Parent:
 
 
 def posed(rows: Iterable[Mapping[str, Any]]) -> list[Posed]:
-    """The problems among candidates, every question once, in the order of the draw."""
+    """The problems among candidates, everything asked once, in the order of the draw."""
     ordered = sorted(rows, key=lambda row: (row["order"], row["id"], row["data"]))
     found: dict[str, Posed] = {}
     for row in ordered:
         problem = Problem(**json.loads(row["data"]))
         parents = (parent(row),) if problem.has_source else ()
-        found.setdefault(problem.question, Posed(problem, parents))
+        found.setdefault(problem.content, Posed(problem, parents))
     return list(found.values())
 
 

@@ -22,7 +22,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from synth.reasoning.tables import EMPTY, Column, Table, is_empty
+from synth.reasoning.tables import Column, Table, is_empty
 
 Query = Mapping[str, Any]
 NUMERIC = frozenset({"count", "sum", "mean", "span", "distinct", "less"})
@@ -75,9 +75,8 @@ def run_again(table: Table, query: Query) -> str | None:
         case ["count"]:
             return str(frame.height) if frame.height else None
         case ["distinct", name]:
-            column = pl.col(name)
-            has_empty = frame.select(column.cast(pl.String).is_in(EMPTY).any()).item()
-            return None if has_empty else str(frame.select(column.n_unique()).item())
+            different = frame.select(pl.col(name).cast(pl.String)).to_series().unique()
+            return None if any(map(is_empty, different)) else str(len(different))
         case [("sum" | "mean" | "span") as how, name] if frame.height:
             column = pl.col(name)
             total = frame.select(column.max() - column.min() if how == "span" else column.sum()).item()

@@ -45,12 +45,16 @@ class Outcome(NamedTuple):
     error: str = ""
 
 
-def run(jobs: Sequence[Job]) -> list[tuple[Outcome, ...]]:
-    """What the calls of every job did. A call that differs between the runs has the error `unstable`. SandboxError where there is none."""
+def run(jobs: Sequence[Job], *, as_shown: bool = False, modules: Sequence[str] = ()) -> list[tuple[Outcome, ...]]:
+    """What the calls of every job did. A call that differs between the runs has the error `unstable`. SandboxError where there is none.
+
+    as_shown   a value needs no literal for its repr
+    modules    imported once for all jobs, because some take longer than a job may
+    """
     outcomes = []
     for start in range(0, len(jobs), BATCH):
         batch = jobs[start : start + BATCH]
-        runs = [_once(batch, seed) for seed in HASH_SEEDS]
+        runs = [_once(batch, seed, as_shown, modules) for seed in HASH_SEEDS]
         for job, *told in zip(batch, *runs, strict=True):
             outcomes.append(tuple(_agreed([each[place] for each in told]) for place in range(len(job.calls))))
     return outcomes
@@ -66,7 +70,7 @@ def _agreed(told: Sequence[Mapping[str, Any]]) -> Outcome:
     return Outcome(first["value"], first["lines"], events)
 
 
-def _once(jobs: Sequence[Job], hash_seed: str) -> list[list[Mapping[str, Any]]]:
+def _once(jobs: Sequence[Job], hash_seed: str, as_shown: bool, modules: Sequence[str]) -> list[list[Mapping[str, Any]]]:
     """One run. Jobs that the sandbox did not come to have the error `ended` for all calls."""
     given = {
         "jobs": [job._asdict() for job in jobs],
@@ -74,12 +78,14 @@ def _once(jobs: Sequence[Job], hash_seed: str) -> list[list[Mapping[str, Any]]]:
         "max_lines": MAX_LINES,
         "max_events": MAX_EVENTS,
         "max_chars": MAX_VALUE_CHARS,
+        "as_shown": as_shown,
+        "modules": list(modules),
     }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copyfile(Path(__file__).with_name("harness.py"), folder / "harness.py")
         command = [sys.executable, "-s", "-P", "harness.py"]
-        environment = {"PYTHONHASHSEED": hash_seed}
+        environment = {"PYTHONHASHSEED": hash_seed, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         ended = sandbox.run(command, folder, limits=_LIMITS, stdin=json.dumps(given), environment=environment)
     told = [_read(line) for line in ended.out.split("\n")]
     told += [None] * (len(jobs) - len(told))

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from synth.reasoning.draw import Draw
+from synth.draw import Stream
 from synth.reasoning.queries import NUMERIC, Query, kept, run, run_again
 from synth.reasoning.tables import Column, Table, is_empty
 
 MAX_TRIES = 60  # queries drawn for one table
+MAX_OF_KIND = {"cell": 4}  # others: 2
 _WHERE = {
     "=": "[“{column}” is “{cell}”|the column “{column}” says “{cell}”|“{cell}” stands under “{column}”]",
     "is not": "[“{column}” is anything but “{cell}”|“{column}” is not “{cell}”]",
@@ -54,13 +55,18 @@ class Asked(NamedTuple):
     num_rows: int  # that the answer rests on
 
 
-def questions(table: Table, title: str, draw: Draw, *, limit: int) -> Iterator[Asked]:
+def questions(table: Table, title: str, draw: Stream, *, limit: int) -> Iterator[Asked]:
     """At most `limit` questions of as many kinds as the table allows, no two of the same query."""
     seen: set[str] = set()
     kinds: dict[str, int] = {}
     for _ in range(MAX_TRIES):
         query = _drawn(table, draw)
-        if query is None or str(query) in seen or kinds.get(query["ask"][0], 0) >= 2 or len(seen) >= limit:
+        if (
+            query is None
+            or str(query) in seen
+            or kinds.get(query["ask"][0], 0) >= MAX_OF_KIND.get(query["ask"][0], 2)
+            or len(seen) >= limit
+        ):
             continue
         answer = run(table, query)
         if answer is None or _is_obvious(table, query):
@@ -70,7 +76,7 @@ def questions(table: Table, title: str, draw: Draw, *, limit: int) -> Iterator[A
         kinds[kind] = kinds.get(kind, 0) + 1
         numeric = kind in NUMERIC
         shown = _decimal(Fraction(answer)) if numeric else answer
-        asked = f"{draw.prose(_LEAD, title=title, Title=title[:1].upper() + title[1:])}\n\n{table.text}\n\n{_worded(query, draw)}"
+        asked = f"{draw.say(_LEAD, {'title': title, 'Title': title[:1].upper() + title[1:]})}\n\n{table.text}\n\n{_worded(query, draw)}"
         yield Asked(
             query,
             asked,
@@ -94,7 +100,7 @@ def _tells_all_apart(column: Column) -> bool:
     return column.numbers is None and len(set(column.cells)) == len(column.cells)
 
 
-def _drawn(table: Table, draw: Draw) -> Query | None:
+def _drawn(table: Table, draw: Stream) -> Query | None:
     """A query of a kind that the columns allow."""
     key, numbers = table.key(), [column for column in table.columns if column.numbers is not None]
     words = [column for column in table.columns if column.numbers is None and column is not key]
@@ -123,7 +129,7 @@ def _drawn(table: Table, draw: Draw) -> Query | None:
     return {"where": where, "ask": [kind, asked.name, *rest, *([draw.integer(2, 5)] if kind == "rank" else [])]}
 
 
-def _conditions(table: Table, draw: Draw, columns: list[Column], *, equal: bool) -> list[list[str]]:
+def _conditions(table: Table, draw: Stream, columns: list[Column], *, equal: bool) -> list[list[str]]:
     where = []
     for column in columns:
         row = draw.integer(0, table.num_rows - 1)
@@ -137,20 +143,20 @@ def _conditions(table: Table, draw: Draw, columns: list[Column], *, equal: bool)
     return where
 
 
-def _worded(query: Query, draw: Draw) -> str:
-    where = " and ".join(draw.prose(_WHERE[sign], column=name, cell=cell) for name, sign, cell in query["where"])
+def _worded(query: Query, draw: Stream) -> str:
+    where = " and ".join(draw.say(_WHERE[sign], {"column": name, "cell": cell}) for name, sign, cell in query["where"])
     kind, *rest = query["ask"]
     words: dict[str, Any] = dict(zip(("column", "key", "one", "other"), rest, strict=False))
     if kind == "rank":
         words["n"] = _ORDER[rest[2]]
     rows = (
-        draw.prose(
-            "[, counting only rows where {w}|, among the rows where {w}|, if only rows count where {w}]", w=where
+        draw.say(
+            "[, counting only rows where {w}|, among the rows where {w}|, if only rows count where {w}]", {"w": where}
         )
         if where
         else ""
     )
-    return draw.prose(_ASK[kind], where=where, rows=rows, **words)
+    return draw.say(_ASK[kind], {"where": where, "rows": rows, **words})
 
 
 def _used(table: Table, query: Query) -> list[int]:
@@ -160,18 +166,18 @@ def _used(table: Table, query: Query) -> list[int]:
     return kept(table, query["where"])
 
 
-def _thoughts(table: Table, query: Query, answer: str, draw: Draw) -> str:
+def _thoughts(table: Table, query: Query, answer: str, draw: Stream) -> str:
     """The rows that are used, with the cells that count, and the step from them to the answer."""
     kind, *rest = query["ask"]
     rows, label = _used(table, query), table.key() or table.columns[0]
     lines = []
     if query["where"]:
         conditions = " and ".join(f"{name} {sign} {cell}" for name, sign, cell in query["where"])
-        lines.append(draw.prose("[Rows with {c}:|These rows meet {c}:|First the rows with {c}.]", c=conditions))
+        lines.append(draw.say("[Rows with {c}:|These rows meet {c}:|First the rows with {c}:]", {"c": conditions}))
     elif kind in ("less", "larger"):
         lines.append("The two rows:")
     else:
-        lines.append(draw.prose("[All {n} rows count.|Every row counts, {n} in all.]", n=str(len(rows))))
+        lines.append(draw.say("[All {n} rows count.|Every row counts, {n} in all.]", {"n": str(len(rows))}))
     shown = table.column(rest[0]) if rest else None
     for place, row in enumerate(rows, 1):
         cell = f": {shown.cells[row] or '(empty)'}" if shown is not None and shown.name != label.name else ""

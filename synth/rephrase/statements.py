@@ -28,7 +28,7 @@ MAX_SENTENCES = 400  # of either text
 
 _TOKEN = re.compile(r"-?\d+(?:[.,]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*")
 _BREAK = re.compile(r"[,;:()]")
-_BE = frozenset(["is", "are", "was", "were", "be", "been", "being", "am"])
+BE = frozenset(["is", "are", "was", "were", "be", "been", "being", "am"])
 # What stands behind them belongs to something else than the mark before them.
 _PARTS_WORDS = """
 for in on at with from to into over under about as after before during and or but that which who when where if so
@@ -108,7 +108,7 @@ def _sentence(text: str, known: frozenset[str]) -> Sentence:
 
 def _is_content(token: str, names: frozenset[str]) -> bool:
     is_mark = token[0].isdigit() or token[0] == "-" or root(token) in names
-    return not is_mark and token not in FUNCTION_WORDS and token not in _BE
+    return not is_mark and token not in FUNCTION_WORDS and token not in BE
 
 
 def _bound(text: str, tokens: Sequence[tuple[str, re.Match[str]]], names: frozenset[str]) -> Bound:
@@ -128,13 +128,13 @@ def _bound(text: str, tokens: Sequence[tuple[str, re.Match[str]]], names: frozen
             word = word if between.strip() == "," else None  # a list goes on
         if token in _PARTS:
             mark = None
-        mark = mark and (mark[0], mark[1] + 1, mark[2] or token in _BE)
+        mark = mark and (mark[0], mark[1] + 1, mark[2] or token in BE)
         word = word and (word[0], word[1] + 1, word[2] or token == "by")
         if _is_content(token, names):
             if mark and mark[1] <= REACH:
                 bound.setdefault((token, "behind"), set()).add((mark[0], mark[2]))
             mark, word = None, (token, 0, False)
-        elif token not in FUNCTION_WORDS and token not in _BE:
+        elif token not in FUNCTION_WORDS and token not in BE:
             value = root(token) if root(token) in names else number(token)
             if word:
                 bound.setdefault((word[0], "before"), set()).add((value, word[2]))

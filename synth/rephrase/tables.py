@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from synth.reasoning.tables import is_empty
 from synth.rephrase.drafts import Draft, Passage
 from synth.rephrase.phrases import CELL_JOINTS, CELLS, ROWS, Voice
 from synth.rephrase.pieces import Piece, Quote, bare_cell, filled
@@ -74,7 +75,9 @@ def _cells(text: str, begin: int, end: int) -> list[Quote | None]:
     for part in re.split(r"(?<!\\)\|", row[1]):
         start = at + len(part) - len(part.lstrip())
         length = len(part.strip())
-        found.append(Quote(0, start, length, "bare_cell") if length else None)
+        if re.search(r"[^.\s]\.$", part.strip()):
+            length -= 1  # the sentence around the cell has a stop of its own
+        found.append(None if is_empty(part.strip()) else Quote(0, start, length, "bare_cell"))
         at += len(part) + 1
     return found
 

@@ -4,10 +4,10 @@ import pytest
 import sympy
 from sympy.physics import units
 
+from synth.draw import Stream
 from synth.reasoning import algebra, numbers
 from synth.reasoning.calculation import Calculation, Step, holds
 from synth.reasoning.compare import WAYS, is_right
-from synth.reasoning.draw import Draw
 from synth.reasoning.proof import proven
 
 FAMILIES = {**numbers.FAMILIES, **algebra.FAMILIES}
@@ -15,7 +15,7 @@ EACH = 12
 
 
 def made(family: str) -> list[Calculation]:
-    return [FAMILIES[family](Draw(3, family, number)) for number in range(EACH)]
+    return [FAMILIES[family](Stream(3, family, number)) for number in range(EACH)]
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
@@ -82,7 +82,7 @@ def test_units_are_those_of_sympy() -> None:
 
 def test_stories_stay_whole_and_positive() -> None:
     for number in range(60):
-        story = numbers.story(Draw(0, "whole", number))
+        story = numbers.story(Stream(0, "whole", number))
         assert all(step.right.isdigit() and int(step.right) > 0 for step in story.steps)
 
 
@@ -98,7 +98,7 @@ def test_a_step_is_shown_as_its_equation() -> None:
 
 def test_a_product_is_multiplied_out_term_by_term_and_a_sum_keeps_its_signs() -> None:
     for number in range(40):
-        made = algebra.expansion(Draw(0, number))
+        made = algebra.expansion(Stream(0, number))
         assert len(made.steps) in (2, 4)
         assert all(step.say != "Next:" and step.left != step.right for step in made.steps)
-        assert "+ (-" not in algebra.derivative(Draw(1, number)).answer
+        assert "+ (-" not in algebra.derivative(Stream(1, number)).answer

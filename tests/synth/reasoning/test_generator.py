@@ -150,7 +150,7 @@ def test_with_a_teacher_its_right_solutions_are_the_rows() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"turns": {"codes": 1}}, "there is no kind 'codes'; kinds are code, calculation, table, question"),
+        ({"turns": {"codes": 1}}, "there is no kind 'codes'; kinds are code, calculation, table, session, question"),
         ({"turns": {"code": 0}}, "gives no kind a turn"),
         ({"turns": {"code": -1, "table": 1}}, "whole numbers"),
         ({"samples": 0}, "samples: 0 is below 1; type 1 or more"),
@@ -253,3 +253,18 @@ def test_real_pages_give_formulas_and_tables(shared_data: Path) -> None:
     assert any("$r=2M/5$" in row["text"] for row in made)
     assert any("| mpf | Real float |" in row["text"] for row in made)
     assert all(recomputed(row, texts) for row in made)
+
+
+def test_what_two_sites_have_is_asked_once() -> None:
+    text = f"Speed\n\n{SPEEDS}\nThat is all."
+    pages = [document(f"https://{site}.example/speed", text, "web") for site in "xy"]
+    for row, title in zip(pages, ("One", "Two"), strict=True):
+        row["meta"] = json.dumps({"title": title})
+    turns = {"table": 1}
+    one, both = (
+        {json.dumps(json.loads(row["meta"])["task"]["query"]): 1 for row in rows}
+        for rows in (good(reduce(emit(docs(given), turns=turns), turns=turns)) for given in (pages[:1], pages))
+    )
+    made = good(reduce(emit(docs(pages), turns=turns), turns=turns))
+    assert one.keys() <= both.keys()
+    assert len(made) == len(both)

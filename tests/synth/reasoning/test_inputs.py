@@ -2,7 +2,7 @@ import ast
 
 import pytest
 
-from synth.reasoning.draw import Draw
+from synth.draw import Stream
 from synth.reasoning.inputs import MAX_CALL_CHARS, calls, drawn
 
 
@@ -54,7 +54,7 @@ def test_only_so_many_calls_of_a_name_and_none_that_is_long() -> None:
 )
 def test_arguments_are_drawn_by_what_is_done_with_them(source: str, types: type) -> None:
     drawn_values = [
-        ast.literal_eval(text.partition("=")[2] or text) for text in drawn(source, "f", Draw(0, source), 40)
+        ast.literal_eval(text.partition("=")[2] or text) for text in drawn(source, "f", Stream(0, source), 40)
     ]
     of_type = [value for value in drawn_values if type(value) is types]
     assert len(of_type) > 0.7 * len(drawn_values)
@@ -63,12 +63,12 @@ def test_arguments_are_drawn_by_what_is_done_with_them(source: str, types: type)
 
 def test_signs_that_the_function_looks_for_are_in_its_strings() -> None:
     source = "def f(text):\n    return text.split('=>')\n"
-    assert sum("=>" in text for text in drawn(source, "f", Draw(0, 1), 40)) > 15
+    assert sum("=>" in text for text in drawn(source, "f", Stream(0, 1), 40)) > 15
 
 
 def test_drawn_arguments_are_literals_that_fit_the_signature() -> None:
     source = "def f(a, b: int = 2, *, key='x', **rest):\n    return a\n"
-    for text in drawn(source, "f", Draw(0, 2), 60):
+    for text in drawn(source, "f", Stream(0, 2), 60):
         call = ast.parse(f"f({text})", mode="eval").body
         assert isinstance(call, ast.Call)
         assert len(call.args) == 1
@@ -79,7 +79,7 @@ def test_drawn_arguments_are_literals_that_fit_the_signature() -> None:
 def test_what_is_annotated_gets_nothing_else_and_what_is_not_is_tried() -> None:
     def kinds(parameter: str) -> set[str]:
         source = f"def f({parameter}):\n    return f'{{name}}'"
-        found = drawn(source, "f", Draw(0, parameter), 60)
+        found = drawn(source, "f", Stream(0, parameter), 60)
         return {type(ast.literal_eval(arguments)).__name__ for arguments in found}
 
     assert kinds("name: str") == {"str"}

@@ -1,7 +1,7 @@
 import pytest
 
+from synth.draw import Stream
 from synth.evidence import fold
-from synth.reasoning.draw import Draw
 from synth.reasoning.page_questions import found, questions, verdicts
 
 PAGE = """\
@@ -85,7 +85,7 @@ def test_every_check_can_fail(question: str, answer: str, check: str) -> None:
 
 def test_the_page_is_named_unless_the_question_does() -> None:
     worded = {
-        asked.question: (question, thoughts) for asked, question, thoughts, _ in questions(PAGE, "“pool”", Draw(0, 1))
+        asked.question: (question, thoughts) for asked, question, thoughts, _ in questions(PAGE, "“pool”", Stream(0, 1))
     }
     assert worded["How do I close the pool?"][0] == "How do I close the pool?"
     assert "“pool”" in worded["What happens on a timeout?"][0]

@@ -1,7 +1,7 @@
 from fractions import Fraction
 
+from synth.draw import Stream
 from synth.reasoning.compare import is_right
-from synth.reasoning.draw import Draw
 from synth.reasoning.expression import exact, parse
 from synth.reasoning.queries import run
 from synth.reasoning.table_questions import Asked, questions
@@ -20,7 +20,7 @@ TABLE = read("""\
 
 def asked() -> list[Asked]:
     assert TABLE is not None
-    return [one for number in range(12) for one in questions(TABLE, "“Cities”", Draw(0, number), limit=8)]
+    return [one for number in range(12) for one in questions(TABLE, "“Cities”", Stream(0, number), limit=8)]
 
 
 def test_questions_show_the_table_and_have_the_answer_of_their_query() -> None:
@@ -58,7 +58,7 @@ def test_sums_in_the_thoughts_are_true_and_of_rows_that_are_used() -> None:
 def test_no_query_is_asked_twice_of_a_table_and_none_that_is_obvious() -> None:
     assert TABLE is not None
     for number in range(20):
-        queries = [one.query for one in questions(TABLE, "T", Draw(1, number), limit=8)]
+        queries = [one.query for one in questions(TABLE, "T", Stream(1, number), limit=8)]
         assert len({str(query) for query in queries}) == len(queries) <= 8
     assert not any(one.query["ask"] == ["distinct", "City"] for one in asked())
     assert not any(one.query["ask"] == ["count"] and one.query["where"][0][:2] == ["City", "="] for one in asked())

@@ -44,7 +44,10 @@ def test_units_that_differ_make_words() -> None:
         SPEEDS.replace("Time", ""),
         "\n".join(SPEEDS.split("\n")[:4]),  # too few rows
         SPEEDS + "| a | 1 % | 2 | MIT |\n" * 60,
-        SPEEDS.replace("LGPL", "L" * 200),
+        SPEEDS.replace("LGPL", "L" * 201),
+        SPEEDS.replace("LGPL", "[LGPL](https://x.example)"),
+        SPEEDS.replace("LGPL", ":ref:`LGPL`"),
+        SPEEDS.replace("LGPL", "`LGPL`_"),
     ],
 )
 def test_what_cannot_be_asked_about_is_no_table(source: str) -> None:
@@ -72,5 +75,27 @@ def test_a_huge_page_is_read_in_no_time() -> None:
 
 
 def test_cells_that_send_the_reader_elsewhere_say_nothing() -> None:
-    assert all(map(is_empty, ("", "--", "n/a", "as below", "As above", "ditto", "Same as above")))
-    assert not any(map(is_empty, ("as belowground", "0", "none", "the same as above a limit")))
+    assert all(
+        map(
+            is_empty,
+            (
+                "",
+                "--",
+                "n/a",
+                "as below",
+                "As above",
+                "ditto",
+                "Same as above",
+                "...",
+                "(see below)",
+                "(3)",
+                "same as above, but shorter",
+                "*N/A*",
+                "?",
+                "″",
+            ),
+        )
+    )
+    assert not any(
+        map(is_empty, ("as belowground", "0", "none", "the same as above a limit", "*", ".", "..", "+", "nan"))
+    )

@@ -2,10 +2,11 @@
 
 Of the 446 pairs of GSM8K and GSM-Hard whose number was changed all are found. Paraphrases written by hand pass 8 times in 10, texts in
 which common words were exchanged 99 times in 100. Exchanged names are the weak place: they are seen only beside words that the source has
-beside another name.
+beside another name; those of free paraphrases are in test_bindings.py.
 """
 
 import gzip
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,7 +74,8 @@ def test_paraphrases_by_hand_pass(shared_data: Path) -> None:
 
 
 def test_falsified_texts_are_found_and_faithful_ones_pass(shared_data: Path) -> None:
-    texts = [text for text in encyclopaedia(shared_data).values() if len(text) > 500][:60] + list(news(shared_data))
+    texts = [text for text in encyclopaedia(shared_data).values() if len(text) > 500][:45]
+    texts += itertools.islice(news(shared_data), 25)
     faithful = [(text, reworded(text)) for text in texts]
     mistaken = [failed(*pair, ANY_WORDING) for pair in faithful]
     assert sum(map(bool, mistaken)) <= 0.02 * len(faithful)
@@ -83,5 +85,5 @@ def test_falsified_texts_are_found_and_faithful_ones_pass(shared_data: Path) -> 
             for (source, made), before in zip(faithful, mistaken, strict=True)
             if (changed := edit(made)) is not None
         ]
-        assert len(results) >= 15, name
+        assert len(results) >= 12, name
         assert sum(results) >= FOUND[name] * len(results), (name, sum(results), len(results))

@@ -43,6 +43,23 @@ def test_escaped_pipes_are_shown_as_they_read() -> None:
     assert "81 | 82 m" in spoken(draft.pieces, [text])
 
 
+@pytest.mark.parametrize("dull", ["--", "n/a", "as below", "..."])
+def test_cells_that_say_nothing_are_not_told(dull: str) -> None:
+    text = TABLE.replace("81 m", dull)
+    drafts = [draft for voice in voices() if (draft := prose(passage(text), voice))]
+    assert drafts
+    assert not any(dull in spoken(draft.pieces, [text]) for draft in drafts)
+    assert prose(passage(TABLE.replace("Ammer", dull)), voices(1)[0]) is None
+
+
+def test_a_cell_ends_no_sentence() -> None:
+    text = TABLE.replace("81 m", "Deep, they say.").replace("73 m", "and so on...")
+    for voice in voices():
+        if draft := prose(passage(text), voice):
+            assert ".." not in spoken(draft.pieces, [text]).replace("...", "")
+            assert "they say. as" not in spoken(draft.pieces, [text])
+
+
 def test_names_with_signs_are_not_joined_by_signs() -> None:
     text = TABLE.replace("Area", "a < b")
     assert all("a < b is" in spoken(d.pieces, [text]) for voice in voices() if (d := prose(passage(text), voice)))
