@@ -1,1 +1,1 @@
-"""A second proof of stored rows, by code that shares none with the generators: standard library, numpy, sympy, and the sandbox."""
+"""A second proof of stored rows, by code that shares none with the generators: standard library, sympy, and the sandbox."""

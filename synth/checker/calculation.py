@@ -27,6 +27,8 @@ def checked(task: Mapping[str, Any], question: str, thoughts: str, *, scripted: 
             yield f"{answer!r} is not the answer of {family} {dict(given)}"
         if not _is_asked(family, given, question):
             yield f"the question does not ask for {family} {dict(given)}"
+        if len(task["steps"]) != task["measured"]["steps"]:
+            yield f"{len(task['steps'])} steps, not {task['measured']['steps']}"
         for left, right, by in task["steps"]:
             if not _holds(left, right, by, task["values"]):
                 yield f"the step {left} = {right} does not hold"
@@ -95,7 +97,7 @@ def _remainder(given: Given, answer: str) -> bool:
 
 def _divisor(given: Given, answer: str) -> bool:
     numbers = [int(number) for number in given["numbers"]]
-    return int(answer) == (math.gcd(*numbers) if given["wanted"] == "gcd" else math.lcm(*numbers))
+    return int(answer) == {"gcd": math.gcd, "lcm": math.lcm}[given["wanted"]](*numbers)
 
 
 def _terms(given: Given) -> list[Fraction]:

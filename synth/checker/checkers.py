@@ -5,6 +5,7 @@ proves. Generators that put documents together word for word (books, repositorie
 and so are conversations that came from elsewhere.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import xxhash
 
 from synth.checker import described, facts_asked, reasoning, rephrase, search, software, tooluse
 from synth.checker.conversation import Malformed
-from synth.checker.row import Documents, Row, common, opened
+from synth.checker.row import Documents, Row, Undecided, common, opened
 
 Checker = Callable[[Row, Documents], Iterable[str]]
 
@@ -21,6 +22,7 @@ CHECKERS: Mapping[str, Checker] = {
     "tools": tooluse.conversation,
     "calls": described.checked,
     "software": software.checked,
+    "pulls": software.checked,
     "reasoning": reasoning.checked,
     "rephrase": rephrase.checked,
     "qa": facts_asked.checked,
@@ -29,6 +31,23 @@ CHECKERS: Mapping[str, Checker] = {
     "long": facts_asked.checked,
 }
 
+PROVEN: Mapping[str, frozenset[str]] = {  # verdicts that a checker proves again, where it does not say `Undecided`
+    generator: frozenset(["round_trip", *names.split()])
+    for generator, names in {
+        "search": "unique_closed_world clues_needed structure leak prior evidence unique_open single_hop solvable difficulty",
+        "tools": "schema runs goal each_action_needed refusal_grounded replay valid_calls policy grounded answered user_consistent",
+        "calls": "schema determined",
+        "software": "collects fails_before few_fail passes_after leak_free solved",
+        "pulls": "collects fails_before passes_after leak_free solved",
+        "reasoning": "proven steps_hold executed_twice recomputed solved",
+        "rephrase": "spans numbers dates names addresses code gaps length overlap rewritten",
+        "qa": "not_a_span",
+        "lookup": "not_a_span",
+        "chat": "not_a_span",
+        "long": "not_a_span",
+    }.items()
+}  # fmt: skip
+
 
 class Checked(NamedTuple):
     """What came of one row; `disagreements` is None where its generator has no checker."""
@@ -36,6 +55,9 @@ class Checked(NamedTuple):
     id: str
     generator: str
     disagreements: tuple[str, ...] | None
+    proven: tuple[str, ...] = ()  # verdicts of the row that were proven again, by name
+    unproven: tuple[str, ...] = ()  # and those that were not; both of a row that agrees
+    is_stray: bool = False  # a parent is not among the documents, with the text that it had
 
 
 def is_drawn(id: str, share: float, seed: int) -> bool:
@@ -53,7 +75,13 @@ def checked(stored: Mapping[str, Any], documents: Documents) -> Checked:
     checker = CHECKERS.get(generator)
     if checker is None:
         return Checked(row.id, generator, None)
-    return Checked(row.id, generator, tuple(_disagreements(row, documents, checker)))
+    found = list(_disagreements(row, documents, checker))
+    wrong = tuple(one for one in found if not isinstance(one, Undecided))
+    stated = [*(row.meta.get("verdicts") or {})]
+    proven = [name for name in stated if name in PROVEN[generator] and name not in found and not wrong]
+    is_stray = any(parent not in documents for parent in row.parents)
+    unproven = [] if wrong else [name for name in stated if name not in proven]
+    return Checked(row.id, generator, wrong, tuple(proven), tuple(unproven), is_stray)
 
 
 def _disagreements(row: Row, documents: Documents, checker: Checker) -> Iterator[str]:
@@ -63,5 +91,5 @@ def _disagreements(row: Row, documents: Documents, checker: Checker) -> Iterator
         return  # nothing of it can be looked up
     try:
         yield from checker(row, documents)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, SyntaxError, sqlite3.Error) as error:
         yield f"the row lacks what its proof needs: {error!r}"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from synth.checker import algebra, calculation
-from synth.checker.row import Documents, Row
+from synth.checker.row import Documents, Row, Undecided
 from synth.software import sandbox
 
 _EVALUATE = """
@@ -41,6 +41,8 @@ def checked(row: Row, documents: Documents) -> Iterator[str]:
             yield f"the row answers {row.answered[:80]!r}, not {answer!r}"
     elif row.meta["verdicts"].get("solved", {}).get("verified_by") != "majority":
         yield from _taught(row, str(answer))
+    else:
+        yield Undecided("solved")
 
 
 def _taught(row: Row, answer: str) -> Iterator[str]:
@@ -157,6 +159,21 @@ def _question(row: Row, documents: Documents) -> Iterator[str]:
         yield "the question is not asked"
 
 
+def _session(row: Row, documents: Documents) -> Iterator[str]:
+    """The session of the parent, prompts taken off, is run to its last line."""
+    task, text = row.task, documents[row.parents[0]].text
+    shown, printed = (text[begin : begin + length] for begin, length in (task["span"], task["answer_span"]))
+    if shown not in row.asked:
+        yield "the session does not stand in the question"
+    lines = [line[4:] for line in shown.split("\n") if line[:3] in (">>>", "...")]
+    *before, last = ast.parse("\n".join(lines)).body
+    if not isinstance(last, ast.Expr) or ast.unparse(last) != task["call"]:
+        yield f"{task['call'][:80]} is not the last line of the session"
+    source = ast.unparse(ast.Module(before, []))
+    if not _same_literal(task["value"], printed) or not _gives(source, task["call"], task["value"]):
+        yield f"the session does not show {task['value'][:80]}"
+
+
 def _table(row: Row, documents: Documents) -> Iterator[str]:
     task, text = row.task, documents[row.parents[0]].text
     tables = []
@@ -182,11 +199,37 @@ Table = list[dict[str, str]]  # rows by the names of their columns
 
 
 def _read(source: str) -> Table:
+    """A table of Markdown, or a grid or simple table of reStructuredText without cells over several columns or rows."""
+    if source.lstrip()[:1] != "|":
+        return _drawn(source)
     lines = [
         [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
         for line in source.strip("\n").split("\n")
     ]
     return [dict(zip(lines[0], cells, strict=True)) for cells in lines[2:]]
+
+
+def _drawn(source: str) -> Table:
+    """Columns lie between the marks of the first rule. A row of a grid ends with a rule, one of a simple table before a line with a key."""
+    margin = len(source) - len(source.lstrip())
+    lines = [line[margin:] for line in source.split("\n")]
+    is_grid = lines[0].startswith("+")
+    ends = [match.end() for match in re.finditer(r"-+" if is_grid else r"=+ *", lines[0])]
+    cuts = [*zip([1, *(end + 1 for end in ends[:-1])] if is_grid else [0, *ends[:-1]], [*ends[:-1], None], strict=True)]
+    rows: list[list[list[str]]] = [[]]
+    for line in lines[1:]:
+        if not line.strip(" -=+|") and line.strip(" |"):
+            rows.append([])
+        elif line.strip():
+            cells = [
+                line[begin:end].strip().removesuffix("|" if is_grid and end is None else "").strip()
+                for begin, end in cuts
+            ]
+            if not is_grid and cells[0] and rows[-1]:
+                rows.append([])
+            rows[-1].append(cells)
+    head, *body = [[" ".join(" ".join(parts).split()) for parts in zip(*row, strict=True)] for row in rows if row]
+    return [dict(zip(head, cells, strict=True)) for cells in body]
 
 
 def _amount(cell: str) -> Decimal:
@@ -266,5 +309,6 @@ _KINDS: Mapping[str, Callable[[Row, Documents], Iterator[str]]] = {
     "code_result": _code_result,
     "code_input": _code_input,
     "question": _question,
+    "session": _session,
     "table": _table,
 }

@@ -12,14 +12,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from synth.checker.row import Documents, Row
+from synth.checker import paraphrase
+from synth.checker.row import Documents, Row, Undecided
 
 _LOWER_FIRST = """
 A An The If When Whether Either All Each One Any Some How List Number This
 """
-_NUMBER_WORDS = """
-zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty
-"""
+_VIEWS = ("raw", "line", "cell", "bare_cell", "clause")
 
 
 class Part(NamedTuple):
@@ -64,7 +63,8 @@ def checked(row: Row, documents: Documents) -> Iterator[str]:
         yield "a quotation lies outside of the passage"
     if len({part.document for part in parts if part.is_quote}) != len(texts):
         yield "a parent is not quoted"
-    yield from _own_numbers(parts)
+    yield Undecided("length")
+    yield from _own_words(parts)
     yield from _STYLES[row.task["style"]](row, parts, texts)
 
 
@@ -75,6 +75,8 @@ def _parts(pieces: Sequence[Any], texts: Sequence[str]) -> list[Part] | str:
             part = Part(piece, at)
         else:
             document, start, length, view = piece
+            if view not in _VIEWS:
+                return f"a quotation is shown as {view!r}"
             if not 0 <= document < len(texts) or start < 0 or length < 1 or start + length > len(texts[document]):
                 return f"the quotation {piece} lies outside of its document"
             part = Part(_seen(texts[document][start : start + length], view), at, document, start, length, view)
@@ -100,12 +102,14 @@ def _seen(cut: str, view: str) -> str:
     return line
 
 
-def _own_numbers(parts: Sequence[Part]) -> Iterator[str]:
-    """Own words behind the heading count at most as far as there are quotations."""
+def _own_words(parts: Sequence[Part]) -> Iterator[str]:
+    """Own words behind the heading count at most as far as there are quotations, and have no name and no address."""
     most = sum(part.is_quote for part in parts)
     for part in parts[1:]:
         if not part.is_quote and any(int(digits) > most for digits in re.findall(r"\d+", part.text)):
             yield f"own words have a number: {part.text[:60]!r}"
+        if not part.is_quote and (paraphrase.names(part.text) or paraphrase.addresses(part.text)):
+            yield f"own words have a name: {part.text[:60]!r}"
 
 
 def _lines(parts: Sequence[Part]) -> list[list[Part]]:
@@ -240,14 +244,14 @@ def _quiz(row: Row, parts: Sequence[Part], texts: Sequence[str]) -> Iterator[str
     if parts[0].view != "raw" or len(row.task["questions"]) < 2:
         yield "it does not begin with the passage"
         return
-    at, ties = len(parts[0].text), []
+    at, ties, paired = len(parts[0].text), [], 0
     for pair in row.task["questions"]:
         begin = row.text.find(pair["question"], at)
-        answer = row.text.find(pair["answer"], begin + len(pair["question"]))
-        if begin < 0 or answer < 0:
+        ended = re.compile(re.escape(pair["answer"]) + r"(?=\n|\Z)").search(row.text, begin + len(pair["question"]))
+        if begin < 0 or ended is None:
             yield f"the question {pair['question'][:60]!r} does not stand in the text"
             return
-        at = answer + len(pair["answer"])
+        answer, at = ended.span()
         asked = [part for part in parts if part.is_quote and begin <= part.at < begin + len(pair["question"])]
         given = [part for part in parts if part.is_quote and answer <= part.at < at]
         match pair["kind"]:
@@ -262,9 +266,14 @@ def _quiz(row: Row, parts: Sequence[Part], texts: Sequence[str]) -> Iterator[str
                     yield f"what is wrong is said of it, too: {pair['question'][:60]!r}"
             case "true":
                 ties.append(_tie(asked))
-            case _:
+            case "open" | "reverse" | "gap":
                 ties.append(_tie([*asked, *given]))
+            case kind:
+                yield f"a question of kind {kind!r}"
+        paired += len(asked) + len(given)
     yield from _tied(ties)
+    if paired + 1 != sum(part.is_quote for part in parts):
+        yield "something is quoted in no question"
     counts = Counter(_plain(pair["question"]) for pair in row.task["questions"])
     if repeated := [question for question, count in counts.items() if count > 1]:
         yield f"asked twice: {repeated[0][:60]!r}"
@@ -285,30 +294,24 @@ def _plain(text: str) -> str:
 
 
 def _taught(row: Row, source: str) -> Iterator[str]:
-    """A teacher's: numbers that the passage has not; passages that were kept are as they were."""
-    pairs = row.task.get("pairs") or ()
-    for part in row.task["parts"]:
+    """A teacher's: what the passage has not; passages that were kept are as they were."""
+    pairs, parts = row.task.get("pairs") or (), row.task["parts"]
+    for part in parts:
         (begin, length), (at, size) = part["source"], part["made"]
         passage, made = source[begin : begin + length].strip(), row.text[at : at + size]
-        if not part["rewritten"] and made != passage:
-            yield f"the passage at {begin} was to be kept"
-        if pairs and part["rewritten"] and not made.startswith(passage):
-            yield f"the passage at {begin} does not stand before its questions"
-        if part["rewritten"] and not pairs and (new := _numbers(made, least=2) - _numbers(passage)):
-            yield f"the passage at {begin} has no number {sorted(new)[0]}"
+        if not part["rewritten"]:
+            yield from [f"the passage at {begin} was to be kept"] * (made != passage)
+        elif pairs:
+            yield from [f"the passage at {begin} does not stand before its questions"] * (not made.startswith(passage))
+        else:
+            yield from paraphrase.changed(passage, made)
+            yield from paraphrase.measured(passage, made, row.task["style"])
+    if 2 * sum(part["source"][1] for part in parts if part["rewritten"]) < sum(part["source"][1] for part in parts):
+        yield "less than half of the document is rewritten"
     for question, answer in pairs:
         if question not in row.text or answer not in row.text:
             yield f"the pair {question[:60]!r} is not in the text"
-        if new := _numbers(answer, least=2) - _numbers(source) - _numbers(question):
-            yield f"the passage has no number {sorted(new)[0]}"
-
-
-def _numbers(text: str, least: int = 0) -> set[str]:
-    """The numbers of a text: digits without separators of thousands and final zeros, and small ones in words, from `least` on: "one" of
-    them need not count anything."""
-    found = {f"{float(digits.replace(',', '')):g}" for digits in re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?", text)}
-    words = {word: str(number) for number, word in enumerate(_NUMBER_WORDS.split()) if number >= least}
-    return found | {words[word] for word in re.findall(r"[a-z]+", text.lower()) if word in words}
+        yield from paraphrase.changed(f"{source}\n{question}", answer)
 
 
 _STYLES = {

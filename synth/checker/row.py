@@ -62,6 +62,10 @@ def content_hash(text: str) -> str:
     return xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass"))
 
 
+class Undecided(str):
+    """The name of a verdict that this row's checker cannot prove again: given among the disagreements, and none."""
+
+
 class Row(NamedTuple):
     """A stored row, read."""
 

@@ -1,10 +1,10 @@
 """Search questions: their world is mined again, they are asked again of it, and read again along the trajectory.
 
 Independent: the reading of pages (`facts`), the conditions (`conditions`), the answers to the query (`world`), evidence, leaks, the most
-frequent value, and what `open` and `find` show. Of `search` every result has to be a page of the world with words of it that stand there;
-the ranking is the engine's, so `unique_open` and `single_hop`, which rest on it, are not proven again. Facts in sentences are not
-mined again: a question that uses a relation which they may state is asked of the other facts, where it may have no other answer, and the
-need of its clues is not decided. The world is built once: 2 seconds per 1,000 pages; a row takes 10 ms.
+frequent value, all pages as rivals and what single searches give away (`rivals`), the rank of every result (`ranking`), and what the tools
+show (`windows`). Not proven: `dead_ends` of the difficulty, the passage of a result being the best one. Facts in sentences are not mined
+again: a question that uses a relation which they may state is asked of the other facts, where it may have no other answer; the verdicts
+that need those facts are left undecided. The world is built once: 2.5 seconds per 1,000 pages; a row takes 10 ms.
 """
 
 import re
@@ -15,11 +15,13 @@ from urllib.parse import urlsplit
 from synth.checker.conditions import meets, plain
 from synth.checker.conversation import arguments
 from synth.checker.facts import IN_SENTENCES, LINK, Library, address, words
-from synth.checker.row import Documents, Row
+from synth.checker.rivals import given_away, rivals
+from synth.checker.row import Documents, Row, Undecided
 from synth.checker.windows import shown_by
-from synth.checker.world import World
+from synth.checker.world import Clue, World
 
 Task = Mapping[str, Any]
+MIN_ALONE, MAX_ENTRANCE_PAGES = 3, 8  # as `synth.search.closed` states them
 _SPELLED = re.compile(r"[^\W_]+")
 _NO_NAMES = frozenset({"default", "home", "index", "main", "page", "view", "wiki"})
 
@@ -31,7 +33,17 @@ def checked(row: Row, documents: Documents) -> Iterator[str]:
     if world is None:
         yield f"no world of {task['pages_in_world']} pages holds the parents: name the corpora that it was made from"
         return
-    yield from _unique(task, world)
+    is_partly_known = bool({task["asked"], *(clue["relation"] for clue in task["clues"])} & IN_SENTENCES)
+    yield from _unique(task, world, is_partly_known=is_partly_known)
+    if is_partly_known:
+        yield from map(Undecided, ("unique_closed_world", "clues_needed", "structure", "unique_open", "difficulty"))
+    else:
+        yield from _structure(task, world)
+        if found := sorted(rivals(task, world)):
+            yield f"the page {found[0]} may be the one that is asked about, too"
+        yield from _difficulty(row, world)
+    for query in given_away(task, world):
+        yield f"a search for {query[:60]!r} gives the answer away"
     yield from _evidence(task, world)
     yield from _leaks(task, world)
     yield from _common_value(task, world)
@@ -56,7 +68,7 @@ def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
 
 
-def _unique(task: Task, world: World) -> Iterator[str]:
+def _unique(task: Task, world: World, *, is_partly_known: bool) -> Iterator[str]:
     clues = task["clues"]
     for clue in clues:
         value, pages = clue["value"], task["pages"]
@@ -67,7 +79,6 @@ def _unique(task: Task, world: World) -> Iterator[str]:
             yield f"{value[:60]!r} is not {clue['object']}"
         if clue["relation"] not in IN_SENTENCES and not world.has(pages[clue["subject"]], clue["relation"], value):
             yield f"no page states {clue['relation']} = {value[:60]!r} of {pages[clue['subject']]}"
-    is_partly_known = bool({task["asked"], *(clue["relation"] for clue in clues)} & IN_SENTENCES)
     about = task["variables"], task["target"], task["asked"]
     found = world.answers(clues, *about)
     if found != {plain(task["answer"])} and (found or not is_partly_known):
@@ -77,26 +88,60 @@ def _unique(task: Task, world: World) -> Iterator[str]:
     for number in range(len(clues)):
         if len(world.answers([*clues[:number], *clues[number + 1 :]], *about)) <= len(found):
             yield f"clue {number} is not needed"
-    if any(
-        clue["subject"] == task["target"] and clue["object"][0] == "equals"
-        for clue in clues
-        if isinstance(clue["object"], list)
-    ):
+
+
+def _structure(task: Task, world: World) -> Iterator[str]:
+    """All connected, no constant beside the target, what is told of it fits several pages, and a search can begin elsewhere."""
+    clues, target = task["clues"], task["target"]
+    told = [clue for clue in clues if isinstance(clue["object"], list)]
+    alone = [clue for clue in told if clue["subject"] == target]
+    if any(clue["object"][0] == "equals" for clue in alone):
         yield "the target is told by a constant"
-    if len(_connected(clues, task["target"])) < task["variables"]:
+    if len(_hops(clues, target)) < task["variables"] or task["variables"] < 2 or len(clues) < 2:
         yield "a variable is not connected with the target"
+    if len({str([clue["subject"], clue["relation"], clue["object"]]) for clue in clues}) < len(clues):
+        yield "a clue is told twice"
+    pages = set(world.library.pages).intersection(*(world.meeting(one["relation"], one["object"]) for one in alone))
+    if len(pages) < MIN_ALONE:
+        yield f"what is told of the target alone fits {len(pages)} pages"
+    spoken = {task["asked"], *(clue["relation"] for clue in told)}
+    if mixed := sorted(spoken & world.of_pages):
+        yield f"{mixed[0]} is asked for as a value, and leads to pages, too"
+    if not any(clue["subject"] != target and _is_entrance(clue, world) for clue in told):
+        yield "no clue can be searched for"
 
 
-def _connected(clues: Sequence[Mapping[str, Any]], target: int) -> set[int]:
-    """The variables that links lead to from the target, in either direction."""
-    reached, waiting = {target}, [target]
-    while waiting:
-        at = waiting.pop()
+def _is_entrance(clue: Clue, world: World) -> bool:
+    how, *args = clue["object"]
+    has_words = how in ("equals", "under", "year") or (how == "mentions" and len(args) > 1)
+    return has_words and len(world.meeting(clue["relation"], clue["object"])) <= MAX_ENTRANCE_PAGES
+
+
+def _difficulty(row: Row, world: World) -> Iterator[str]:
+    task, stated = row.task, row.task["difficulty"]
+    links = [clue for clue in task["clues"] if isinstance(clue["object"], int)]
+    fans = [world.fan_out(task["pages"][clue["subject"]], clue["relation"]) for clue in links]
+    found = {
+        "links": len(links),
+        "clues": len(task["clues"]),
+        "hops": max(_hops(task["clues"], task["target"]).values()),
+        "fan_out": round(sum(fans) / len(fans), 2) if fans else 0.0,
+        "distractors": len(world.library.pages) - len({*task["pages"]}),
+    }
+    for name, value in found.items():
+        if stated[name] != value:
+            yield f"its {name} is {value}, not {stated[name]}"
+
+
+def _hops(clues: Sequence[Clue], target: int) -> dict[int, int]:
+    """How many links there are between the target and each variable that is connected with it, in either direction."""
+    found, waiting = {target: 0}, [target]
+    for at in waiting:
         pairs = [(clue["subject"], clue["object"]) for clue in clues if isinstance(clue["object"], int)]
-        near = {other for pair in pairs if at in pair for other in pair} - reached
-        reached |= near
-        waiting += sorted(near)
-    return reached
+        for other in sorted({other for pair in pairs if at in pair for other in pair} - set(found)):
+            found[other] = found[at] + 1
+            waiting.append(other)
+    return found
 
 
 def _evidence(task: Task, world: World) -> Iterator[str]:
@@ -136,6 +181,7 @@ def _spelled(text: str) -> str:
 def _common_value(task: Task, world: World) -> Iterator[str]:
     """The answer is not the value that most pages have, unless one page alone has it."""
     if task["asked"] in IN_SENTENCES:
+        yield Undecided("prior")
         return
     counts: dict[str, set[str]] = {}
     for page, values in world.values[task["asked"] or "title"].items():
@@ -162,19 +208,24 @@ def _trajectory(row: Row, world: World) -> Iterator[str]:
     task, parents = row.task, {parent for parent, _ in row.parents}
     if missing := sorted({*task["pages"]} - parents):
         yield f"the page {missing[0]} of the question is no parent"
-    num_calls = 0
+    hidden = world.saying(task["question"])
+    num_calls, pages = 0, set[str]()
     for turn, after in zip(row.turns, [*row.turns[1:], None], strict=True):
         for number, call in enumerate(turn.calls):
             num_calls += 1
             if after is None or number >= len(after.responses):
                 yield f"a call of {call.name} has no response"
                 return
-            found = shown_by(call.name, arguments(row.turns, call), after.responses[number], world.library)
+            given = arguments(row.turns, call)
+            found = shown_by(call.name, given, after.responses[number], world.library, world.ranking, hidden)
             yield from found.wrong
+            pages |= found.pages
             if missing := sorted(found.pages - parents):
                 yield f"the page {missing[0]} is shown and no parent"
     if row.meta["author"] == "scripted" and num_calls != task["difficulty"]["calls"]:
         yield f"{num_calls} calls, not {task['difficulty']['calls']}"
+    if row.meta["author"] == "scripted" and len(pages) != task["difficulty"]["pages_read"]:
+        yield f"{len(pages)} pages are read, not {task['difficulty']['pages_read']}"
     if num_calls > task["max_calls"]:
         yield f"{num_calls} calls, more than {task['max_calls']}"
     last = re.split(r"(?:\A|\n)\W*answer\W*:", row.answered, flags=re.I)[-1]

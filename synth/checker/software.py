@@ -3,9 +3,12 @@
 In the buggy tree every test of FAIL_TO_PASS fails and every one of PASS_TO_PASS passes; with the gold patch, and with the answer's, all
 pass. A trajectory's calls are made again on texts in memory: listings, searches, views and edits have to read as they are shown, and the
 edits have to come to the answer's patch. What `run_tests` shows is compared by its counts, before the first edit and after the last one.
-Not checked again: flakiness, the wording of failures, suspicion. Two or three runs of pytest per row, one to three CPU seconds.
+The issue names no file, line, function or test of the bug. Not checked again: flakiness, the wording of failures, suspicion. Two or three
+runs of pytest per row, one CPU second.
 """
 
+import ast
+import difflib
 import hashlib
 import json
 import re
@@ -45,6 +48,7 @@ os.write(out, ("\\n" + json.dumps(Told.outcomes)).encode())
 os._exit(0)
 """
 _LIMITS = sandbox.Limits(cpu_seconds=120, wall_seconds=300, memory_mb=2048, output_bytes=16 << 20)
+MIN_LINE_CHARS = 8  # of a line that is anybody's
 MAX_LISTED, MAX_HITS, MAX_LINES, MAX_CHARS = 60, 30, 120, 200  # of what the tools show, as the row's tools say
 
 
@@ -55,7 +59,7 @@ class Unfit(ValueError):
 def checked(row: Row, documents: Documents) -> Iterator[str]:
     """Disagreements about a row of generator `software`."""
     task = row.task
-    place = f"{task['repo']}@{task['version']}:"
+    place = _place(task, documents)
     clean = _original(row, documents, place)
     if clean is None:
         yield "the documents are another tree than the one that the bug was put into"
@@ -71,12 +75,75 @@ def checked(row: Row, documents: Documents) -> Iterator[str]:
         yield "the buggy tree has another hash"
     if task["problem_statement"] not in row.asked:
         yield "the row does not ask for the issue"
+    if task["bug_patch"]:
+        failing, passing = len(task["FAIL_TO_PASS"]), len(task["PASS_TO_PASS"])
+        if failing > passing:
+            yield "more than half of the tests fail"
+        told = row.meta["verdicts"]["fails_before"]
+        if (told["failing"], told["tests"]) != (failing, failing + passing):
+            yield f"{failing} of {failing + passing} tests fail, not {told['failing']} of {told['tests']}"
+    yield from _told(task, buggy, gold)
     yield from _tests(task, buggy, [gold] if gold == answer else [gold, answer])
     if task["how"] == "patch":
         if f"```diff\n{task['answer_patch']}```" not in row.answered:
             yield "the row does not answer with the patch"
     else:
         yield from _replayed(row, buggy, answer)
+
+
+def _place(task: Mapping[str, Any], documents: Documents) -> str:
+    """How the origins of its tree begin; those of a real pull request have a host before its name, and the commit as their version."""
+    if task["bug_patch"]:
+        return f"{task['repo']}@{task['version']}:"
+    for document in documents.values():
+        name, _, version = document.origin.partition(":")[0].rpartition("@")
+        if f"/{name}".endswith(f"/{task['repo']}") and len(version) >= 7 and task["base_commit"].startswith(version):
+            return f"{name}@{version}:"
+    return f"{task['repo']}@{task['base_commit']}:"
+
+
+def _told(task: Mapping[str, Any], buggy: Files, gold: Files) -> Iterator[str]:
+    """What the issue tells and may not: files and lines of the patch, its functions, failing tests, by names that those do not use.
+
+    People who report a bug name what they like: of an imported pull request only new lines are looked for.
+    """
+    issue = task["problem_statement"]
+    paths = sorted({name.partition("::")[0] for name in task["FAIL_TO_PASS"]})
+    used = set(re.findall(r"\w+", "\n".join(gold.get(path, "") for path in paths)))
+    secrets = {*paths, *(name.partition("[")[0].split("::")[-1] for name in task["FAIL_TO_PASS"])}
+    lines: set[str] = set()
+    for path in sorted(path for path in {*buggy, *gold} if buggy.get(path) != gold.get(path)):
+        old, new = (files.get(path, "").split("\n") for files in (buggy, gold))
+        edits = difflib.SequenceMatcher(None, old, new, False).get_opcodes()
+        for first, last, begin, end in (places for tag, *places in edits if tag != "equal"):
+            lines |= {*new[begin:end], *(old[first:last] if task["bug_patch"] else ())}
+            secrets |= {
+                name for name in _around(buggy.get(path, ""), first + 1, max(first + 1, last)) if name not in used
+            }
+        module = path.removesuffix(".py").replace("/", ".")
+        secrets |= {path, path.split("/")[-1]} | ({module} if set(module.split(".")) - used else set())
+    folded = " ".join(issue.split())
+    for secret in sorted(secrets) if task["bug_patch"] else ():
+        if re.search(rf"(?<![\w.]){re.escape(secret)}(?!\w)", issue):
+            yield f"the issue says {secret!r}"
+    for line in sorted({" ".join(line.split()) for line in lines}):
+        if len(line) >= MIN_LINE_CHARS and line in folded:
+            yield f"the issue shows {line!r}"
+
+
+def _around(source: str, first: int, last: int) -> Iterator[str]:
+    """Names of the functions that have some of these lines."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and node.lineno <= last
+            and first <= (node.end_lineno or 0)
+        ):
+            yield node.name
 
 
 def _original(row: Row, documents: Documents, place: str) -> dict[str, str] | None:
@@ -91,7 +158,10 @@ def _original(row: Row, documents: Documents, place: str) -> dict[str, str] | No
 def patched(files: Files, patch: str) -> dict[str, str]:
     """The files with a unified diff applied, each hunk where its old lines stand. Unfit."""
     made = dict(files)
-    for part in re.split(r"(?m)^(?=--- .*\n\+\+\+ )", patch)[1:]:
+    head, *parts = re.split(r"(?m)^(?=--- .*\n\+\+\+ )", patch)
+    if patch and not parts:
+        raise Unfit(f"{head[:60]!r} is no diff")
+    for part in parts:
         head, _, body = part.partition("@@ ")
         old, new = (line[4:].split("\t")[0] for line in head.split("\n")[:2])
         path = (new if new != "/dev/null" else old)[2:]

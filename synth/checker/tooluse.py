@@ -3,14 +3,12 @@
 Independent are the database, its dump and hash, the check of arguments against the schemas in the row's own list of tools, the replay, the
 goals, what happens without each action, and who knew which argument. Not independent is what a tool does to a state: the functions of
 `synth.tooluse.environments.NAME.tools` and the tables' columns there define it, so they are imported, and run here on another state.
-Not checked again: the policy's rules (an action that only a rule needs is believed up to the number in the verdict), the scripted person.
-
-`described`: requests to tools that nothing answers. The request is read back here with another reader than the generator's, and its
-arguments have to fit the schema that the row lists.
+The policy is read from the row's own words (`policy`). Not proven: that what the assistant says beside values and answers is true.
 """
 
 import functools
 import importlib
+import importlib.util
 import json
 import re
 import sqlite3
@@ -21,10 +19,11 @@ from typing import Any, NamedTuple
 import fastjsonschema
 import xxhash
 
+from synth.checker import policy
 from synth.checker.conversation import Call, arguments
-from synth.checker.row import Documents, Row
+from synth.checker.row import Documents, Row, Undecided
 
-Gold = Mapping[str, Any]  # {name, arguments}
+MAX_INSTRUCTIONS = 50_000_000  # of SQLite's machine, on one state: about a second
 
 
 class Database:
@@ -33,9 +32,19 @@ class Database:
     def __init__(self, schema: str, tables: Mapping[str, Sequence[Sequence[Any]]]) -> None:
         self._db = sqlite3.connect(":memory:", isolation_level=None)
         self._db.executescript(schema)
+        self._db.setlimit(
+            sqlite3.SQLITE_LIMIT_ATTACHED, 0
+        )  # goals are SQL of the row's: no other file is opened, or written
+        self._db.set_progress_handler(self._is_spent, 10_000)
+        self._spent = 0
         for name, rows in tables.items():
             for row in rows:
                 self._db.execute(f"INSERT INTO {name} VALUES ({','.join('?' for _ in row)})", row)
+
+    def _is_spent(self) -> bool:
+        """Ends a statement that would never end: SQLite asks every 10,000 instructions."""
+        self._spent += 1
+        return self._spent > MAX_INSTRUCTIONS // 10_000
 
     def rows(self, sql: str, *args: Any) -> list[tuple[Any, ...]]:
         return list(self._db.execute(sql, args))
@@ -76,12 +85,16 @@ class Machine(NamedTuple):
     schemas: Mapping[str, Mapping[str, Any]]  # by tool, as the row lists them
     state: Database
 
+    def takes(self, name: str, arguments: Mapping[str, Any]) -> bool:
+        """Whether there is such a tool, and the arguments fit its schema."""
+        return name in self.schemas and _fits(self.schemas[name], arguments)
+
     def call(self, name: str, arguments: Mapping[str, Any]) -> tuple[bool, Any]:
         """(whether it was done, the JSON it gave)."""
         function = getattr(self.module, name, None)
         if name not in self.schemas or function is None or name.startswith("_"):
             return False, {"error": f"unknown tool {name}"}
-        if not _fits(self.schemas[name], arguments):
+        if not self.takes(name, arguments):
             return False, None  # the wording of that error is not checked
         try:
             with self.state.undone_on_error():
@@ -93,6 +106,8 @@ class Machine(NamedTuple):
 def conversation(row: Row, documents: Documents) -> Iterator[str]:
     """Disagreements about a row of generator `tools`."""
     task = row.task
+    if importlib.util.find_spec(f"synth.tooluse.environments.{task['environment']}") is None:
+        raise ValueError(f"no environment {task['environment']!r}")
     module = importlib.import_module(f"synth.tooluse.environments.{task['environment']}.tools")
     schemas = {tool["name"]: tool["parameters"] for turn in row.turns for tool in turn.tools}
     if sorted(schemas) != sorted(task["tools"]):
@@ -103,29 +118,57 @@ def conversation(row: Row, documents: Documents) -> Iterator[str]:
 
     if fresh().state.hash() != task["start_hash"]:
         yield "the start state has another hash"
-    yield from _gold(task, fresh)
-    if not _goes_on_without(task, fresh(), None):
-        yield "with all of its actions, a goal is missed, an argument unknown, or what a wish needs not shown"
-    by_rules = row.meta["verdicts"]["each_action_needed"].get("policy", 0)
-    if (idle := needless(task, fresh)) > by_rules:
-        yield f"{idle} actions can be left out, and rules ask for {by_rules}"
-    yield from _replayed(row, fresh())
-    for wish in task["wishes"]:
-        if wish["answer"] and not row.meta.get("turn") and not _says(row, wish["answer"]):
+    told = next((turn.text for turn in row.turns if turn.role == "system" and not turn.tools), "")
+    today, rules, unknown = policy.read(told)
+    if today != fresh().state.value("SELECT date FROM today"):
+        yield f"the system turn says it is {today!r}"
+    if not rules or unknown:
+        yield from map(Undecided, ("policy", "each_action_needed", "refusal_grounded"))
+    yield from _gold(task, fresh, rules, row.meta["verdicts"].get("refusal_grounded", {}).get("grounds", ()))
+    if not _goes_on_without(task, fresh(), None, rules):
+        yield "with all of its actions, a goal is missed, an argument unknown, a rule broken, or what a wish needs not shown"
+    if (idle := needless(task, fresh, rules)) and not unknown:
+        yield f"{idle} actions can be left out"
+    yield from _replayed(row, fresh(), rules)
+    yield from _said(row)
+
+
+def _said(row: Row) -> Iterator[str]:
+    """Answers are given, and nobody says a number or an address that he cannot know."""
+    known = " ".join(map(str, _leaves([wish["facts"] for wish in row.task["wishes"]])))
+    for turn in row.turns:
+        if turn.role == "user":
+            told = re.findall(r"[\w.+/-]*(?:\d[\w.+/-]*|@[\w.-]+\w)", turn.text)
+            if foreign := [word for word in told if word.rstrip(".-/") not in known]:
+                yield f"the person says {foreign[0]!r}, which nobody told him"
+        known += f" {turn.text}" if turn.role == "assistant" else ""
+    for wish in row.task["wishes"]:
+        if wish["answer"] and _is_whole(row) and not _says(row, wish["answer"]):
             yield f"wish {wish['name']}: no message says {wish['answer']!r}"
 
 
-def _gold(task: Mapping[str, Any], fresh: Any) -> Iterator[str]:
+def _gold(task: Mapping[str, Any], fresh: Any, rules: Sequence[policy.Rule], grounds: Sequence[str]) -> Iterator[str]:
     """The task alone: plans run, goals hold at their end and not at the start, each action is needed, what is refused is refused."""
     start, machine = fresh(), fresh()
-    gold: list[tuple[int, Gold]] = []
-    for number, wish in enumerate(task["wishes"]):
-        if wish["refused"] and not wish["rule"] and machine.call(**wish["refused"])[0]:
-            yield f"wish {wish['name']}: the refused call is done"
+    past: list[policy.Event] = []
+    for wish in task["wishes"]:
+        if wish["kind"] not in ("write", "question", "refusal", "handoff"):
+            yield f"a wish of kind {wish['kind']!r}"
+        if wish["refused"] and not wish["rule"]:
+            done, value = machine.call(**wish["refused"])
+            if done:
+                yield f"wish {wish['name']}: the refused call is done"
+            elif value is None or value["error"] not in grounds:
+                yield f"wish {wish['name']}: the refused call is refused for another reason"
         for call in wish["plan"]:
-            gold.append((number, call))
-            if not machine.call(**call)[0]:
+            done, value = machine.call(**call)
+            past.append(_event(call["name"], call["arguments"], done, value))
+            if not done:
                 yield f"wish {wish['name']}: the gold call of {call['name']} fails"
+        if wish["refused"] and wish["rule"]:
+            moment = policy.Moment(wish["refused"]["name"], wish["refused"]["arguments"], machine.state, past)
+            if not any(rule.forbids for rule in policy.broken(rules, moment)):
+                yield f"wish {wish['name']}: no rule forbids the refused call"
     if machine.state.hash() != task["final_hash"]:
         yield "the plans lead to another state"
     for wish in task["wishes"]:
@@ -135,16 +178,19 @@ def _gold(task: Mapping[str, Any], fresh: Any) -> Iterator[str]:
             yield f"wish {wish['name']}: its goal does not hold in the end"
 
 
-def needless(task: Mapping[str, Any], fresh: Any) -> int:
-    """How many gold calls can be left out without a goal missed, an error, an argument that nobody knows, or an answer not shown."""
+def needless(task: Mapping[str, Any], fresh: Any, rules: Sequence[policy.Rule]) -> int:
+    """How many gold calls can be left out: no goal missed, no error, no rule broken, no argument that nobody knows, every answer shown."""
     total = sum(len(wish["plan"]) for wish in task["wishes"])
-    return sum(_goes_on_without(task, fresh(), left_out) for left_out in range(total))
+    return sum(_goes_on_without(task, fresh(), left_out, rules) for left_out in range(total))
 
 
-def _goes_on_without(task: Mapping[str, Any], machine: Machine, left_out: int | None) -> bool:
-    """Whether nothing is missed with the gold call of this number left out; with None, with all of them."""
+def _goes_on_without(
+    task: Mapping[str, Any], machine: Machine, left_out: int | None, rules: Sequence[policy.Rule]
+) -> bool:
+    """Whether nothing is missed with the gold call of this number left out; None: with all of them. No yes is asked for here."""
     number = 0
     shown: list[Any] = []
+    past: list[policy.Event] = []
     for wish in task["wishes"]:
         for call in wish["plan"]:
             number += 1
@@ -156,10 +202,14 @@ def _goes_on_without(task: Mapping[str, Any], machine: Machine, left_out: int | 
                 for leaf in _leaves(given):
                     if leaf != "" and leaf not in properties[name].get("enum", ()) and leaf not in known:
                         return False
+            moment = policy.Moment(call["name"], call["arguments"], machine.state, past)
+            if not all(rule.is_confirmation for rule in policy.broken(rules, moment)):
+                return False
             done, value = machine.call(**call)
             if not done:
                 return False
             shown.append(value)
+            past.append(_event(call["name"], call["arguments"], done, value))
         for need in wish["needs"]:
             if need not in ([*map(list, _named(shown))] if isinstance(need, list) else _leaves(shown)):
                 return False
@@ -172,18 +222,29 @@ def _goes_on_without(task: Mapping[str, Any], machine: Machine, left_out: int | 
     return True
 
 
-def _replayed(row: Row, machine: Machine) -> Iterator[str]:
-    """The row's own calls: what they give is what it shows, nothing is guessed, and a whole conversation ends where the plans do."""
+def _replayed(row: Row, machine: Machine, rules: Sequence[policy.Rule]) -> Iterator[str]:
+    """The row's own calls: what they give is what it shows, no rule is broken, nothing is guessed, and it ends where the plans do."""
     faults, unlearned = row.task["faults"], set(row.task["unlearned"])
     number, said = 0, ""
     shown: list[Any] = []
+    past: list[policy.Event] = []
     for turn, after in zip(row.turns, [*row.turns[1:], None], strict=True):
+        past += (
+            [policy.Event(turn.role, turn.text)]
+            if turn.role in ("user", "assistant") and (turn.text or not turn.calls)
+            else []
+        )
         said += f" {turn.text}" if turn.role == "user" else ""
         if turn.calls and (after is None or len(after.responses) != len(turn.calls)):
             yield "a call has no response"
             return
         for call, response in zip(turn.calls, after.responses if after else (), strict=False):
             given = arguments(row.turns, call)
+            if machine.takes(call.name, given):
+                moment = policy.Moment(call.name, given, machine.state, past)
+                yield from (
+                    f"call {number} of {call.name} breaks: {rule.sentence}" for rule in policy.broken(rules, moment)
+                )
             if fault := faults.get(str(number)):
                 done, value = False, {"error": fault}
             else:
@@ -196,10 +257,20 @@ def _replayed(row: Row, machine: Machine) -> Iterator[str]:
             if done:
                 yield from _guessed(number, call, given, machine, shown, said)
                 shown.append(value)
+            past.append(_event(call.name, given, done, value))
             number += 1
-    part, parts = row.meta.get("turn") or (1, 1)
-    if part == parts and machine.state.hash() != row.task["final_hash"]:
+    if _is_whole(row) and machine.state.hash() != row.task["final_hash"]:
         yield "the conversation ends in another state than the plans"
+
+
+def _is_whole(row: Row) -> bool:
+    """Whether the row has the end of its conversation."""
+    part, parts = row.meta.get("turn") or (1, 1)
+    return bool(part == parts)
+
+
+def _event(name: str, given: Mapping[str, Any], done: bool, value: Any) -> policy.Event:
+    return policy.Event("tool", "", name, given, value if done else None)
 
 
 def _guessed(

@@ -1,10 +1,11 @@
-"""What the tools of a search agent show of pages: `open` and `find` are done again, of `search` every result is looked up."""
+"""What the tools of a search agent show of pages: `open` and `find` are done again, results are ranked again and looked up."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from synth.checker.facts import Library, Page, address
+from synth.checker.ranking import Ranking
 
 MAX_LINES, MAX_CHARS, LINE_CHARS, MAX_FOUND, MAX_HITS = 30, 3_000, 500, 8, 8  # as the tools' descriptions in a row say
 
@@ -14,10 +15,12 @@ class Shown(NamedTuple):
     wrong: tuple[str, ...] = ()
 
 
-def shown_by(name: str, given: Mapping[str, Any], response: str, library: Library) -> Shown:
-    """What a call shows, and how that differs from what it should."""
+def shown_by(
+    name: str, given: Mapping[str, Any], response: str, library: Library, ranking: Ranking, hidden: Collection[str] = ()
+) -> Shown:
+    """What a call shows, and how that differs from what it should. `hidden`: pages that no tool shows."""
     if name == "search":
-        return _results(given, response, library)
+        return _results(given, response, library, ranking, hidden)
     page = library.pages.get(given["page"].strip()) or library.pages.get(library.find(given["page"].strip()) or "")
     if page is None:
         wrong = () if response.startswith("There is no page “") else (f"{given['page']!r} is no page, and is shown",)
@@ -82,11 +85,15 @@ def _found(page: Page, pattern: str) -> str | None:
     return "\n".join([f"{head} “{pattern}” in {page.title}, of {len(lines)} lines:", *shown])
 
 
-def _results(given: Mapping[str, Any], response: str, library: Library) -> Shown:
-    """Numbered from `start`, each a page once, with a passage of it; at least one word of the query begins like one of the page."""
-    start = given.get("start", 1)
-    if response.startswith(("No page has any of", "No page is left", "The query ", "Results begin with")):
+def _results(
+    given: Mapping[str, Any], response: str, library: Library, ranking: Ranking, hidden: Collection[str]
+) -> Shown:
+    """Numbered from `start`, the pages that rank there, each with a passage of it."""
+    query, start = given["query"], given.get("start", 1)
+    if response.startswith(("The query ", "Results begin with")):
         return Shown(frozenset())
+    if response.startswith(("No page has any of", "No page is left")):
+        return Shown(frozenset(), tuple(filter(None, [ranking.misplaced(query, (), start, MAX_HITS, hidden)])))
     head, *parts = response.split("\n\n")
     wrong: list[str] = []
     if head != f"Results {start} to {start + len(parts) - 1}:" or len(parts) > MAX_HITS:
@@ -100,17 +107,10 @@ def _results(given: Mapping[str, Any], response: str, library: Library) -> Shown
             wrong.append(f"result {number} is no page: {part[:60]!r}")
             continue
         pages.append(page.id)
-        wrong += _passage(number, passage, page, given["query"])
+        words = passage.removeprefix("… ").removesuffix(" …")
+        if words not in " ".join(page.text.split()):
+            wrong.append(f"result {number} shows {words[:60]!r}, which does not stand on {page.url}")
     if len(set(pages)) != len(pages):
         wrong.append("a search shows a page twice")
+    wrong += filter(None, [ranking.misplaced(query, pages, start, MAX_HITS, hidden)])
     return Shown(frozenset(pages), tuple(wrong))
-
-
-def _passage(number: int, passage: str, page: Page, query: str) -> list[str]:
-    text = " ".join(page.text.split())
-    words = passage.removeprefix("… ").removesuffix(" …")
-    if words not in text:
-        return [f"result {number} shows {words[:60]!r}, which does not stand on {page.url}"]
-    everything = f"{page.title} {text}".casefold()
-    beginnings = [word[:3] for word in re.findall(r"[^\W_]+", query.casefold())]
-    return [] if any(one in everything for one in beginnings) else [f"result {number} has no word of {query!r}"]

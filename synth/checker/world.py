@@ -5,14 +5,18 @@ circle of links is cut at the variable that may be fewest pages: each of them is
 generator narrows all variables together and then goes back and forth. Clues between one pair of variables have to hold for the same pages.
 """
 
+import functools
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from synth.checker.conditions import meets, plain
-from synth.checker.facts import Library
+from synth.checker.facts import LINK, Library
+from synth.checker.ranking import Ranking
 
 Clue = Mapping[str, Any]
+MAX_KEPT = 4_096  # words that were looked for
 
 
 class World:
@@ -35,10 +39,43 @@ class World:
                 self.values[fact.relation][fact.subject].append(fact.object)
         for page in library.pages.values():
             self.values["title"][page.id].append(page.title)
+        self.of_pages = {relation for relation, _ in self.there}  # relations that lead to pages
         self._met: dict[tuple[str, ...], frozenset[str]] = {}
+        self.said = {
+            page.id: " ".join(f"{page.title}\n{page.text}".split()).casefold() for page in library.pages.values()
+        }  # title and text of each page, as it is searched for words
+        self._saying: dict[str, frozenset[str]] = {}
+
+    @functools.cached_property
+    def ranking(self) -> Ranking:
+        return Ranking(self.library.pages)
+
+    @functools.cached_property
+    def links(self) -> dict[str, frozenset[str]]:
+        """The pages that any link of a page leads to, facts or not."""
+        pages, find = self.library.pages, self.library.find
+        found = {id: (find(link[2]) for link in LINK.finditer(page.text)) for id, page in pages.items()}
+        return {id: frozenset(other for other in others if other) for id, others in found.items()}
+
+    def saying(self, words: str) -> frozenset[str]:
+        """The pages that have words one after the other, none of them cut."""
+        wanted = " ".join(words.split()).casefold()
+        if wanted not in self._saying:
+            if len(self._saying) > MAX_KEPT:
+                self._saying.clear()
+            self._saying[wanted] = frozenset(page for page, text in self.said.items() if says(text, wanted))
+        return self._saying[wanted]
 
     def has(self, subject: str, relation: str, object: str) -> bool:
         return object in self.there[relation, subject] or object in self.values[relation].get(subject, ())
+
+    def states(self, subject: str, relation: str) -> bool:
+        """Whether anything is stated of a page by a relation."""
+        return bool(self.there.get((relation, subject)) or self.values[relation].get(subject))
+
+    def fan_out(self, subject: str, relation: str) -> int:
+        """How many pages and values a page has a relation to."""
+        return len(self.there[relation, subject]) + len({*self.values[relation].get(subject, ())})
 
     def meeting(self, relation: str, condition: Sequence[str]) -> frozenset[str]:
         """The pages with a value of a relation that meets a condition."""
@@ -53,6 +90,14 @@ class World:
         """The answers by these clues, as they are compared."""
         pages = _Question(self, clues, variables).pages(target, {})
         return {plain(value) for page in pages for value in self.values[asked or "title"].get(page, ())}
+
+
+def says(text: str, wanted: str) -> bool:
+    """Whether a text has words, none of them cut; both on one line, in small letters."""
+    if not wanted or wanted not in text:
+        return False
+    before, after = r"(?<![^\W_])" * wanted[0].isalnum(), r"(?![^\W_])" * wanted[-1].isalnum()
+    return re.search(before + re.escape(wanted) + after, text) is not None
 
 
 class _Question:

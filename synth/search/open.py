@@ -1,9 +1,9 @@
 """Verdicts with the search engine, which sees the texts and not only the facts that were mined from them.
 
     unique_open   no other page could be the one that is asked about: of the 50 pages that a search for the target's clues ranks first,
-                  none but the target meets them all, where a clue of words is met by words that stand anywhere on the page, and a link
-                  by any link or by the mere title (if that is no plain word such as `types`), unless a page says something else of
-                  the same relation
+                  and of all that have its links, none but the target meets them all, where a clue of words is met by words that stand
+                  anywhere on the page, and a link by any link or by the mere title (if that is no plain word such as `types`), unless
+                  a page says something else of the same relation
     single_hop    one search does not give it away: no page among the first for the question, for one clue or for two clues together
                   has the answer on it
     solvable      the scripted searcher gets to the answer, `calls` after the start
@@ -24,6 +24,7 @@ from synth.search.engine import Engine
 from synth.search.generalise import holds
 from synth.search.library import Library, contains, query_words
 from synth.search.task import Clue, Condition, Query, Task
+from synth.search.world import World
 
 UNIQUE_AMONG = 50
 Verdict = dict[str, Any]
@@ -32,7 +33,8 @@ Verdict = dict[str, Any]
 def unique_open(task: Task, library: Library, engine: Engine) -> Verdict:
     target = task.pages[task.query.target]
     clues = clue_words(task.query, task.query.target) or [task.question]
-    looked = [page.id for page, _ in engine.ranked(" ".join(clues), UNIQUE_AMONG) if page.id != target]
+    ranked = [page.id for page, _ in engine.ranked(" ".join(clues), UNIQUE_AMONG)]
+    looked = [page for page in dict.fromkeys([*ranked, *_with_links(task, library.world)]) if page != target]
     rivals = [page for page in looked if _could_be_target(page, task, library)]
     return {"passed": not rivals, "looked_at": len(looked), "rivals": rivals[:3]}
 
@@ -76,6 +78,19 @@ def clue_words(query: Query, variable: int) -> list[str]:
         for clue in query.clues
         if clue.subject == variable and isinstance(clue.object, Condition)
     ]
+
+
+def _with_links(task: Task, world: World) -> list[str]:
+    """The pages that have every link of the target, as they state it; none where it has no link. Words do not rank them."""
+    pages, target = task.pages, task.query.target
+    sides = [
+        world.subjects(clue.relation, pages[clue.object])
+        if clue.subject == target
+        else world.objects(pages[clue.subject], clue.relation)
+        for clue in task.query.clues
+        if isinstance(clue.object, int) and target in (clue.subject, clue.object)
+    ]
+    return sorted(set(sides[0]).intersection(*sides[1:]) & world.pages.keys()) if sides else []
 
 
 def _could_be_target(page: str, task: Task, library: Library) -> bool:

@@ -46,12 +46,30 @@ def test_rows_that_are_proven_end_well(tmp_path: Path, rows: list[dict[str, Any]
     out = built(tmp_path, made=table(rows), pages=DOCS)
     found = run(out, "--share", "1", "--json")
     assert found.exit_code == 0, found.output
+    told = json.loads(found.stdout)
+    (made,) = told["corpora"]
     counts = {"rows": len(rows), "checked": len(rows), "agree": len(rows), "disagree": 0, "unchecked": 0}
-    assert json.loads(found.stdout) == {"generators": {"reasoning": counts}, "disagreements": []}
-    some = json.loads(run(out, "--share", "0.5", "--json").stdout)["generators"]["reasoning"]
-    assert 0 < some["checked"] < len(rows) == some["rows"]
-    other = json.loads(run(out, "--share", "0.5", "--seed", "1", "--json").stdout)["generators"]["reasoning"]
-    assert other["rows"] == len(rows)
+    assert made | counts | {"corpus": "made", "generator": "reasoning"} == made
+    assert told["disagreements"] == []
+    kinds = [json.loads(row["meta"])["task"]["kind"] for row in rows]
+    assert made["proven"]["recomputed"] == kinds.count("table") > 0
+    assert made["unproven"]["readable"] == kinds.count("question") > 0
+    for seed in ("0", "1"):
+        (some,) = json.loads(run(out, "--share", "0.5", "--seed", seed, "--json").stdout)["corpora"]
+        assert 0 < some["checked"] < len(rows) == some["rows"]
+
+
+def test_what_is_proven_and_what_is_not_is_named(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    found = run(built(tmp_path, made=table(rows[:4]), pages=DOCS), "--share", "1")
+    assert "made, proven again: " in found.output
+    assert "round_trip 4" in found.output
+    assert "CPU seconds" in found.output
+
+
+def test_parents_that_are_not_there_are_a_matter_of_from(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    found = run(built(tmp_path, made=table(rows[:2]), pages=DOCS.slice(0, 0)), "--share", "1")
+    assert found.exit_code == 1
+    assert "2 rows have parents that are not in pages as they are now: name every corpus" in found.output
 
 
 def test_a_row_that_was_tampered_with_is_named(tmp_path: Path, rows: list[dict[str, Any]]) -> None:

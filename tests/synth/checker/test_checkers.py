@@ -9,7 +9,7 @@ from synth.generators import GENERATORS, IN_WORDS_OF_SOURCES
 FOLDER = Path(__file__).resolve().parents[3] / "synth" / "checker"
 OURS = ("synth", "curation", "curriculum", "datapipe", "trainer", "kernels")
 MAY = ("synth.checker.", "synth.software.sandbox")
-NEEDED = frozenset({"fastjsonschema", "sympy", "xxhash"})
+NEEDED = frozenset({"fastjsonschema", "sympy", "tantivy", "xxhash"})
 
 
 def imported(file: Path) -> set[str]:

@@ -5,19 +5,15 @@ import pytest
 
 from synth.checker import algebra
 from synth.checker.row import Documents
-from synth.reasoning.generator import emit, reduce
-from tests.synth.checker.proving import Stored, accepted, in_task, library, said, task_of, wrong
-from tests.synth.reasoning.asking import FakeCrew, answer
-from tests.synth.reasoning.test_generator import docs
+from tests.synth.checker.proving import Stored, in_task, library, said, task_of, wrong
+from tests.synth.checker.worlds import PROBLEMS
 
-DOCS = docs()
-SENT = emit(DOCS, calculations_per_document=60)
-DOCUMENTS = library(DOCS)
+DOCUMENTS = library(PROBLEMS)
 
 
-@pytest.fixture(scope="module")
-def rows() -> list[Stored]:
-    return accepted(reduce(SENT))
+@pytest.fixture
+def rows(reasoning_rows: list[Stored]) -> list[Stored]:
+    return reasoning_rows
 
 
 def of_kind(rows: list[Stored], **about: str) -> Stored:
@@ -122,19 +118,10 @@ def test_words_that_were_put_in_the_assistants_mouth_disagree(rows: list[Stored]
         assert "the row answers" in wrong(said(row, "Answer: ", "Answer; "), DOCUMENTS), about
 
 
-def test_a_models_answers_are_compared_with_what_is_proven(rows: list[Stored]) -> None:
-    known = {row["text"].partition("<|user|>\n")[2].partition("<|assistant|>")[0]: task_of(row) for row in rows}
-
-    def right(question: str, sample: int) -> answer:  # type: ignore[valid-type]
-        task = known.get(question, {})
-        said = task.get("call") if task.get("kind") == "code_input" else task.get("answer", task.get("value", "?"))
-        return answer(f"So.\nAnswer: {said}", reasoning="Let me see.")
-
-    sent = emit(DOCS, calculations_per_document=8)
-    taught = accepted(reduce(sent, teacher=FakeCrew(right), samples=1))
-    assert len({task_of(row).get("compare") for row in taught}) >= 6
-    assert {row["origin"]: found for row in taught if (found := wrong(row, DOCUMENTS))} == {}
-    for row in taught[:40]:
+def test_a_models_answers_are_compared_with_what_is_proven(solved_rows: list[Stored]) -> None:
+    assert len({task_of(row).get("compare") for row in solved_rows}) >= 6
+    assert {row["origin"]: found for row in solved_rows if (found := wrong(row, DOCUMENTS))} == {}
+    for row in solved_rows[:40]:
         if task_of(row)["kind"] in ("calculation", "table"):
             last = row["text"].rpartition("Answer: ")[2]
             assert "the row answers" in wrong(
@@ -167,5 +154,5 @@ def test_what_is_no_expression_is_not_read(text: str) -> None:
 
 def test_documents_are_looked_up_and_not_believed(rows: list[Stored]) -> None:
     row = of_kind(rows, kind="table")
-    nobody: Documents = library(pa.Table.from_pylist([], schema=DOCS.schema))
+    nobody: Documents = library(pa.Table.from_pylist([], schema=PROBLEMS.schema))
     assert "is not among the documents" in wrong(row, nobody)

@@ -3,57 +3,19 @@
 import json
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
-from synth.rephrase.generator import emit, reduce
 from synth.rephrase.pieces import from_json, spoken
-from tests.synth.checker.proving import Stored, accepted, edited, in_task, library, task_of, wrong
-from tests.synth.rephrase.fakes import FakeCrew, rewriting
-from tests.synth.rephrase.pages import TABLE
-from tests.synth.rephrase.test_generator import documents
-from tests.synth.rephrase.test_taught import PROSE
+from tests.synth.checker.proving import Stored, edited, in_task, library, task_of, wrong
+from tests.synth.checker.worlds import MANUALS, PROSE
 
-OTHER_MANUAL = """lamp.wick.trim(length, blade)
-----------------------------
-
-Cuts the end of a wick so that the flame burns without smoke.
-
-Parameters
-----------
-length : float
-    Millimetres of cotton that remain above the brass collar.
-blade : str
-    Which pair of scissors the keeper takes from the drawer.
-
-
-lamp.oil.fill(litres)
-----------------------------
-
-Pours paraffin from the cellar tank into the lower reservoir of a lamp.
-
-Parameters
-----------
-litres : float
-    Amount that flows before the valve shuts by itself.
-
-
-lamp.glass.polish()
-----------------------------
-
-Wipes soot off every pane with vinegar and an old newspaper.
-"""
-MANUALS = documents()
-TABLES = documents(2, TABLE * 4)
-OTHER = documents(1, OTHER_MANUAL).set_column(0, "id", pa.array(["d" * 32]))
-DOCS = pa.concat_tables([MANUALS, OTHER, TABLES.set_column(0, "id", pa.array(["e" * 32, "f" * 32]))])
-DOCUMENTS = library(DOCS)
+DOCUMENTS = library(MANUALS)
 STYLES = ("knowledge_list", "outline", "table", "prose", "cloze", "diverse_qa")
 
 
-@pytest.fixture(scope="module")
-def rows() -> list[Stored]:
-    return [row for seed in range(6) for row in accepted(reduce(emit(DOCS), seed=seed))]
+@pytest.fixture
+def rows(rephrase_rows: list[Stored]) -> list[Stored]:
+    return rephrase_rows
 
 
 def of_style(rows: list[Stored], style: str) -> list[Stored]:
@@ -193,14 +155,8 @@ def test_numbers_and_spans_of_our_own_disagree(rows: list[Stored]) -> None:
     assert "items, not 1" in wrong(fewer, DOCUMENTS)
 
 
-def taught() -> list[Stored]:
-    sent = emit(documents(2, PROSE * 3, "web"))
-    return accepted(reduce(sent, teacher=FakeCrew(rewriting)))
-
-
-def test_a_number_in_a_paraphrase_that_was_changed_disagrees() -> None:
-    documents_ = library(documents(2, PROSE * 3, "web"))
-    made = taught()
+def test_a_number_in_a_paraphrase_that_was_changed_disagrees(taught_rows: list[Stored]) -> None:
+    documents_, made = library(PROSE), taught_rows
     assert {row["origin"]: found for row in made if (found := wrong(row, documents_))} == {}
     free = next(row for row in made if "pairs" not in task_of(row))
     assert "has no number 41" in wrong({**free, "text": free["text"].replace("40", "41")}, documents_)

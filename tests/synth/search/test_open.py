@@ -82,6 +82,17 @@ def test_unique_open_takes_a_value_that_merely_stands_there() -> None:
         assert unique_open(wanted, library, engine)["passed"] is passed
 
 
+def test_unique_open_looks_at_all_pages_with_the_links_of_the_target() -> None:
+    """Sixty pages are nearer to the clue's words than the rival, whose own words are many."""
+    listed = (*LIST[:2], f"{LIST[2]}- [Beta](/beta)\n")
+    nearer = [(f"{n:032x}", f"Near {n}", f"# Near {n}\n\n- amber glass\n") for n in range(60)]
+    for text, passed in ((RIVAL, False), (RIVAL.replace("amber", "green"), True)):
+        library, engine = place(listed, ALPHA, ("c" * 32, "Beta", text + "\n- more of it\n" * 99), *nearer)
+        assert library.world.answers(task().query) == {"31 m"}
+        assert "c" * 32 not in {page.id for page, _ in engine.ranked("amber glass", 50)}
+        assert unique_open(task(), library, engine)["passed"] is passed
+
+
 def test_a_page_of_the_question_is_no_rival_for_naming_itself() -> None:
     listed = (*LIST[:2], LIST[2] + "\n**Height**: 3 m\n\nLamps of the north, of amber and of glass.\n")
     clues = (task().query.clues[1], Clue(0, "material", Condition("mentions", ("amber", "glass")), "", ()))
