@@ -11,8 +11,9 @@ quickstart: $(VENV)/.runtime
 	test -f quickstart/sample/sample.json || $(VENV)/bin/tokenloom sample quickstart/sample
 	$(VENV)/bin/tokenloom run quickstart quickstart/out --data quickstart/sample
 
+# Files of tests side by side: one process per core and at most four, for each collects all of them and loads torch (tests/parallel_run.py).
 test: $(VENV)/.test
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses logical --maxprocesses 4
 
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check .

@@ -1,19 +1,24 @@
 """Fixtures every test may use. Real data that the repository does not carry lies beside it; tests that need it skip without it."""
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from datapipe.engine import RayData
 
-pytest_plugins = ["tests.browser", "tests.small_corpus", "tests.faulty_proxy"]
+pytest_plugins = ["tests.browser", "tests.small_corpus", "tests.faulty_proxy", "tests.parallel_run"]
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+# No deadline: cores are shared. Said here, it holds for a file that runs alone too.
+settings.register_profile("untimed", deadline=None, max_examples=60)
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,6 +27,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write golden values anew and print what changed (tests/trainer/test_golden.py)",
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is collected stays to the end, 740,000 objects: without this the collector of garbage walks over them again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

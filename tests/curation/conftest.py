@@ -9,13 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import settings
 
 from curation.dedup import clusters
 from curation.steps import CorpusStep, RoutedStep
-
-settings.register_profile("untimed", deadline=None, max_examples=60)
-settings.load_profile("untimed")
 
 Drive = Callable[..., pa.Table]
 

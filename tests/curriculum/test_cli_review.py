@@ -74,7 +74,8 @@ def test_mistakes_say_what_to_type(run: Run, out: Path, tmp_path: Path, argument
     names = {"OUT": str(out), "QUEUE": str(tmp_path / "queue.json")}
     told = run(*[names.get(argument, argument) for argument in arguments])
     assert told.exit_code == 2
-    assert said in " ".join(told.output.replace("│", " ").split())
+    # The box around an error cuts a long path anywhere.
+    assert "".join(said.split()) in "".join(told.output.replace("│", "").split())
 
 
 def test_help_teaches(run: Run) -> None:

@@ -226,8 +226,8 @@ LINE = r'\.jsonl, line 2: .*a label is a line like \{"text": "\.\.\.", "label": 
             r"line 2: byte \d+ is not UTF-8: save the file as UTF-8",
         ),
         ("a.jsonl.gz", GOOD_LINE, r"a\.jsonl\.gz cannot be unpacked .*: copy or pack it again"),
-        ("a.jsonl.gz", gzip.compress(GOOD_LINE)[:-9], "cannot be unpacked"),
-        ("a.jsonl.gz", gzip.compress(GOOD_LINE)[:10] + b"\xff" * 30, "cannot be unpacked"),
+        ("a.jsonl.gz", gzip.compress(GOOD_LINE, mtime=0)[:-9], "cannot be unpacked"),
+        ("a.jsonl.gz", gzip.compress(GOOD_LINE, mtime=0)[:10] + b"\xff" * 30, "cannot be unpacked"),
         ("a.jsonl.zst", GOOD_LINE, "cannot be unpacked"),
     ],
 )

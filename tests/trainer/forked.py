@@ -19,20 +19,30 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 Parent = subprocess.Popen[bytes]
+Meanwhile = Callable[[dict[int, int]], bool]
 
 
 def forked(
-    script: str | Path, processes: int, *arguments: str | Path, timeout: float = 120, are_watched: bool = True
+    script: str | Path,
+    processes: int,
+    *arguments: str | Path,
+    timeout: float = 120,
+    are_watched: bool = True,
+    beside: Path | None = None,
+    meanwhile: Meanwhile | None = None,
 ) -> list[int]:
     """Run a script, of this folder, in processes that know each other as under torchrun. Returns how each ended, as `returncode`.
 
     What those that fail have said goes to stderr. One that fails ends the others, and fails the test; without `are_watched` all come
     to their end by themselves.
+
+    beside     a folder of packages that are installed for these processes alone, which then come from one parent of their own
+    meanwhile  called with the pid of every rank once all run, and again every 10 ms until it returns true
     """
     from torch.distributed import TCPStore
 
@@ -40,14 +50,14 @@ def forked(
     argv = [str(Path(__file__).parent / script), *map(str, arguments)]
     with tempfile.TemporaryDirectory() as folder:
         told = [Path(folder, str(rank)) for rank in range(processes)]
-        parents = [parent(rank % 2) for rank in range(processes)]
+        parents = [parent(0 if beside else rank % 2, beside) for rank in range(processes)]
         for rank, process in enumerate(parents):
             told[rank].touch()
             environment = {**os.environ, **known_as(rank, processes, store.port)}
             command = {"rank": rank, "argv": argv, "environment": environment, "told": str(told[rank])}
             assert process.stdin is not None
             process.stdin.write(json.dumps(command).encode() + b"\n")
-        statuses, failed = wait(parents, timeout, are_watched)
+        statuses, failed = wait(parents, timeout, are_watched, meanwhile)
         for rank, status in enumerate(statuses):
             if status:
                 print(f"rank {rank} ended with {status}:\n{told[rank].read_text()[-4000:]}", file=sys.stderr)
@@ -64,20 +74,25 @@ def known_as(rank: int, world: int, port: int) -> dict[str, str]:
 
 
 @functools.cache
-def parent(number: int) -> Parent:
+def parent(number: int, beside: Path | None = None) -> Parent:
     """The parent of even (0) or odd (1) ranks, which lives as long as this process."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join(map(str, filter(None, (beside, ROOT))))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     command = [sys.executable, "-m", "tests.trainer.forked"]
     return subprocess.Popen(
         command, bufsize=0, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
 
 
-def wait(parents: Sequence[Parent], timeout: float, are_watched: bool) -> tuple[list[int], int | None]:
+def wait(
+    parents: Sequence[Parent], timeout: float, are_watched: bool, meanwhile: Meanwhile | None
+) -> tuple[list[int], int | None]:
     """(how every rank ended, the first that failed): one that fails ends the others, if they are watched, and so does the timeout."""
     pids, statuses, failed = dict[int, int](), dict[int, int](), None
     while len(statuses) < len(parents):
-        readable = select.select({process.stdout for process in parents}, [], [], timeout)[0]
+        if meanwhile and len(pids) == len(parents) and meanwhile(pids):
+            meanwhile = None
+        readable = select.select({process.stdout for process in parents}, [], [], 0.01 if meanwhile else timeout)[0]
         for pipe in readable:
             line = pipe.readline()
             assert line, "a parent of parallel runs has died"
@@ -85,7 +100,7 @@ def wait(parents: Sequence[Parent], timeout: float, are_watched: bool) -> tuple[
             (pids if event == "began" else statuses)[rank] = value
             if event == "ended" and value and are_watched and failed is None:
                 failed = rank
-        if not readable:
+        if not readable and not meanwhile:
             assert failed is None, "the parents of parallel runs do not answer"
             failed = min(set(range(len(parents))) - statuses.keys())
         if failed is not None:

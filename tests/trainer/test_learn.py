@@ -1,5 +1,6 @@
 """What belongs to a run beside its steps: validation, spikes and their documents, SIGTERM, curves, other weights, half precision."""
 
+import contextlib
 import dataclasses
 import os
 import resource
@@ -11,15 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from curriculum.feed import Feed
 from curriculum.plan import Plan
 from datapipe.site import Site
 from tests.trainer.conftest import beside
+from tests.trainer.forked import forked
 from tests.trainer.test_run import COMMAND, lines
-from tests.trainer.torchrun import started
 from trainer import run
 from trainer.run import LayoutError, main, train
 
@@ -179,21 +179,26 @@ def test_sigterm_in_a_step_saves_once_behind_it_and_in_the_last_one_ends_the_run
     assert len(saved) == saves
 
 
-def test_two_ranks_end_together_and_a_signal_that_comes_twice_is_one(tmp_path: Path, make_plan: MakePlan) -> None:
-    """As on a cluster, where Slurm tells every process and torchrun hands it on."""
-    plan = make_plan()
+def test_two_ranks_end_together_and_a_signal_that_comes_twice_is_one(
+    tmp_path: Path, make_plan: MakePlan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on a cluster, where Slurm tells every process and torchrun hands it on (test_run_ranks.py has torchrun itself)."""
+    plan, metrics = make_plan(), tmp_path / "metrics.jsonl"
     make_plan(stages=(dataclasses.replace(plan.stages[0], steps=400),))
-    with started(*COMMAND, "--root", tmp_path, "--steps-to-stdout", processes=2) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        workers = [int(child.pid) for child in psutil.Process(process.pid).children()]
-        for pid in (*workers, process.pid):
-            os.kill(pid, signal.SIGTERM)
+
+    def tell_twice(pids: dict[int, int]) -> bool:
+        if not (metrics.exists() and metrics.stat().st_size):
+            return False
+        for pid in (*pids.values(), *pids.values()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
             time.sleep(0.02)
-        lines_left, told = process.communicate(timeout=60)
-    done = 1 + len(lines_left.splitlines())
+        return True
+
+    forked("live_worker.py", 2, "--root", tmp_path, are_watched=False, meanwhile=tell_twice)
+    done = len(lines(tmp_path))
     assert done < 400
-    assert told.count("stopped by SIGTERM") == 1
+    assert capsys.readouterr().err.count("stopped by SIGTERM") == 1
     assert (tmp_path / "checkpoints" / "latest").read_text().strip() == f"step-{done:08d}"
 
 

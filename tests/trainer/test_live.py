@@ -145,6 +145,11 @@ def test_a_build_that_rewrites_what_is_learned_is_refused(
     assert "stages[0].rope_base: 10000.0 -> 50000.0" in caplog.messages[-1]
 
 
+def steps_done(root: Path) -> int:
+    metrics = root / "metrics.jsonl"
+    return len(metrics.read_bytes().splitlines()) if metrics.exists() else 0
+
+
 @pytest.mark.parametrize("step", [0, 3])
 def test_sigterm_while_waiting_is_obeyed_at_once_and_the_same_command_goes_on(
     tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch, step: int
@@ -163,7 +168,10 @@ def test_sigterm_while_waiting_is_obeyed_at_once_and_the_same_command_goes_on(
     def waiting(self: follow.Follower, what: str, is_there: Callable[[], bool]) -> None:
         if not is_there() and not told:
             told.append(what)
-            time.sleep(0.1)
+            deadline = time.monotonic() + 60
+            while steps_done(live) < step and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(0.1)  # now the steps before are done, and the next one is waited for
             os.kill(os.getpid(), signal.SIGTERM)
         wait(self, what, is_there)
 

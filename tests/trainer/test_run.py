@@ -18,6 +18,7 @@ from curriculum.model_shape import ModelShape
 from curriculum.plan import Plan
 from curriculum.plan_changes import PlanChanged
 from tests.trainer.conftest import SHAPE
+from tests.trainer.forked import forked
 from trainer import run
 from trainer.run import RootError, main, train
 
@@ -99,12 +100,7 @@ def test_killed_at_any_step_the_same_command_finishes_the_same_run(
     tmp_path: Path, make_plan: MakePlan, undisturbed: Path
 ) -> None:
     make_plan()
-    command = [sys.executable, *COMMAND, "--root", str(tmp_path), "--steps-to-stdout"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if json.loads(line)["step"] == 4:
-                process.send_signal(signal.SIGKILL)
+    assert forked("dying_worker.py", 1, tmp_path, "4", are_watched=False) == [-signal.SIGKILL]
     with (tmp_path / "metrics.jsonl").open("a") as metrics:
         metrics.write('{"step": 5, "stage": "lo')
     train(str(tmp_path), threads=1)

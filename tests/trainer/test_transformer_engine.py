@@ -17,7 +17,7 @@ from curriculum.feed import SiteError
 from curriculum.parallel import Parallel
 from curriculum.plan import Plan
 from tests.trainer.conftest import packed_of, stage
-from tests.trainer.torchrun import torchrun
+from tests.trainer.forked import forked
 from trainer import transformer_engine
 from trainer.attention import Attend, _flash, _mistake, _per_run, choose
 from trainer.documents import Runs, context_part, documents, padded
@@ -307,7 +307,9 @@ def test_a_run_records_the_way_and_obeys_the_site_file(tmp_path: Path, make_plan
     }
 
 
-def test_where_megatron_sees_it_the_model_learns_the_same(alone: "Layout", tmp_path: Path, make_plan: MakePlan) -> None:
+def test_where_megatron_sees_it_the_model_learns_the_same(
+    alone: "Layout", tmp_path: Path, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Megatron's branches for TransformerEngine, and its attention forwards and backwards, whole documents and cut ones."""
     from tests.trainer.layout_worker import MICRO_TOKENS, learn
     from trainer.loop import Trainer
@@ -318,7 +320,8 @@ def test_where_megatron_sees_it_the_model_learns_the_same(alone: "Layout", tmp_p
     )
     trainer = Trainer(make_plan(stages=stages), alone, micro_tokens=MICRO_TOKENS)
     reference, weights = learn(trainer, tmp_path), sorted(trainer.model.state_dict())
-    torchrun("transformer_engine_worker.py", 2, tmp_path, tmp_path / "found.json", timeout=300)
+    monkeypatch.setenv("NVTE_FLASH_ATTN", "0")  # a user has turned a backend off, which megatron by itself refuses
+    forked("transformer_engine_worker.py", 2, tmp_path, tmp_path / "found.json", timeout=300, beside=INSTALLED)
     found = json.loads((tmp_path / "found.json").read_text())
     assert found.pop("have_te").count(True) >= 12  # of megatron's modules
     assert found["data transformer_engine"]["masks"] == ["padding_causal"]

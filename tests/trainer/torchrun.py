@@ -31,14 +31,6 @@ def started(*command: str | Path, processes: int) -> Iterator["subprocess.Popen[
         _kill(process)
 
 
-def torchrun(script: str, processes: int, *arguments: str | Path, timeout: float = 120) -> None:
-    """Run a script of this folder in `processes` processes that know each other; one that fails fails the test."""
-    with started(Path(__file__).with_name(script), *arguments, processes=processes) as process:
-        _, told = process.communicate(timeout=timeout)
-    # The first process that fails says why; the others, and torchrun, say at length that it is gone.
-    assert process.returncode == 0, told[max(told.find("Traceback"), 0) :][:4000]
-
-
 def _kill(process: "subprocess.Popen[str]") -> None:
     """Kill torchrun with its workers, each of which is in a session of its own, and so in no group with it."""
     with contextlib.suppress(psutil.NoSuchProcess):

@@ -1,29 +1,25 @@
-"""A process of a run where megatron sees TransformerEngine: the stand-in of this folder. Started by test_transformer_engine.py.
+"""A process of a run where megatron sees TransformerEngine: the stand-in of this folder. Started by test_transformer_engine.py
+(see forked.py).
 
 argv: folder with plan.json and shards, file for what was found. The plan is learned with documents on either rank, and cut
-over both; the latter with torch's attention too. A user has turned a backend off, which megatron by itself refuses.
+over both; the latter with torch's attention too.
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 
-INSTALLED = Path(__file__).with_name("installed")
-sys.path.insert(0, str(INSTALLED))
-os.environ["NVTE_FLASH_ATTN"] = "0"
+import torch.distributed as dist
+from transformer_engine import pytorch as stand_in
 
-import torch.distributed as dist  # noqa: E402
-from transformer_engine import pytorch as stand_in  # noqa: E402
-
-from curriculum.parallel import Parallel  # noqa: E402
-from curriculum.plan import Plan  # noqa: E402
-from kernels import Choice  # noqa: E402
-from tests.trainer.layout_worker import MICRO_TOKENS, learn  # noqa: E402
-from trainer import model  # noqa: E402
-from trainer.layout import joined  # noqa: E402
-from trainer.loop import Trainer  # noqa: E402
-from trainer.transformer_engine import PackedAttention  # noqa: E402
+from curriculum.parallel import Parallel
+from curriculum.plan import Plan
+from kernels import Choice
+from tests.trainer.layout_worker import MICRO_TOKENS, learn
+from trainer import model
+from trainer.layout import joined
+from trainer.loop import Trainer
+from trainer.transformer_engine import PackedAttention
 
 RUNS = (
     ("data", Parallel(), "transformer_engine"),

@@ -24,7 +24,7 @@ def stored(turns: tuple[Turn, ...], task: dict[str, Any] | None = None, name: st
     return Made("lookup", 3).row(name, turns, kind="agent", parents=[PARENT], task=task or {}, verdicts={})
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(turns=conversations(HOSTILE, direct=False), to=st.sampled_from(["openai", "sharegpt"]))
 def test_what_is_exported_can_be_imported(turns: tuple[Turn, ...], to: str) -> None:
     made = FORMATS[to](Row.of(stored(turns)))

@@ -50,7 +50,10 @@ PLAIN = [
 
 def conversations(words: list[str], *, direct: bool) -> st.SearchStrategy[tuple[Turn, ...]]:
     """Arranged conversations of one or more turns, tools first in some; thoughts only where they are shown."""
-    texts = st.lists(st.one_of(st.sampled_from(words), st.text("ab 1\n", max_size=4)), max_size=6).map("".join)
+    words = [*words, *"ab 1\n"]
+    # A string of letters that stand for words is drawn in half the time of a list of words.
+    letters = "".join(chr(0x100 + number) for number in range(len(words)))
+    texts = st.text(letters, max_size=6).map(lambda drawn: "".join(words[ord(letter) - 0x100] for letter in drawn))
     values = st.fixed_dictionaries(
         {},
         optional={

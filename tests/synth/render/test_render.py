@@ -30,14 +30,14 @@ both_modes = st.booleans().flatmap(lambda direct: st.tuples(conversations(HOSTIL
 plain_modes = st.booleans().flatmap(lambda direct: st.tuples(conversations(PLAIN, direct=direct), st.just(direct)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(given=plain_modes, template=templates)
 def test_the_text_is_that_of_the_published_template(given: tuple[tuple[Turn, ...], bool], template: str) -> None:
     turns, direct = given
     assert render(turns, direct=direct, template=template).text == published(turns, template=template, direct=direct)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(given=both_modes, template=templates)
 def test_parsing_undoes_rendering(given: tuple[tuple[Turn, ...], bool], template: str) -> None:
     turns, direct = given
@@ -49,7 +49,7 @@ def test_parsing_undoes_rendering(given: tuple[tuple[Turn, ...], bool], template
         assert is_direct(text) == direct
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(given=both_modes, template=templates, cut=st.floats(0, 1), put=st.sampled_from(HOSTILE))
 def test_a_damaged_text_is_refused_or_is_another_conversation(
     given: tuple[tuple[Turn, ...], bool], template: str, cut: float, put: str

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -215,7 +216,12 @@ with Crew(Settings.of({"base_url": sys.argv[1], "model": "m", "concurrency": 8})
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_in_the_middle_and_again_costs_one_pass(tmp_path: Path, how: signal.Signals) -> None:
-    with serving(lambda prompt, times: Reply(delay=0.02)) as server:
+    killed = threading.Event()
+
+    def reply(prompt: str, times: int) -> Reply:  # after 120 requests it answers nobody before the kill
+        return Reply(delay=0.02 if killed.is_set() or len(server.requests) <= 120 else 60)
+
+    with serving(reply) as server:
         child = [sys.executable, "-c", CHILD, server.base_url, str(tmp_path)]
         process = subprocess.Popen(child, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
@@ -223,6 +229,7 @@ def test_killed_in_the_middle_and_again_costs_one_pass(tmp_path: Path, how: sign
             time.sleep(0.002)
         os.kill(process.pid, how)
         assert process.wait(20)
+        killed.set()
         asked = len(server.requests)
         assert 100 <= asked < 200
         answers, counts = ask(settings(server), tmp_path, *(request(str(index)) for index in range(200)))
