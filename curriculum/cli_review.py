@@ -42,7 +42,8 @@ def review(
     has; an edited or new question is kept only if it passes every verifier again. Decisions go to --log, line by line. A tenth of
     the questions is read by every reviewer; the third view has their agreement (kappa). Press ? on the page for its keys.
 
-    What was decided becomes a corpus with `source: {generator: reviewed, from: [search], log: reviews.jsonl}`.
+    What was decided becomes a corpus with `source: {generator: reviewed, from: [search], log: reviews.jsonl}`, whose path starts from the
+    folder of the data, as those of other sources do; with more decisions in the log the corpus is made again.
 
     Example: tokenloom synth review quickstart/out --corpus search --pages pages --log reviews.jsonl
     """

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 from curation.steps import CorpusStep, RoutedStep, load
 from curriculum import counting, generating, routing, segment, verdicts
 from curriculum.corpus import Corpus, StepSpec
-from curriculum.identity import identity, resolved
+from curriculum.document import Document, Where
+from curriculum.identity import files_of, identity, resolved
 from curriculum.imported import find_pairs
 from curriculum.segment import Again, Bound, BuildError, Emit, Generated, Judged
 from curriculum.tally import REJECTS
@@ -71,7 +72,7 @@ def curate(corpus: Corpus, root: str, data: str) -> Job:
     if corpus.is_imported:
         return _imported(corpus, data)
     _check_files(corpus, data)
-    start = yield from _generated(corpus, root) if corpus.generated_from else _read(corpus, data)
+    start = yield from _generated(corpus, root, data) if corpus.generated_from else _read(corpus, data)
     run = _Run(corpus, root, data, start)
     for steps, closing in _segments(corpus):
         yield from run.segment(steps, closing)
@@ -119,14 +120,15 @@ def _read(corpus: Corpus, data: str) -> Job:
     yield  # a job, though it has nothing to wait for
 
 
-def _generated(corpus: Corpus, root: str) -> Job:
+def _generated(corpus: Corpus, root: str, data: str) -> Job:
     """Candidates from every part of the corpora that the generator reads, shuffled to receivers that make documents of them."""
     sources: list[Curated] = []
     for name in corpus.generated_from:
         sources.append((yield After(name)))
     split_bytes = corpus.source["split_bytes"]
-    generator, asks_for = corpus.generator, corpus.asks_for
-    keyed = {name: value for name, value in generator.params.items() if name not in asks_for}
+    asks_for = corpus.asks_for
+    keyed = {name: value for name, value in identity(corpus.generator, data).items() if name not in asks_for}
+    generator = corpus.generator._replace(params={**corpus.generator.params, **files_of(corpus.generator, data)})
     template = () if corpus.template == DEFAULT else (corpus.template,)
     key = _step_key(generator, keyed, *(source.key for source in sources), FORMAT, split_bytes, *template)
     emit_asks = "teacher" in asks_for and "teacher" in inspect.signature(load(generator.step).emit).parameters
@@ -168,7 +170,7 @@ def _segments(corpus: Corpus) -> Iterator[tuple[list[StepSpec], StepSpec | None]
 
 
 def _check_files(corpus: Corpus, data: str) -> None:
-    """ManifestError for every file of the data that a step names and cannot use: indexes of earlier corpora, and labels.
+    """ManifestError for every file of the data that a step or a generator names and cannot use: indexes of earlier corpora, labels, logs.
 
     Where they lie is known when there is a folder of data, not yet when a manifest is read. Files of this machine (models, prompts, lists)
     are looked for then, by the steps' own checks.
@@ -185,12 +187,18 @@ def _check_files(corpus: Corpus, data: str) -> None:
                 said = " ".join(str(error).removeprefix(f"{spec.name}: ").split())
                 document.problem((*spec.where, "against", number), f"{said}.")
         if file := verdicts.labels_file(spec.bound, data):
-            try:
-                store.open_input(file).close()
-            except store.StoreError as error:
-                said = f"{error.path}: {error.answer}: {error.remedy}."
-                document.problem((*spec.where, "labels", "file"), said)
+            _check_file(document, (*spec.where, "labels", "file"), file)
+    if corpus.generated_from:
+        for name, file in files_of(corpus.generator, data).items():
+            _check_file(document, ("source", name), file)
     document.check()
+
+
+def _check_file(document: Document, where: Where, file: str) -> None:
+    try:
+        store.open_input(file).close()
+    except store.StoreError as error:
+        document.problem(where, f"{error.path}: {error.answer}: {error.remedy}.")
 
 
 def _open_indexes(corpus: Corpus, spec: StepSpec, data: str) -> list[routing.Index]:

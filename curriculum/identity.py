@@ -10,6 +10,7 @@ from typing import Any
 from curation.steps import CorpusStep, load
 from curriculum.segment import Bound
 from datapipe import store
+from synth.generators import Generator
 
 MODEL_FILES = ("model", "path")  # parameters that name a file or folder of weights on this machine
 
@@ -21,6 +22,8 @@ def identity(step: Bound, data: str) -> dict[str, Any]:
         if isinstance(params.get(name), str) and Path(params[name]).exists():
             params[name] = _content(params[name])
     loaded = load(step.step)
+    if isinstance(loaded, Generator):
+        params |= {name: _content(resolved(params[name], data)) for name in loaded.files}
     if isinstance(loaded, CorpusStep) and loaded.is_labelled:
         if params.get("teacher"):
             from synth.labels import settings_of
@@ -29,6 +32,13 @@ def identity(step: Bound, data: str) -> dict[str, Any]:
         if params.get("labels"):
             params["labels"] = _content(resolved(params["labels"]["file"], data))
     return params
+
+
+def files_of(step: Bound, data: str) -> dict[str, str]:
+    """The files that a generator reads beside its corpora: where they lie, by parameter."""
+    loaded = load(step.step)
+    names = loaded.files if isinstance(loaded, Generator) else ()
+    return {name: resolved(step.params[name], data) for name in names}
 
 
 def resolved(path: str, data: str) -> str:

@@ -18,6 +18,9 @@ class Generator(NamedTuple):
     emit(docs, **params) -> pa.Table     one call per partition; a uint64 column `key` says where each row goes
     reduce(rows, **params) -> pa.Table   one call per receiver: documents sorted by id, rejected ones with a `drop_reason`
 
+    `files` are parameters that name files: the functions get their places (relative paths start from the folder of the data), and when
+    what is in them changes, rows are made again.
+
     A function with a parameter `teacher` gets the model that the manifest names under that key (`synth.teacher.Crew`), or None where it
     names none: then the rows are made by program. A `reduce` with a parameter `accept` stops when so many rows are accepted (0: none
     left); it tries candidates in the order of a keyed draw, so that a larger number only adds rows.
@@ -26,6 +29,7 @@ class Generator(NamedTuple):
     emit: Callable[..., pa.Table]
     reduce: Callable[..., pa.Table]
     check: Callable[..., None] | None = None  # raises ValueError for parameters that cannot be meant
+    files: tuple[str, ...] = ()
 
 
 # Generators that put documents together, word for word: what they make has the authors of what they read.

@@ -50,7 +50,7 @@ def check(*, log: str = "", unread: str = "keep") -> None:
 def _settled(row: dict[str, Any], by_reviewer: Mapping[str, Entry], unread: str) -> dict[str, Any]:
     last = verdict(by_reviewer)
     if last is None:
-        waits = bool(by_reviewer) or unread == "drop" or bool(json.loads(row["meta"])["task"].get("review"))
+        waits = bool(by_reviewer) or unread == "drop" or _asks_to_be_read(row)
         return row | {DROP: ("review.unsure" if by_reviewer else "review.unread") if waits else None}
     if last.action == "reject":
         return row | {DROP: f"review.rejected.{last.reason}"}
@@ -64,9 +64,14 @@ def _signed(row: dict[str, Any], entry: Entry) -> dict[str, Any]:
     return row | {"meta": json.dumps(meta, ensure_ascii=False, sort_keys=True), DROP: None}
 
 
+def _asks_to_be_read(row: Mapping[str, Any]) -> bool:
+    task = json.loads(row["meta"] or "{}").get("task") or {}
+    return bool(task.get("review"))
+
+
 def _name(row: Mapping[str, Any]) -> str:
     """The name of the task, as the log has it."""
     return str(row["origin"]).rpartition(":")[2]
 
 
-REVIEWED = Generator(emit, reduce, check)
+REVIEWED = Generator(emit, reduce, check, files=("log",))

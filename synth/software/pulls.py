@@ -2,12 +2,12 @@
 
     source: {generator: pulls, from: [pull_trees], pulls: pulls.jsonl}
 
-`pulls` is a JSON Lines file in that form: SWE-bench's own, what other tools mine from histories, what `tokenloom export --to swebench`
-writes. The tree of a row is what the reader `git` gives of `repo` at `base_commit`: a corpus of `reader: git` with `ref:` for each base
-commit. With the test patch applied the tests to fail must fail, in three runs, and those to pass must pass; with the gold patch as well,
-all must pass, three times. A test that is missing from a run counts as neither: a pull request whose new tests import what it adds is
-dropped as `synth.collects`. Rows without FAIL_TO_PASS get theirs from these runs. There is no trajectory without a model: the row is the
-problem statement and the gold patch. All trees that are named meet in one receiver: hundreds of commits, not all of GitHub.
+`pulls` is a JSON Lines file in that form: SWE-bench's own, what other tools mine from histories, what `tokenloom synth export --to
+swebench` writes. The tree of a row is what the reader `git` gives of `repo` at `base_commit`: a corpus of `reader: git` with `ref:` for each
+base commit. With the test patch applied the tests to fail must fail, in three runs, and those to pass must pass; with the gold patch as
+well, all must pass, three times. A test that is missing from a run counts as neither: a pull request whose new tests import what it adds
+is dropped as `synth.collects`. Rows without FAIL_TO_PASS get theirs from these runs. There is no trajectory without a model: the row is
+the problem statement and the gold patch. All trees that are named meet in one receiver: hundreds of commits, not all of GitHub.
 """
 
 import importlib.util
@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from curation.steps import StepError
+from datapipe import store
 from datapipe.schema import code_place
 from synth.generators import Generator
 from synth.render import Turn
@@ -47,6 +49,8 @@ def read(lines: Iterable[str]) -> list[Pull]:
     """Rows of a JSON Lines file. ValueError with the number of the line for one that is not in the form."""
     found = []
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
             about = {name: str(row[name]) for name in NAMES} | {name: str(row.get(name) or "") for name in KEPT}
@@ -89,12 +93,9 @@ def reduce(rows: pa.Table, *, pulls: str, seed: int = 0) -> pa.Table:
 
 def _load(path: str) -> list[Pull]:
     try:
-        with open(path, encoding="utf-8") as lines:
-            return read(lines)
-    except OSError as error:
-        raise ValueError(
-            f"pulls: {path} cannot be read ({error.strerror}): type the path of a JSON Lines file"
-        ) from error
+        return read(store.read_bytes(path).decode("utf-8", "replace").split("\n"))
+    except ValueError as error:
+        raise StepError(f"{path}: {error}") from error
 
 
 def _trees(docs: pa.Table) -> dict[tuple[str, str], Repository]:
@@ -222,4 +223,4 @@ def _task(pull: Pull) -> Task:
     )
 
 
-PULLS = Generator(emit, reduce, check)
+PULLS = Generator(emit, reduce, check, files=("pulls",))

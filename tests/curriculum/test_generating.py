@@ -19,6 +19,7 @@ from curriculum.document import ManifestError
 from curriculum.segment import BuildError
 from datapipe.engine import Engine, InProcess, RayData
 from synth import GENERATORS
+from synth.review.log import Log
 from tests.synth.chat_server import Reply, serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,6 +118,27 @@ def test_edits_redo_what_they_touch(tmp_path: Path) -> None:
         )
         assert log.read_text().count("emit") == 1
         assert plain["steps"][0]["about"] == {}
+
+
+def test_a_file_that_a_generator_reads_is_looked_for_in_the_data_and_decides(tmp_path: Path) -> None:
+    log = tmp_path / "data" / "reviews.jsonl"
+    write(tmp_path, accept=5)
+    read = {"kind": "qa", "source": {"generator": "reviewed", "from": ["made"], "log": log.name}}
+    file = tmp_path / "read.yaml"
+    file.write_text(json.dumps(read))
+
+    def ids() -> list[str]:
+        told = curate_files([str(file)], str(tmp_path / "out"), str(tmp_path / "data"), InProcess(), lambda *_: None)
+        (part,) = told["corpora"]["read"]["parts"]
+        return pq.read_table(tmp_path / "out" / part)["id"].to_pylist()
+
+    with pytest.raises(ManifestError, match=r"source\.log: \S*data/reviews\.jsonl: no such file"):
+        ids()
+    log.write_text("")
+    before = ids()
+    for rejected in (1, 2):
+        Log(log).add("ada", before[rejected - 1], "reject", reason="unclear")
+        assert ids() == before[rejected:]
 
 
 def test_the_ledger_says_what_the_answers_cost_and_what_was_sent(tmp_path: Path) -> None:
