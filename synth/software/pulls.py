@@ -3,11 +3,11 @@
     source: {generator: pulls, from: [pull_trees], pulls: pulls.jsonl}
 
 `pulls` is a JSON Lines file in that form: SWE-bench's own, what other tools mine from histories, what `tokenloom synth export --to
-swebench` writes. The tree of a row is what the reader `git` gives of `repo` at `base_commit`: a corpus of `reader: git` with `ref:` for each
-base commit. With the test patch applied the tests to fail must fail, in three runs, and those to pass must pass; with the gold patch as
-well, all must pass, three times. A test that is missing from a run counts as neither: a pull request whose new tests import what it adds
-is dropped as `synth.collects`. Rows without FAIL_TO_PASS get theirs from these runs. There is no trajectory without a model: the row is
-the problem statement and the gold patch. All trees that are named meet in one receiver: hundreds of commits, not all of GitHub.
+swebench` writes. The tree of a row is what the reader `git` gives of `repo` at `base_commit`: a corpus of `reader: git` with `ref:` for
+each base commit. With the test patch applied the tests to fail must fail, in three runs, and those to pass must pass; with the gold patch
+as well, all must pass, three times. A test that is missing from a run counts as neither: a pull request whose new tests import what it
+adds is dropped as `synth.collects`. Rows without FAIL_TO_PASS get theirs from these runs. There is no trajectory without a model: the row
+is the problem statement and the gold patch. All trees that are named meet in one receiver: hundreds of commits, not all of GitHub.
 """
 
 import importlib.util
