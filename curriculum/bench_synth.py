@@ -33,7 +33,7 @@ from synth.variety import asked, variety, written
 QUICKSTART = MANIFESTS / "corpora" / "quickstart"
 WANTED = {"search": 500, "tools": 300, "software": 40, "reasoning": 1200, "rephrased": 800}  # tasks
 SIZES: dict[str, dict[str, Any]] = {name: {"accept": wanted} for name, wanted in WANTED.items()}
-SIZES["software"] |= {"per_repository": 8, "max_test_files": 8, "max_tests": 24}
+SIZES["software"] |= {"per_repository": 8, "max_test_files": 4}
 SIZES["tools"] = {"worlds": 68, "tasks": 5}  # of which some are dropped; a task with several questions is several rows
 MAX_CPU_SECONDS = 480.0
 

@@ -203,7 +203,21 @@ def _tree(place: str, documents: Iterable[Document]) -> dict[str, str]:
             if _is_safe(path) and (path not in found or document.text < found[path]):
                 found[path] = document.text
     folders = {path[: match.start()] for path in found for match in re.finditer("/", path)}
-    return {path: text for path, text in found.items() if path not in folders}
+    kept = {path: text for path, text in found.items() if path not in folders}
+    return _with_empty_packages(kept)
+
+
+def _with_empty_packages(files: dict[str, str]) -> dict[str, str]:
+    """Empty files are no documents: a folder of modules gets its `__init__.py` back beneath a package, or if one imports relatively."""
+    modules = [path.split("/") for path in files if path.endswith(".py")]
+    for place in sorted({tuple(parts[:-1]) for parts in modules if len(parts) > 1}):
+        init = "/".join([*place, "__init__.py"])
+        above = "/".join([*place[:-1], "__init__.py"])
+        beside = [text for path, text in files.items() if path.endswith(".py") and path.split("/")[:-1] == [*place]]
+        is_relative = any(re.match(r"\s*from\s+\.", line) for text in beside for line in text.split("\n"))
+        if init not in files and ((len(place) > 1 and above in files) or is_relative):
+            files[init] = ""
+    return files
 
 
 def _is_safe(path: str) -> bool:

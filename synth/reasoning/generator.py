@@ -46,7 +46,7 @@ from synth.rows import Made, documents
 from synth.teacher import Crew
 
 KINDS = ("code", "calculation", "table", "session", "question")
-TURNS = {"code": 4, "calculation": 4, "table": 4, "session": 3, "question": 1}
+TURNS = {"code": 4, "calculation": 4, "table": 4, "session": 1, "question": 1}
 BATCH = 64  # problems that a model is asked together
 
 

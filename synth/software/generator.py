@@ -30,7 +30,7 @@ from synth.software.describe import described
 from synth.software.records import Recorder
 from synth.software.solve import by_teacher, scripted
 from synth.software.suite import Checkout
-from synth.software.tree import Repository, without_clashes
+from synth.software.tree import Repository, with_packages, without_clashes
 
 if TYPE_CHECKING:
     from synth.teacher import Crew
@@ -120,7 +120,7 @@ def _repositories(rows: pa.Table, seed: int) -> Iterator[Repository]:
         for row in sorted(chosen, key=lambda row: (row["path"], row["text"], row["id"]), reverse=True):
             files[row["path"]] = row["text"]
             parents[row["path"]] = Parent.of(row["id"], row["text"], row["license"])
-        repository = Repository(name, version, without_clashes(files), parents)
+        repository = Repository(name, version, with_packages(without_clashes(files)), parents)
         if repository.test_files and repository.source_files:
             yield repository
 

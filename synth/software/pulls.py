@@ -28,7 +28,7 @@ from synth.rows import Made, Parent, documents
 from synth.software import issue, patch, validate
 from synth.software.suite import Checkout, Job, by_file
 from synth.software.task import Task
-from synth.software.tree import TEST_FILE, Repository, without_clashes
+from synth.software.tree import TEST_FILE, Repository, with_packages, without_clashes
 
 NAMES = ("instance_id", "repo", "base_commit", "patch", "test_patch", "problem_statement")
 KEPT = ("hints_text", "created_at", "version", "environment_setup_commit")
@@ -109,7 +109,7 @@ def _trees(docs: pa.Table) -> dict[tuple[str, str], Repository]:
         (name, version): Repository(
             name,
             version,
-            without_clashes({path: text for path, (text, _) in found.items()}),
+            with_packages(without_clashes({path: text for path, (text, _) in found.items()})),
             {path: parent for path, (_, parent) in found.items()},
         )
         for (name, version), found in files.items()

@@ -3,7 +3,7 @@
 Functions are suspected by what failing and passing tests call, by the frames of the failures, and by the words of the issue. Candidates are
 the sites of `mutate.py` that can be undone and the guesses of `restore.py` at what is missing. They are tried by how likely they are: all
 operators that a function has sites of alike, those that fit the failure's symptoms `LIKELY` times as much, the n-th suspect 1/n. A
-candidate is a variant of a function (`suite.Job.variants`): 15 ms, and all 160 cost what a dozen runs do. It has to make all tests of the
+candidate is a variant of a function (`suite.Job.variants`): 15 ms, and all 96 cost what eight runs do. It has to make all tests of the
 task pass. Where none does but some make more tests pass than before, the best of them are kept and the search goes on from there: two
 places are found so, if either repairs a test of its own.
 
@@ -23,7 +23,7 @@ from synth.software.restore import restorations
 from synth.software.suite import Checkout, Failure, Job, Result, Variant, by_file
 
 MAX_SUSPECTS = 8
-MAX_TRIES = 160
+MAX_TRIES = 96
 MAX_TESTS = 5  # that fail now and are run first, up to the first that fails again
 MAX_BASES = 2  # from which the search goes on
 TRY_CPU_SECONDS = 10  # of all tries of a task

@@ -11,6 +11,7 @@ TEST_FILE = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$")
 _SUPPORT = re.compile(
     r"(?:^|/)(?:_?tests?|testing|docs?|examples?|benchmarks?)/|(?:^|/)(?:conftest|setup|test_[^/]*|[^/]*_test)\.py$"
 )
+_RELATIVE = re.compile(r"(?m)^[ \t]*from[ \t]+\.")
 MAX_PATH, MAX_PARTS = 240, 20
 
 
@@ -53,3 +54,23 @@ def without_clashes(files: Mapping[str, str]) -> dict[str, str]:
     safe = sorted(path for path in files if safe_path(path))
     folders = {path[:at] for path in safe for at in range(len(path)) if path[at] == "/"}
     return {path: files[path] for path in safe if path not in folders}
+
+
+def with_packages(files: Mapping[str, str]) -> dict[str, str]:
+    """The files with an empty `__init__.py` in each folder that was a package: readers give no document for an empty file.
+
+    A package is a folder of Python files in another package, or one with a relative import.
+    """
+    made = dict(files)
+    inits = {path.rpartition("/")[0] for path in files if path.rpartition("/")[2] == "__init__.py"}
+    by_folder: dict[str, list[str]] = {}
+    for path, text in files.items():
+        if path.endswith(".py") and "/" in path:
+            by_folder.setdefault(path.rpartition("/")[0], []).append(text)
+    for folder in sorted(by_folder):  # outer ones first
+        if folder not in inits and (
+            folder.rpartition("/")[0] in inits or any(_RELATIVE.search(text) for text in by_folder[folder])
+        ):
+            inits.add(folder)
+            made[f"{folder}/__init__.py"] = ""
+    return made

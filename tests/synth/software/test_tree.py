@@ -2,7 +2,7 @@
 
 import pytest
 
-from synth.software.tree import Repository, safe_path, without_clashes
+from synth.software.tree import Repository, safe_path, with_packages, without_clashes
 
 BAD = ["../x", "/etc/passwd", "a/../../x", "a//b", "", ".", "a/.git/config", "a\\b", "a\x00b", "a\nb", "C:x", "x" * 300]
 BAD += ["a/" * 30 + "b", "__pycache__/x.pyc", "a\u202eb"]
@@ -16,6 +16,23 @@ def test_a_path_that_may_not_be_written(path: str) -> None:
 
 def test_a_name_that_is_a_folder_of_others_is_left_out() -> None:
     assert without_clashes({"a": "", "a/b": "", "ab": ""}) == {"a/b": "", "ab": ""}
+
+
+def test_packages_get_their_empty_files_back() -> None:
+    """As readers leave a repository, whose empty files are no documents."""
+    files = {
+        "p/__init__.py": "a = 1",
+        "p/sub/deep/a.py": "",
+        "p/sub/a.py": "",
+        "p/data/a.json": "",
+        "setup.py": "from . import x",
+        "tests/test_a.py": "def f():\n    from .tools import x",
+        "docs/conf.py": "import p",
+        "other/inner/a.py": "",
+    }
+    added = {"p/sub/__init__.py": "", "p/sub/deep/__init__.py": "", "tests/__init__.py": ""}
+    assert with_packages(files) == files | added
+    assert with_packages(files | added) == files | added
 
 
 def test_tests_sources_and_the_rest() -> None:
