@@ -64,7 +64,7 @@ def check(
     checker are counted as unchecked.
 
     Example: tokenloom synth check quickstart/out search --from pages
-    Example: tokenloom synth check quickstart/out reasoning rephrased --from code --from web --from math --from books --share 1
+    Example: tokenloom synth check quickstart/out reasoning --from code --from web --from math --from books --from programming --share 1
     """
     began = time.process_time()
     tallies = _checked(out, corpora, sources, share, seed, quiet=as_json)

@@ -4,8 +4,9 @@
     <link rel="canonical" href="...">                         RFC 6596
     <meta http-equiv="refresh" content="0; url=...">          where the page's readers are sent
 
-A licence is an SPDX id where its address names one: Creative Commons (not the versions for single countries), spdx.org, the Open Source
-Initiative, Apache. Not covered: licences in words, as in a footer; licences of single pictures that are marked like the page's own.
+A licence is an SPDX id where its address names one: Creative Commons (not the versions for single countries), spdx.org, Apache, the Open
+Source Initiative where it spells them like SPDX (`licenses/MIT`, not `license/mit` or `licenses/category`). Not covered: licences in words,
+as in a footer; licences of single pictures that are marked like the page's own.
 """
 
 import re
@@ -19,12 +20,14 @@ Tree = Any  # lxml.html.HtmlElement
 _FIND_LICENSES = XPath("//*[self::a or self::link or self::area][@href and contains(@rel, 'license')]")
 _FIND_CANONICAL = XPath("//link[@href and @rel = 'canonical']")
 _FIND_REFRESH = XPath("//meta[@content and (@http-equiv = 'refresh' or @http-equiv = 'Refresh')]")
-_REFRESH = re.compile(r"\s*0*(?:\.0*)?\s*[;,]\s*url\s*=\s*['\"]?([^'\"\s]+)", re.I)
+_REFRESH = re.compile(r"0*(?:\.0*)?\s*[;,]\s*url\s*=\s*['\"]?([^'\"\s]+)", re.I)
 _CREATIVE_COMMONS = re.compile(
     r"creativecommons\.org/licenses/(by(?:-nc)?(?:-nd|-sa)?)/(1\.0|2\.0|2\.5|3\.0|4\.0)(?:/(?:legalcode|deed)?(?:\.[\w-]+)?)?"
 )
 _CC0 = re.compile(r"creativecommons\.org/publicdomain/zero/1\.0(?:/(?:legalcode|deed)?(?:\.[\w-]+)?)?")
-_NAMED = re.compile(r"(?:spdx\.org/licenses|opensource\.org/licenses?)/([A-Za-z0-9][A-Za-z0-9.+-]*?)/?(?:\.html)?")
+_NAMED = re.compile(
+    r"(?:spdx\.org/licenses|opensource\.org/licenses?(?=/[^/]*[A-Z]))/([A-Za-z0-9][A-Za-z0-9.+-]*?)/?(?:\.html)?"
+)
 _APACHE = re.compile(r"apache\.org/licenses/LICENSE-2\.0(?:\.html|\.txt)?")
 _SCHEME = re.compile(r"https?://(?:www\.)?", re.I)
 
@@ -35,7 +38,7 @@ def said_in_links(tree: Tree, url: str, join: Callable[[str, str], str]) -> dict
         spdx_of(join(url, link.get("href"))) for link in _FIND_LICENSES(tree) if "license" in link.get("rel").split()
     }
     named = [link.get("href") for link in _FIND_CANONICAL(tree)]
-    named += [sent[1] for meta in _FIND_REFRESH(tree) if (sent := _REFRESH.match(meta.get("content")))]
+    named += [sent[1] for meta in _FIND_REFRESH(tree) if (sent := _REFRESH.match(meta.get("content").lstrip()))]
     targets = {target for href in named if (target := join(url, href)).startswith(("http://", "https://"))}
     said = {
         "license": licenses.pop() if len(licenses) == 1 else "",

@@ -164,8 +164,8 @@ class _Atlas:
             "Decimal places": [str(places)],
             "Number of territories": [str(len({one.territory for one in tenders}))],
         }
-        first = self.names[tenders[0].territory]
-        verb = "was" if last else "is"
+        verb, told = ("was", tenders) if last else ("is", [one for one in tenders if one.end is None])
+        first = self.names[told[0].territory]
         lead = f"{name} {verb} money in {first}" + (f" and {len(where) - 1} more entries below" if where[1:] else "")
         return "currency", name, f"{lead}.", facts, {"Territories": where}
 

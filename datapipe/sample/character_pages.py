@@ -122,7 +122,8 @@ def _told(character: str, known: frozenset[str]) -> tuple[str, Facts, Facts]:
         "Numeric value": [f"{value:g}"] if value is not None else [],
     }
     named = "HTML has a name for it" if code in codepoint2name else "HTML has no name for it"
-    lead = f"The character {character} is in {len(stored)} old encodings of eight bits, and {named}."
+    where = f"in {len(stored)} old encodings of eight bits" if code >= MIN_CODE else "in ASCII and all that add to it"
+    lead = f"The character {character} is {where}, and {named}."
     return lead, facts, {"Encodings": [f"{_of('encoding', name)}, as 0x{byte:02X}" for name, byte in stored.items()]}
 
 

@@ -91,5 +91,14 @@ def _disagreements(row: Row, documents: Documents, checker: Checker) -> Iterator
         return  # nothing of it can be looked up
     try:
         yield from checker(row, documents)
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, SyntaxError, sqlite3.Error) as error:
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        SyntaxError,
+        RecursionError,
+        sqlite3.Error,
+    ) as error:
         yield f"the row lacks what its proof needs: {error!r}"

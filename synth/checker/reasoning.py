@@ -166,10 +166,10 @@ def _session(row: Row, documents: Documents) -> Iterator[str]:
     if shown not in row.asked:
         yield "the session does not stand in the question"
     lines = [line[4:] for line in shown.split("\n") if line[:3] in (">>>", "...")]
-    *before, last = ast.parse("\n".join(lines)).body
+    last = ast.parse("\n".join(lines)).body[-1]
     if not isinstance(last, ast.Expr) or ast.unparse(last) != task["call"]:
         yield f"{task['call'][:80]} is not the last line of the session"
-    source = ast.unparse(ast.Module(before, []))
+    source = "\n".join(lines[: last.lineno - 1])
     if not _same_literal(task["value"], printed) or not _gives(source, task["call"], task["value"]):
         yield f"the session does not show {task['value'][:80]}"
 

@@ -3,8 +3,8 @@
 Of rows without a teacher each quotation is cut from its parent here, in views of the checker's own, and their concatenation is the row.
 Words of the generator's own may hold no number but those that count items. What an item says of its subject has to stand behind that
 subject in the source, and no other item's subject between the two (`Tie`). Gaps are filled again; of tables told in sentences every cell
-has to stand in its row and below its column's name. Of rows of a teacher, numbers that the passage does not have are found, in digits or
-in words, and passages kept are compared. Not covered: names and denials in a teacher's words, the wording of questions.
+has to stand in its row and below its column's name. Of rows of a teacher, what the passage does not have is found (`paraphrase`), and
+passages kept are compared. Not covered: denials and swaps in a teacher's words, the wording of questions.
 """
 
 import re

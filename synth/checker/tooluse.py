@@ -23,6 +23,7 @@ from synth.checker import policy
 from synth.checker.conversation import Call, arguments
 from synth.checker.row import Documents, Row, Undecided
 
+MAX_VALUE_BYTES = 32 << 20  # of one value, or statement
 MAX_INSTRUCTIONS = 50_000_000  # of SQLite's machine, on one state: about a second
 
 
@@ -35,6 +36,7 @@ class Database:
         self._db.setlimit(
             sqlite3.SQLITE_LIMIT_ATTACHED, 0
         )  # goals are SQL of the row's: no other file is opened, or written
+        self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
         self._db.set_progress_handler(self._is_spent, 10_000)
         self._spent = 0
         for name, rows in tables.items():

@@ -3,7 +3,7 @@
 Started as `python -s -P harness.py`, with one JSON object on stdin:
 
     {"jobs": [{"source": text, "calls": [text, ...]}, ...], "cpu_seconds": 1, "max_lines": 2000, "max_events": 200, "max_chars": 400,
-     "as_shown": false, "modules": []}
+     "as_shown": false, "modules": [], "import_seconds": 20}
 
 and for every job, in order, one line of JSON on stdout: null where its process was ended before it told, or a list with, per call,
 
@@ -15,6 +15,7 @@ kind `line` names the variables that this line changed. Only lines of named func
 """
 
 import ast
+import contextlib
 import importlib
 import json
 import os
@@ -32,7 +33,7 @@ MAX_ANSWER_BYTES = 1 << 20
 
 
 class TooManyLinesError(BaseException):
-    """Raised in the function when it has executed enough."""
+    """Raised in the function, or the import, when it has executed enough."""
 
 
 class Trace:
@@ -167,13 +168,21 @@ def apart(job: dict[str, Any], given: dict[str, Any]) -> Any:
         return None
 
 
+def stop(number: int, frame: FrameType | None) -> None:
+    raise TooManyLinesError
+
+
 def main() -> None:
     given = json.load(sys.stdin)
     out = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what functions print is not for us
-    for name in given["modules"]:
-        with Caught():
+    signal.signal(signal.SIGALRM, stop)
+    for name in given["modules"]:  # as sessions name them: some run a program and exit, or wait for somebody
+        with Caught(), contextlib.suppress(SystemExit):
+            signal.alarm(given["import_seconds"])
             importlib.import_module(name)
+        signal.alarm(0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     sys.setrecursionlimit(300)
     for job in given["jobs"]:
         out.write(json.dumps(apart(job, given)) + "\n")

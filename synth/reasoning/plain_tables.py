@@ -13,9 +13,10 @@ from docutils.statemachine import StringList
 
 _GRID = re.compile(r"^(?P<in>[ \t]*)\+(?:-+\+){2,}[ \t]*\n(?:(?P=in)[|+][^\n]*(?:\n|\Z)){3,400}", re.M)
 _RULE = r"=+(?: +=+)+[ \t]*"
+_BLANK = r"[ \t]*\n"  # no row too: a line that could be either costs twice the time, and the next one again
 _SIMPLE = re.compile(
     rf"^(?P<in>[ \t]*){_RULE}\n(?:(?P=in)[^\n=][^\n]*\n){{1,4}}"
-    rf"(?P=in)(?:{_RULE}|-+(?: +-+)+[ \t]*)\n(?:(?:(?P=in)[^\n=][^\n]*|[ \t]*)\n){{1,200}}?(?P=in){_RULE}(?=\n|\Z)",
+    rf"(?P=in)(?:{_RULE}|-+(?: +-+)+[ \t]*)\n(?:(?:(?P=in)(?!{_BLANK})[^\n=][^\n]*\n)|{_BLANK}){{1,200}}?(?P=in){_RULE}(?=\n|\Z)",
     re.M,
 )
 _BARRED = re.compile(r"\|=+(?:\|=+)+\|")

@@ -18,6 +18,7 @@ MAX_LINES = 2_000  # executed in one call
 MAX_EVENTS = 160  # kept of one call
 MAX_VALUE_CHARS = 300
 BATCH = 48  # functions per sandbox
+IMPORT_SECONDS = 20  # of wall time, for a module
 HASH_SEEDS = ("1", "2")
 _LIMITS = sandbox.Limits(
     cpu_seconds=120, wall_seconds=240, memory_mb=1024, file_mb=4, processes=8, output_bytes=64 << 20
@@ -80,6 +81,7 @@ def _once(jobs: Sequence[Job], hash_seed: str, as_shown: bool, modules: Sequence
         "max_chars": MAX_VALUE_CHARS,
         "as_shown": as_shown,
         "modules": list(modules),
+        "import_seconds": IMPORT_SECONDS,
     }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

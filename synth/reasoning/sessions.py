@@ -35,6 +35,7 @@ MAX_CHARS = 1_500  # of a session as it is shown
 MAX_ANSWER_CHARS = 200
 MAX_PARTS = 5  # inner expressions in the thoughts
 MAX_PART_CHARS = 120
+MAX_NODES = 200  # of the last line: what is nested deeper cannot be unparsed
 _SESSION = re.compile(r"^>>> [^\n]*\n(?:[^\n]+(?:\n|\Z)|\n(?=>>> ))*", re.M)
 _NOT_FOR_READERS = re.compile(r"doctest:|<BLANKLINE>")
 _SLOW = frozenset(["matplotlib", "pandas", "ray", "tensorflow", "torch", "transformers", "vllm"])  # seconds to import
@@ -85,7 +86,7 @@ def _asked(session: str) -> dict[str, Any] | None:
         examples = DocTestParser().get_examples(session)
     except ValueError:
         return None
-    ends = list(itertools.accumulate(map(len, session.splitlines(keepends=True)), initial=0))
+    ends = list(itertools.accumulate((len(line) + 1 for line in session.split("\n")), initial=0))
     for place in range(len(examples) - 1, -1, -1):
         last = examples[place]
         end = ends[last.lineno + last.source.count("\n")]
@@ -110,14 +111,15 @@ def _can_be_asked(before: str, last: Example) -> bool:
         read_literal(value)
         inner = _parts(last.source.strip())
         names = symtable.symtable(before + last.source, "session", "exec").get_symbols()
-    except (SyntaxError, ValueError):
+        imported = _imported(before)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     assigned = {name.get_name() for name in names if name.is_assigned()}
     has_parts = any(not part.isidentifier() or part in assigned for part in inner)
     given = has_parts and all(
         name.is_assigned() or name.is_imported() or hasattr(builtins, name.get_name()) for name in names
     )
-    return given and not any(name.partition(".")[0] in _SLOW for name in _imported(before))
+    return given and not any(name.partition(".")[0] in _SLOW for name in imported)
 
 
 def _imported(source: str) -> set[str]:
@@ -132,8 +134,10 @@ def _imported(source: str) -> set[str]:
 
 
 def _parts(call: str) -> list[str]:
-    """Names and inner expressions of an expression, the inmost first."""
+    """Names and inner expressions of an expression, the inmost first. ValueError for one of more than `MAX_NODES` nodes."""
     whole = ast.parse(call, mode="eval").body
+    if sum(1 for _ in ast.walk(whole)) > MAX_NODES:
+        raise ValueError(f"an expression of more than {MAX_NODES} nodes")
     called = {id(node.func) for node in ast.walk(whole) if isinstance(node, ast.Call)}
     inner = [
         node for node in ast.walk(whole) if isinstance(node, _INNER) and node is not whole and id(node) not in called

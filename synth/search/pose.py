@@ -56,9 +56,9 @@ def pose(
 ) -> Iterator[Posed]:
     """Questions in the order of a keyed draw over pages, one at most per page and what is asked of it, after `tries` draws at the latest.
 
-    Hosts take turns, so that a large site is not all there is asked about: the next turn is that of the host with the fewest questions in
-    `taken`, where the caller counts those that it keeps. `obfuscation`: how far each clue may climb, 0 (exact wherever that gives no name
-    away) to 1. `min_variables`, `max_variables`: pages in a query, 2 to 5.
+    Hosts take turns, so that a large site is not all there is asked about: the next turn is that of the host with the fewest so far, where
+    a question in `taken`, in which the caller counts those that it keeps, is as good as `TURNS_PER_QUESTION`. `obfuscation`: how far each
+    clue may climb, 0 (exact wherever that gives no name away) to 1. `min_variables`, `max_variables`: pages in a query, 2 to 5.
     """
     answered: set[tuple[str, str]] = set()
     for target, turn in itertools.islice(_targets(world, seed, taken), tries):

@@ -101,10 +101,11 @@ def _load(path: str) -> list[Pull]:
 def _trees(docs: pa.Table) -> dict[tuple[str, str], Repository]:
     files: dict[tuple[str, str], dict[str, tuple[str, Parent]]] = defaultdict(dict)
     columns = (docs[name].to_pylist() for name in ("origin", "text", "id", "license"))
-    for origin, text, id, license in zip(*columns, strict=True):
+    told = [row for row in zip(*columns, strict=True) if row[1] is not None]
+    for origin, text, id, license in sorted(told, key=lambda row: (row[1], row[2]), reverse=True):
         place = code_place(origin)
-        if place is not None and text is not None:
-            files[place[:2]][place[2]] = (text, Parent.of(id, text, license))
+        if place is not None:
+            files[place[:2]][place[2]] = (text, Parent.of(id, text, license))  # of one path the smallest text counts
     return {
         (name, version): Repository(
             name,

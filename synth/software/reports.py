@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Sequence
+from itertools import pairwise
 
 from synth.draw import Draw
 from synth.software.observe import Observed
@@ -48,7 +49,15 @@ def _statements(observed: Observed) -> list[str] | None:
     if observed.snippet and isinstance(tree.body[-1], (ast.With, ast.For, ast.While, ast.If, ast.Try)):
         return None
     lines = before.split("\n")
-    return ["\n".join(lines[node.lineno - 1 : node.end_lineno]) for node in nodes]
+    places = [(_begin(node), node.end_lineno or node.lineno) for node in tree.body]
+    if any(begin <= end for (_, end), (begin, _) in pairwise(places)):
+        return None  # two on one line
+    return ["\n".join(lines[begin - 1 : end]) for begin, end in places[: len(nodes)]]
+
+
+def _begin(node: ast.stmt) -> int:
+    """Its first line, that of a decorator if there is one."""
+    return min(one.lineno for one in (node, *getattr(node, "decorator_list", ())))
 
 
 def _session(observed: Observed, statements: Sequence[str]) -> str:
@@ -57,7 +66,7 @@ def _session(observed: Observed, statements: Sequence[str]) -> str:
     for statement in (*statements, observed.expression):
         first, *others = statement.split("\n")
         made += [f">>> {first}", *(f"... {line}" for line in others)]
-        if statement[:1].isalnum() and "\n" in statement and statement.lstrip().startswith(_COMPOUND):
+        if "\n" in statement and statement.startswith(_COMPOUND):
             made.append("...")
     if observed.kind == "raised":
         made += ["Traceback (most recent call last):", "    ...", told(observed)]

@@ -36,10 +36,12 @@ def restorations(text: str, function: Function, raised: str = "") -> list[Site]:
         for guess in getattr(about, f"{kind}_")():
             start, end = about.span(guess.node)
             old = about.encoded[start:end].decode("utf-8", "replace")
-            if old != guess.new and (start, guess.new) not in seen and len(seen) < MAX_OF_KIND:
+            if old != guess.new and (start, guess.new) not in seen:
                 seen.add((start, guess.new))
                 line = guess.node.lineno
                 found.append(Site(kind, function.name, function.first_line, line, start, end, old, guess.new))
+            if len(seen) == MAX_OF_KIND:
+                break
     return found
 
 

@@ -59,6 +59,7 @@ ABSENT = {  # answered as an older kernel would, so that libraries do without
     "io_uring_register": (427, 427),
 }
 SOCKET, CLONE, MMAP, SETSOCKOPT = (41, 198), (56, 220), (9, 222), (54, 208)
+INT = 0xFFFFFFFF  # what the kernel reads of an argument of 64 bits that is an int; runtimes compare all of it
 SOL_SOCKET, SO_SNDBUF = 1, 7  # a local socket holds what its buffer allows: the watcher counts sockets by the default
 SHARED_ANONYMOUS = 0x21  # MAP_SHARED | MAP_ANONYMOUS: its pages stay when the process gives them back
 SOCKETS = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)
@@ -129,11 +130,11 @@ def program(machine: str | None = None) -> bytes:
 def profile() -> dict[str, Any]:
     """The same filter as container runtimes read it (OCI runtime specification, `linux.seccomp`), for any architecture that they know."""
 
-    def refused(names: Iterable[str], code: int, *args: tuple[int, str, int]) -> dict[str, Any]:
-        """`args`: (number of the argument, comparison, value); those of one rule hold together."""
+    def refused(names: Iterable[str], code: int, *args: tuple[int, str, int, int]) -> dict[str, Any]:
+        """`args`: (number of the argument, comparison, value or mask, what is masked); those of one rule hold together."""
         given = [
-            {"index": index, "op": f"SCMP_CMP_{operator}", "value": value, "valueTwo": value}
-            for index, operator, value in args
+            {"index": index, "op": f"SCMP_CMP_{operator}", "value": value, "valueTwo": masked}
+            for index, operator, value, masked in args
         ]
         return {"names": sorted(names), "action": "SCMP_ACT_ERRNO", "errnoRet": code, "args": given}
 
@@ -142,11 +143,11 @@ def profile() -> dict[str, Any]:
     rules = [
         refused(DENIED, errno.EPERM),
         refused(ABSENT, errno.ENOSYS),
-        *(refused(["clone"], errno.EPERM, (0, "MASKED_EQ", flag)) for flag in flags),
-        refused(["mmap"], errno.EPERM, (3, "MASKED_EQ", SHARED_ANONYMOUS)),
-        refused(["setsockopt"], errno.EPERM, (1, "EQ", SOL_SOCKET), (2, "EQ", SO_SNDBUF)),
-        refused(["socket"], errno.EAFNOSUPPORT, (0, "GT", max(SOCKETS))),
-        *(refused(["socket"], errno.EAFNOSUPPORT, (0, "EQ", family)) for family in between),
+        *(refused(["clone"], errno.EPERM, (0, "MASKED_EQ", flag, flag)) for flag in flags),
+        refused(["mmap"], errno.EPERM, (3, "MASKED_EQ", SHARED_ANONYMOUS, SHARED_ANONYMOUS)),
+        refused(["setsockopt"], errno.EPERM, (1, "MASKED_EQ", INT, SOL_SOCKET), (2, "MASKED_EQ", INT, SO_SNDBUF)),
+        refused(["socket"], errno.EAFNOSUPPORT, (0, "GT", max(SOCKETS), 0)),
+        *(refused(["socket"], errno.EAFNOSUPPORT, (0, "EQ", family, 0)) for family in between),
     ]
     return {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}
 

@@ -1,5 +1,10 @@
-"""Who repairs the bugs: the scripted agent with the repairs that a search found, or a model; both judged by the tests as they were."""
+"""Who repairs the bugs: the scripted agent with the repairs that a search found, or a model; both judged by the tests as they were.
 
+What a model writes runs with the tests. So it gets a checkout with the bug in it: in that of the repository the file as it was lies a
+`open("/given/...")` away. Not covered: a model that reads a copy of the package which is installed, or writes code that deceives pytest.
+"""
+
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -75,7 +80,13 @@ def _walked(
 
 def by_teacher(checkout: Checkout, described: Sequence[Described], crew: "Crew") -> dict[str, Solved]:
     """Trajectories of a model, by name, solved or not."""
-    spaces = [_workspace(checkout, told, {}) for told in described]
+    with contextlib.ExitStack() as stack:
+        own = [stack.enter_context(Checkout({**checkout.files, **told.bug})) for told in described]
+        return _asked(own, described, crew)
+
+
+def _asked(checkouts: Sequence[Checkout], described: Sequence[Described], crew: "Crew") -> dict[str, Solved]:
+    spaces = [_workspace(checkout, told, {}) for checkout, told in zip(checkouts, described, strict=True)]
 
     def work(told: Described, space: Workspace) -> Any:
         asked = agent.Asked(told.name, told.issue, "", told.checked.fail_to_pass)
@@ -87,7 +98,7 @@ def by_teacher(checkout: Checkout, described: Sequence[Described], crew: "Crew")
 
     answers = crew.run([work(told, space) for told, space in zip(described, spaces, strict=True)])
     made = {}
-    for told, space, (turns, stopped) in zip(described, spaces, answers, strict=True):
+    for checkout, told, space, (turns, stopped) in zip(checkouts, described, spaces, answers, strict=True):
         judged = _judged(checkout, told, space, {})
         solved = {**judged, "passed": judged["passed"] and stopped is None, "stopped": stopped}
         made[told.name] = Solved(turns, space.changed, {"solved": solved})

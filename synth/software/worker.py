@@ -401,8 +401,9 @@ def put(path: str, text: str, changed: int) -> None:
 
 def put_back(belongs: dict[str, tuple[int, ...]]) -> None:
     """Makes everything as it was; `belongs` is the listing of that, and is kept up to date."""
-    for name in os.listdir("/tmp"):
-        remove(f"/tmp/{name}")
+    for folder in ("/tmp", "/dev/shm"):  # the second is the first, but not in a container
+        for name in os.listdir(folder):
+            remove(f"{folder}/{name}")
     found = listing()
     for path in sorted(found.keys() | belongs.keys()):  # folders before what is in them
         if found.get(path) != belongs.get(path):

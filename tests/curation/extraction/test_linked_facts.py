@@ -23,6 +23,8 @@ CC = "https://creativecommons.org/licenses"
         ("https://spdx.org/licenses/PSF-2.0.html", "PSF-2.0"),
         ("https://opensource.org/licenses/MIT", "MIT"),
         ("https://www.apache.org/licenses/LICENSE-2.0.txt", "Apache-2.0"),
+        ("https://opensource.org/license/apache-2-0", ""),  # no SPDX id
+        ("https://opensource.org/licenses/category", ""),
         (f"{CC}/by-sa/3.0/de/", ""),  # of one country
         (f"{CC}/by-sa/9.0/", ""),
         ("https://site.example/creativecommons.org/licenses/by/4.0/", ""),

@@ -1,10 +1,13 @@
 """Conversations with tools are replayed; whatever was changed in one is found out."""
 
 import json
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from synth.checker import tooluse
 from synth.render import parse
 from tests.synth.checker.proving import Stored, edited, in_task, library, said, task_of, wrong
 from tests.synth.checker.worlds import SOURCES, TOOL_LISTS
@@ -145,3 +148,22 @@ def test_requests_are_read_back(calls_rows: list[Stored]) -> None:
     listed = parse(useless["text"])[0].tools[0]
     assert "is listed, or called" in wrong(in_task(useless, lambda task: task.update(requested=[dict(listed)])), LISTS)
     assert wrong(edited(useless, lambda meta: None), LISTS) == ""
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "ATTACH '{}/a.db' AS other",
+        "VACUUM INTO '{}/b.db'",
+        "WITH RECURSIVE more(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM more) SELECT COUNT(*) FROM more",
+        "SELECT LENGTH(HEX(ZEROBLOB(20000000)))",
+        "SELECT LOAD_EXTENSION('{}/c.so')",
+    ],
+)
+def test_a_goal_ends_and_opens_no_file(sql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tooluse, "MAX_INSTRUCTIONS", 100_000)
+    state = tooluse.Database("CREATE TABLE t (a)", {"t": [[1]]})
+    with pytest.raises(sqlite3.Error):
+        state.rows(sql.format(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    assert tooluse.Database("CREATE TABLE t (a)", {"t": [[1]]}).rows("SELECT a FROM t") == [(1,)]

@@ -96,5 +96,6 @@ def test_they_are_found_where_they_stand_beside_those_of_markdown() -> None:
 
 
 def test_a_huge_page_of_rules_is_read_in_no_time() -> None:
-    for line in ("+--+--+\n", "|  |  |\n", "== ==\n", "a b\n== ==\n", "== ==\nab\n", "= " * 50 + "\n"):
+    for line in ("+--+--+\n", "|  |  |\n", "== ==\n", "a b\n== ==\n", "== ==\nab\n", "= " * 50 + "\n", "   \n"):
         assert sum(1 for _ in found(line * 20_000)) <= 20_000
+    assert list(found("== ==\na  b\n== ==\n" + "   \n" * 200 + "a  b\n")) == []

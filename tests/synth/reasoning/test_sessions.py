@@ -1,9 +1,13 @@
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import xxhash
 
+from synth.reasoning import run_functions
 from synth.reasoning.problem import Posed
 from synth.reasoning.sessions import emit, problems
 
@@ -84,6 +88,9 @@ def test_what_is_run_decides() -> None:
         ("len(a) + 6\n9", "len(a) +\n9"),
         ("a = [1]\n", "a = [1]; import torch\n"),  # slow
         ("a = [1]\n", "a = [" + "1, " * 600 + "]\n"),
+        ("len(a) + 6", "len(a)" + " + 1" * 300),  # too deep to be unparsed
+        ("len(a) + 6", "-" * 1_000 + "len(a)"),
+        ("len(a) + 6", "a" + ".b" * 500),
     ],
 )
 def test_what_cannot_be_asked(old: str, new: str) -> None:
@@ -91,6 +98,29 @@ def test_what_cannot_be_asked(old: str, new: str) -> None:
     page = PAGE[PAGE.index("Another") :]
     assert len(asked(page)) == 1
     assert asked(page.replace(old, new)) == []
+
+
+def test_lines_end_where_python_says() -> None:
+    (row,) = asked(">>> a = 'x\x85y\u2028z'\n>>> a + 'w'\n'xyzw'\n")
+    data = json.loads(row["data"])
+    assert data["session"].endswith("\n>>> a + 'w'")
+
+
+def test_a_module_that_exits_takes_no_other_session_along() -> None:
+    page = ">>> import unittest.__main__\n>>> a = [1]\n>>> a * 2 + a\n[1, 1, 1]\n\nAnd\n\n>>> b = [2]\n>>> b * 2 + b\n[2, 2, 2]\n"
+    assert made(page)["b * 2 + b"].problem.is_proven
+
+
+def test_a_module_that_waits_is_left(tmp_path: Path) -> None:
+    (tmp_path / "waits.py").write_text("import time\ntime.sleep(60)\n")
+    limits = {"cpu_seconds": 1, "max_lines": 9, "max_events": 9, "max_chars": 9, "as_shown": True, "import_seconds": 1}
+    given = {"jobs": [{"source": "", "calls": ["1 + 1"]}], "modules": ["waits"], **limits}
+    harness = Path(run_functions.__file__).with_name("harness.py")
+    told = subprocess.run(
+        [sys.executable, "-P", str(harness)], input=json.dumps(given), capture_output=True, text=True, timeout=30, check=True,
+        env={"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert json.loads(told.stdout)[0]["value"] == "2"
 
 
 def test_each_session_once_and_few_of_one_text() -> None:

@@ -299,6 +299,21 @@ def test_a_model_is_judged_by_the_tests_as_they_were(
 
 
 @sandbox
+def test_what_a_model_writes_cannot_read_the_file_as_it_was(broken: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synth.teacher.Request", _Request, raising=False)
+    checkout, told = broken
+    steals = "exec(open('/given/shelves/core.py').read())\n"
+    calls = [
+        Call("edit", {"path": "shelves/core.py", "old": told.bug["shelves/core.py"], "new": steals}),
+        Call("run_tests", {"path": ""}),
+    ]
+    answers = [*(_Answer("", "tool_calls", (call,)) for call in calls), _Answer("Done.", "stop", reasoning="ok")]
+    solved = by_teacher(checkout, [told], _Crew(answers))["task"]  # type: ignore[arg-type]
+    assert solved.verdicts["solved"]["fail_to_pass"] == 0
+    assert solved.verdicts["solved"]["pass_to_pass"] > 0
+
+
+@sandbox
 @pytest.mark.parametrize(
     ("answer", "why"), [(_Answer("", "stop", failure="500"), "failure"), (_Answer("x", "length"), "length")]
 )

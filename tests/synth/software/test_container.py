@@ -84,6 +84,10 @@ def test_the_filter_has_a_rule_for_all_that_the_namespaces_refuse() -> None:
     assert not refused & set(seccomp.SOCKETS[:2])
     assert {16, 40}.isdisjoint(seccomp.SOCKETS)  # netlink and vsock are beyond the largest allowed
     assert next(rule["args"][0] for rule in rules if rule["names"] == ["socket"])["op"] == "SCMP_CMP_GT"
+    for argument in next(
+        rule["args"] for rule in rules if rule["names"] == ["setsockopt"]
+    ):  # of whose upper half the kernel knows nothing
+        assert (argument["op"], argument["value"]) == ("SCMP_CMP_MASKED_EQ", 2**32 - 1)
 
 
 def test_memory_and_a_runtime_that_cannot(runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,16 +122,23 @@ def test_what_was_seen_is_shown_in_several_forms(found: Any, form: str, block: s
 
 def test_a_session_of_a_script_that_python_can_run_again() -> None:
     """`doctest` runs what it shows, and gets what it says."""
-    code = "from math import floor\n\nfor n in [1]:\n    half = n / 2\nassert floor(half) == 1"
-    observed = Observed("compared", "floor(half)", "0", "1", "", "floor", code, frozenset())
+    code = "from functools import cache\nfrom math import floor\n\n\n@cache\ndef halved(n):\n    return n / 2\n"
+    code += "for n in [1]:\n    half = halved(n)\nassert floor(half) == halved.cache_info().hits"
+    observed = Observed(
+        "compared", "floor(half) + halved.cache_info().misses", "1", "2", "", "floor", code, frozenset()
+    )
     session = reports.shown(observed, "session", Draw(0, "x"))
     (example,) = [
         doctest.DocTestParser().get_doctest(
             session.strip("`").removeprefix("pycon").removeprefix("python"), {}, "x", None, 0
         )
     ]
-    assert len(example.examples) == 3
-    assert doctest.DocTestRunner(verbose=False).run(example) == doctest.TestResults(0, 3)
+    assert len(example.examples) == 5
+    assert doctest.DocTestRunner(verbose=False).run(example) == doctest.TestResults(0, 5)
+    beside = observed._replace(
+        snippet=code.replace("\nassert", "; assert")
+    )  # the last statement stands on the line of another
+    assert "session" not in reports.possible(beside)
 
 
 def test_forms_that_would_say_nothing_are_not_possible() -> None:

@@ -12,7 +12,7 @@ import pytest
 from datapipe import readers, store
 from datapipe.schema import DROP
 from synth.render import parse
-from synth.software import validate
+from synth.software import pulls, validate
 from synth.software.pulls import PULLS, read
 from tests.synth.software.needs import sandbox
 
@@ -113,6 +113,15 @@ def test_files_of_other_commits_are_not_kept(made: tuple[pa.Table, dict[str, Any
     for commit, kept in ((made[1]["base_commit"], made[0].num_rows), ("0" * 40, 0)):
         file.write_text(json.dumps({**made[1], "base_commit": commit}))
         assert PULLS.emit(made[0], pulls=str(file)).num_rows == kept
+
+
+def test_of_two_texts_of_a_path_the_smallest_counts(made: tuple[pa.Table, dict[str, Any]]) -> None:
+    longer = made[0].set_column(
+        made[0].schema.get_field_index("text"), "text", pa.array([f"{text}#\n" for text in made[0]["text"].to_pylist()])
+    )
+    docs = [made[0].select(["origin", "text", "id", "license"]), longer.select(["origin", "text", "id", "license"])]
+    one, other = (pulls._trees(pa.concat_tables(order, promote_options="permissive")) for order in (docs, docs[::-1]))
+    assert one == other == pulls._trees(docs[0])
 
 
 def test_a_file_that_is_missing_is_named(made: tuple[pa.Table, dict[str, Any]]) -> None:
