@@ -12,6 +12,7 @@ Left out is an entry whose documents are gone, and one that was made from a corp
 plan has changed, and curating it again says what it is now.
 """
 
+import glob
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -58,7 +59,7 @@ def write_curated(root: str, results: Mapping[str, Curated]) -> dict[str, Any]:
 def _recorded(root: str) -> Entries:
     """The entries of all corpora whose documents are there and were made from what is recorded."""
     entries: Entries = {}
-    for file in store.glob(store.join(root, "corpora", "*", CURATED)):
+    for file in store.glob(store.join(glob.escape(root), "corpora", "*", CURATED)):
         entry = json.loads(store.read_bytes(file.path))
         if entry.pop("format") == FORMAT and all(store.exists(store.join(root, place)) for place in _places(entry)):
             entries[file.path.split("/")[-2]] = entry

@@ -4,6 +4,7 @@ Paths and addresses are context and enter no key: the same model in another fold
 does not.
 """
 
+import glob
 from pathlib import Path
 from typing import Any
 
@@ -50,5 +51,5 @@ def _content(path: str) -> list[str]:
     """Fingerprints of a file, or of the files in a folder."""
     if store.is_s3(path) or Path(path).is_file():
         return [store.fingerprint(store.stat(path))]
-    infos = store.glob(store.join(path, "**"))
+    infos = store.glob(store.join(glob.escape(path), "**"))
     return [f"{info.path.removeprefix(path)} {store.fingerprint(info)}" for info in infos]

@@ -48,7 +48,7 @@ GENERATORS: dict[str, Step] = {
     "search": Step("corpus", "synth.search.generator:SEARCH", 2),
     "tools": Step("corpus", "synth.tooluse.generator:TOOLS", 2),
     "calls": Step("corpus", "synth.tooluse.calls:CALLS", 2),
-    "reasoning": Step("corpus", "synth.reasoning.generator:REASONING", 2),
+    "reasoning": Step("corpus", "synth.reasoning.generator:REASONING", 3),
     "rephrase": Step("corpus", "synth.rephrase.generator:REPHRASE", 2),
     "software": Step("corpus", "synth.software.generator:SOFTWARE", 2),
     "pulls": Step("corpus", "synth.software.pulls:PULLS", 1),

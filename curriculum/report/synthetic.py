@@ -6,6 +6,7 @@ hash of the origin with a fixed seed, so these are a draw and the same each time
 samples of one size compare. Costs 1.7 s of CPU for the eleven of the quickstart.
 """
 
+import glob
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -80,7 +81,7 @@ def _sampled(root: str, corpus: Corpus) -> Iterator[Mapping[str, Any]]:
     """Rows from every part alike, up to the limits."""
     last = corpus.steps[-1]
     place = folder(root, corpus.name, last.step, last.key)
-    parts = store.glob(store.join(place, "part-*[0-9].parquet"))[:SAMPLE_ROWS]
+    parts = store.glob(store.join(glob.escape(place), "part-*[0-9].parquet"))[:SAMPLE_ROWS]
     for part in parts:
         left_rows, left_chars = -(-SAMPLE_ROWS // len(parts)), SAMPLE_CHARS // len(parts)
         with store.open_input(part.path) as stream:

@@ -2,7 +2,9 @@
 
     openai     {messages, tools, metadata}: chat messages with calls, as fine-tuning tools read them
     sharegpt   {conversations: [{from, value}], tools, metadata}: thoughts in the value between <think> tags; a call is a
-               `function_call` entry each, a response an `observation` (LLaMA-Factory's dialect)
+               `function_call` entry each, a response an `observation`. These are LLaMA-Factory's names, not its order: its
+               converter wants a person or a response at every other place, and skips a row in which a call follows thoughts, a
+               word, or another call
     slime      {input_messages, label, tools, metadata}: what is asked, before the first answer, and what is right. `metadata` has
                `remote_env_info.forbidden_texts` where the task is a question to be searched for: texts that no tool may show
                (THUDM/DeepDive's form of slime's prompt data; slime reads it with --input-key input_messages --label-key label)

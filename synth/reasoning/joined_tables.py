@@ -67,7 +67,7 @@ def _links(first: Table, second: Table) -> list[tuple[Column, Column, list[int]]
     """Pairs of columns that share cells, and the rows of the first table whose cells those are."""
     found = []
     for link, key in product(first.columns, second.columns):
-        if _can_link(link) and _can_link(key):
+        if _can_link(link) and _can_link(key) and _can_be_named(first, second, link, key):
             shared = {*link.cells} & {*key.cells}
             rows = [row for row, cell in enumerate(link.cells) if cell in shared and not is_empty(cell)]
             found += [(link, key, rows)] if rows else []
@@ -88,6 +88,17 @@ def _drawn(first: Table, second: Table, link: Column, key: Column, rows: list[in
 def _can_link(column: Column) -> bool:
     """Words that name something: not numbers, and not the same few everywhere (`yes`, `no`)."""
     return column.numbers is None and len(set(column.cells)) > len(column.cells) // 2
+
+
+def _can_be_named(first: Table, second: Table, link: Column, key: Column) -> bool:
+    """Whether a question can say "look its `link` up": under other names, neither table may have a column that is meant instead."""
+    if link.name.casefold() == key.name.casefold():
+        return True
+    return key.name.casefold() not in _names(first) and link.name.casefold() not in _names(second)
+
+
+def _names(table: Table) -> set[str]:
+    return {column.name.casefold() for column in table.columns}
 
 
 def _asked(first: Table, second: Table, query: Query, answer: str, title: str, draw: Stream) -> Asked:

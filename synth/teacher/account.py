@@ -4,7 +4,8 @@ A worker (`synth.teacher.gate`) renews its lease a few times a second and asks n
 there is: a worker that comes gets only what the others have handed back, so for up to a renewal it may get nothing.
 
     requests at a time   by demand; equal parts where they do not suffice. A server that says 429 gets fewer, and more again
-                         as it answers
+                         as it answers. One that says nothing else for `LONGEST_WAIT_SECONDS` ends the run: some say so of an account
+                         that is empty
     rates                the same part of the requests and tokens per minute as of the requests at a time
     money                set aside before a request is sent; what a worker that died had set aside counts as spent while others live
     breaker              `MOST_FAILURES` lost tries in a row, whoever made them, stop all. After a pause that doubles each time one worker
@@ -20,6 +21,7 @@ from typing import NamedTuple
 
 MOST_FAILURES, MOST_PROBES = 20, 10
 LONGEST_PAUSE_SECONDS = 60.0
+LONGEST_WAIT_SECONDS = 3600.0
 NARROWER, NARROW_SECONDS = 0.7, 1.0  # after a 429 requests at a time shrink by the one, at most once in the other
 ANSWERS_PER_SLOT = 8  # and grow by one per so many answers
 LEASE_SECONDS = 60.0  # a worker that has not renewed for so long gets nothing kept free
@@ -89,6 +91,7 @@ class Account:
         self._is_open = False  # the breaker: no current flows
         self._prober = ""
         self._paused_until = 0.0
+        self._told_to_wait_at: float | None = None  # first, since the last answer
         self._end = ""
 
     def renew(self, report: Report) -> Lease:
@@ -115,16 +118,20 @@ class Account:
         return Lease(slots, worker.part, money, max(0.0, self._paused_until - now), self._is_open, self._end)
 
     def told(self) -> str:
-        """How things stand, on one line; "" before the first answer. `spent` is of earlier runs too, the rest is of this one."""
-        if not self._answered:
+        """How things stand, on one line; "" before there is anything to tell. `spent` is of earlier runs too, the rest is of this one."""
+        state = ", server does not answer" if self._is_open else ""
+        if self._told_to_wait_at is not None:
+            state += f", told to wait (HTTP 429) for {self._clock() - self._told_to_wait_at:.0f} s"
+        if not (self._answered or state):
             return ""
         cost = f", cost {self.spent:.4g}" if self.spent else ""
         budget = f" of {self.limits.max_cost:g}" if self.limits.max_cost else ""
-        state = ", server does not answer" if self._is_open else ""
         return f"{self.limits.model}: {self._answered:,} answers, {self._tokens:,} tokens{cost}{budget}{state}"
 
     def _slots(self, others: list[_Worker], report: Report, now: float) -> int:
         if self._is_open:
+            if self._prober == report.worker and not report.wanted:  # it waits to try again, or has other things to do
+                self._prober = ""
             prober = self._workers.get(self._prober)
             if prober and self._prober != report.worker and now - prober.seen <= LEASE_SECONDS:
                 return 0
@@ -169,7 +176,9 @@ class Account:
             if now >= self._narrowed_at + NARROW_SECONDS:  # all requests of a burst are told so: one reason
                 self._width, self._narrowed_at = max(1.0, self._width * NARROWER), now
             self._paused_until = max(self._paused_until, now + report.told_to_wait)
+            self._wait(now)
         if report.answered:
+            self._told_to_wait_at = None
             self._width = min(float(self.limits.concurrency), self._width + report.answered / ANSWERS_PER_SLOT)
             self._lost, self._probes, self._is_open, self._prober = report.lost, 0, False, ""
         elif not self._is_open:
@@ -179,6 +188,17 @@ class Account:
         if self._lost >= MOST_FAILURES and not self._is_open:
             self._is_open = True
             self._pause(report, now)
+
+    def _wait(self, now: float) -> None:
+        """Somebody was told to wait."""
+        if self._told_to_wait_at is None:
+            self._told_to_wait_at = now
+        seconds = now - self._told_to_wait_at
+        if seconds >= LONGEST_WAIT_SECONDS and not self._end:
+            self._end = (
+                f"{self.limits.model}: told to wait (HTTP 429) for {seconds:.0f} s, and nothing was answered meanwhile. Look whether the "
+                f"account is empty or another one uses up its rates, and run again: what was answered is kept."
+            )
 
     def _pause(self, report: Report, now: float) -> None:
         """The breaker opens, or a try at the open breaker was lost."""

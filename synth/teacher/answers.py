@@ -39,7 +39,7 @@ class Answers:
         self._synced = time.monotonic()
         self._synchronising: threading.Thread | None = None  # a disk may take longer than a request
         own = re.compile(re.escape(name) + r"(?:-[0-9a-f]{16})?" + re.escape(SUFFIX))
-        for info in store.glob(store.join(folder, f"{glob.escape(name)}*{SUFFIX}")):
+        for info in store.glob(store.join(glob.escape(folder), f"{glob.escape(name)}*{SUFFIX}")):
             if own.fullmatch(info.path.rpartition("/")[2]):  # not those of `m-mini`, which have other prices
                 for line in store.read_bytes(info.path).splitlines():
                     self._take(line)
@@ -85,7 +85,9 @@ class Answers:
             return
         if self._file < 0:
             self._open()
-        os.write(self._file, b"".join(self._pending))
+        data = b"".join(self._pending)
+        while data:  # a disk that fills up takes a part, and says so with the next
+            data = data[os.write(self._file, data) :]
         self._pending = []
         is_busy = self._synchronising is not None and self._synchronising.is_alive()
         if time.monotonic() - self._synced > SYNC_SECONDS and not is_busy:

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
 from datapipe.engine import shared
+from datapipe.store import StoreError
 from synth.teacher.account import Account, Limits
 from synth.teacher.answers import Answers
 from synth.teacher.protocol import Answer, Request, Teacher, TeacherError, held_to_schema
@@ -226,10 +227,13 @@ class _Asking:
     def __init__(self, settings: Settings, answers: Answers, backend: Backend, asked: Counter[str]) -> None:
         self._settings, self._answers, self._backend, self._asked = settings, answers, backend, asked
         self._is_writing = False  # the answers of this round
+        self._unwritten: OSError | StoreError | None = (
+            None  # why answers can no longer be kept: nobody shall pay for more
+        )
         self._asked_now: dict[str, asyncio.Future[None]] = {}  # by key
 
     async def ask(self, request: Request) -> tuple[str, Answer]:
-        """(key, answer)."""
+        """(key, answer). Raises OSError or StoreError when answers cannot be written."""
         key = self._settings.key(request)
         while (ended := self._asked_now.get(key)) is not None:
             await asyncio.wait([ended])
@@ -237,6 +241,8 @@ class _Asking:
         if answer is not None:
             self._asked["kept"] += 1
             return key, answer
+        if self._unwritten:
+            raise self._unwritten
         self._asked_now[key] = ended = asyncio.get_running_loop().create_future()
         try:
             answer = held_to_schema(await self._backend.answer(request, key), request)
@@ -255,7 +261,10 @@ class _Asking:
 
     def _write(self) -> None:
         self._is_writing = False
-        self._answers.write()
+        try:
+            self._answers.write()
+        except (OSError, StoreError) as error:  # in a callback of the loop nobody would hear of it
+            self._unwritten = error
 
 
 @contextlib.contextmanager

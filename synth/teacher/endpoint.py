@@ -81,8 +81,10 @@ class Endpoint:
     async def answer(self, request: Request, key: str) -> Answer:
         """The answer, or after all tries a failure. Raises TeacherError when no request can be answered."""
         body = _ENCODE(_body(request, self.settings)).encode("utf-8", "replace")
-        prompt_tokens = request.max_prompt_tokens
-        most = Ticket(prompt_tokens + request.max_tokens, self.settings.cost(prompt_tokens, request.max_tokens))
+        most = Ticket(
+            request.likely_prompt_tokens + request.max_tokens,
+            self.settings.cost(request.max_prompt_tokens, request.max_tokens),
+        )
         attempt = 0
         while True:
             found = await self._try(request, body, most, key, attempt)

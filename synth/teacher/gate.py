@@ -95,7 +95,9 @@ class Gate:
         open breaker takes it for in any case. wait: seconds in which nobody shall start, if the server said that.
         """
         self._under_way -= 1
-        self._reserved -= ticket.money
+        self._reserved = (
+            self._reserved - ticket.money if self._under_way else 0.0
+        )  # what rounding leaves would look like a try
         self._money += ticket.money - cost
         self._spent += cost
         if self._rates[1]:
@@ -183,7 +185,10 @@ class Gate:
     async def _keep_renewing(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._renew.wait(), self._until_renewal())
+                async with asyncio.timeout(
+                    self._until_renewal()
+                ):  # `wait_for` swallows a cancellation that comes with the event
+                    await self._renew.wait()
             self._renew.clear()
             renewed, self._renewed = self._renewed, asyncio.get_running_loop().create_future()
             self._take(await self._shared("renew", self._report()))
@@ -224,11 +229,19 @@ class Gate:
         return report
 
     def _take(self, lease: Lease) -> None:
-        self._lease, self._rates = lease, self._paces(lease)
+        before, self._lease, self._rates = self._rates, lease, self._paces(lease)
+        now = asyncio.get_running_loop().time()
+        self._next_request = _rescaled(self._next_request, now, before[0], self._rates[0])
+        self._next_token = _rescaled(self._next_token, now, before[1], self._rates[1])
         if lease.end:
             self._error = TeacherError(lease.end)
         self._money += lease.money
-        self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + lease.pause)
+        self._paused_until = max(self._paused_until, now + lease.pause)
+
+
+def _rescaled(planned: float, now: float, before: float, pace: float) -> float:
+    """When the next may start at another pace: who had a hundredth of the rate for the last one waits less with half of it."""
+    return now + (planned - now) * pace / before if before and planned > now else planned
 
 
 def _from(planned: float, now: float) -> float:

@@ -15,7 +15,7 @@ import fastjsonschema
 from curation.steps import StepError
 from synth.render import Call
 
-BYTES_PER_TOKEN = 2  # to reserve by, before the answer tells: no tokenizer in use needs more tokens for ordinary text
+BYTES_PER_TOKEN = 2  # or more, in ordinary text, with every tokenizer in use
 TOKENS_PER_REQUEST = 16  # of the chat template, for a message or two
 
 
@@ -35,13 +35,16 @@ class Request(NamedTuple):
 
     @property
     def max_prompt_tokens(self) -> int:
-        """No fewer than the prompt has."""
+        """No fewer than the prompt has: a token is a byte at least. Budgets go by it."""
         texts = [message.get("content") or "" for message in self.messages]
         others = [{**message, "content": ""} for message in self.messages if len(message) > 2]
         more = json.dumps([others, self.tools, self.schema]) if others or self.tools or self.schema else ""
-        return sum(len(text.encode("utf-8", "replace")) for text in (*texts, more)) // BYTES_PER_TOKEN + (
-            TOKENS_PER_REQUEST
-        )
+        return sum(len(text.encode("utf-8", "replace")) for text in (*texts, more)) + TOKENS_PER_REQUEST
+
+    @property
+    def likely_prompt_tokens(self) -> int:
+        """Hardly fewer than the prompt has, unless it is all digits. Rates go by it until the answer says how many there were."""
+        return (self.max_prompt_tokens - TOKENS_PER_REQUEST) // BYTES_PER_TOKEN + TOKENS_PER_REQUEST
 
 
 class Answer(NamedTuple):

@@ -25,4 +25,4 @@ class Scripted:
         self.asked["requests"] += 1
         text = self._function(request)
         tokens = -(-len(text.encode()) // BYTES_PER_TOKEN)
-        return Answer(text, "stop", request.max_prompt_tokens, tokens, model=self.name)
+        return Answer(text, "stop", request.likely_prompt_tokens, tokens, model=self.name)

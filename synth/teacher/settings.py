@@ -6,6 +6,7 @@ import functools
 import hashlib
 import importlib.util
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,9 @@ class Settings:
                     f"{name} is {getattr(self, name)}, but must be above 0: the default is {_default(name)}"
                 )
         for name in ("requests_per_minute", "tokens_per_minute", "price_in", "price_out", "max_cost", "temperature"):
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) < math.inf:  # NaN would be no limit
                 raise ValueError(
-                    f"{name} is {getattr(self, name)}, but cannot be negative: the default is {_default(name)}"
+                    f"{name} is {getattr(self, name)}, but must be a number from 0 on: the default is {_default(name)}"
                 )
         if self.max_cost and not (self.price_in or self.price_out):
             raise ValueError(

@@ -110,6 +110,12 @@ def test_a_later_call_keeps_what_earlier_ones_recorded(folder: Path) -> None:
     assert (one_call / "out" / CURATED).read_bytes() == (folder / "out" / CURATED).read_bytes()
 
 
+def test_a_folder_may_have_any_name(folder: Path) -> None:
+    root = folder / "run [2]*?"
+    curate_files([str(folder / "books.yaml")], str(root), str(folder), InProcess(), lambda *_: None)
+    assert list(json.loads((root / CURATED).read_text())["corpora"]) == ["books"]
+
+
 def test_a_corpus_whose_documents_are_gone_is_not_recorded_any_more(folder: Path) -> None:
     curated(folder, "books")
     shutil.rmtree(Path(parts_of(str(folder / "out"), "books")[0]).parent)

@@ -58,3 +58,16 @@ def test_tables_without_shared_cells_and_too_many_pairs_are_left() -> None:
     other = table("| A | B |\n|--|--|\n| x | 1 |\n| y | 2 |\n| z | 3 |\n")
     assert list(questions([CITIES, other], "T", Stream(0, 0), limit=8)) == []
     assert len(list(questions([CITIES, LANDS] * 20, "T", Stream(0, 0), limit=3))) <= 3
+
+
+def test_a_column_is_not_looked_up_under_another_name_where_its_own_is_there() -> None:
+    values = table(
+        "| JSON | Graph | Python |\n|--|--|--|\n| Array | List | list |\n| Bool | Bool | bool |\n| Map | Obj | dict |\n"
+    )
+    others = table("| JSON | Graph |\n|--|--|\n| Array | List |\n| Bool | Bool |\n| null | Null |\n")
+    found = [one for number in range(20) for one in questions([values, others], "T", Stream(0, number), limit=8)]
+    assert found
+    assert all(one.asked.query["ask"][1] == one.asked.query["ask"][2] for one in found)
+    renamed = table("| Data | Use |\n|--|--|\n| Array | rows |\n| Bool | flags |\n| null | none |\n")
+    other_names = [one for number in range(20) for one in questions([others, renamed], "T", Stream(0, number), limit=8)]
+    assert {tuple(one.asked.query["ask"][1:3]) for one in other_names} >= {("JSON", "Data")}

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from synth.teacher.account import (
     ANSWERS_PER_SLOT,
     LEASE_SECONDS,
+    LONGEST_WAIT_SECONDS,
     MOST_FAILURES,
     MOST_PROBES,
     NARROWER,
@@ -125,6 +126,37 @@ def test_a_prober_that_leaves_makes_room_for_another() -> None:
     assert account.renew(report("b", wanted=9)).slots == 1
     clock.now += LEASE_SECONDS + 1  # b was killed
     assert account.renew(report("c", wanted=9)).slots == 1
+
+
+def test_a_prober_that_has_nothing_to_try_makes_room_for_another() -> None:
+    """Its request may wait ten minutes before it is tried again."""
+    clock = Clock()
+    account = Account(LIMITS, 0.0, clock)
+    account.renew(report("a", wanted=9, lost=MOST_FAILURES))
+    clock.now = 1.0
+    assert account.renew(report("a", wanted=1)).slots == 1
+    assert account.renew(report("a", wanted=1, under_way=1)).slots == 1
+    assert account.renew(report("b", wanted=9)).slots == 0
+    assert account.renew(report("a", wanted=0)).slots == 0
+    assert account.renew(report("b", wanted=9)).slots == 1
+    assert account.renew(report("a", wanted=9)).slots == 0
+
+
+def test_a_server_that_says_nothing_but_429_ends_the_run() -> None:
+    """Some say so of an account that is empty."""
+    clock = Clock()
+    account = Account(LIMITS, 0.0, clock)
+    account.renew(report("a", wanted=9, told_to_wait=600.0))
+    clock.now = 600.0
+    assert account.told() == "m: 0 answers, 0 tokens, told to wait (HTTP 429) for 600 s"
+    account.renew(report("a", wanted=9, answered=1))
+    assert account.told() == "m: 1 answers, 0 tokens"
+    for clock.now in (1_000.0, 1_000.0 + LONGEST_WAIT_SECONDS - 1):
+        assert not account.renew(report("a", wanted=9, told_to_wait=600.0)).end
+    clock.now += 1
+    told = account.renew(report("a", wanted=9, told_to_wait=600.0)).end
+    assert "told to wait (HTTP 429) for 3600 s" in told
+    assert account.renew(report("b", wanted=9)).end == told
 
 
 def test_a_server_that_says_429_is_asked_less_and_then_more_again() -> None:

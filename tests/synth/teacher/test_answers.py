@@ -1,5 +1,6 @@
 """The file of answers: what survives a kill, and what belongs to whom."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -59,6 +60,25 @@ def test_no_answer_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.Monkey
         assert begun.wait(20)
         assert list(Answers(str(tmp_path), "m").found) == ["a", "b", "c"]
         is_slow.set()
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    """Else all would be paid for again."""
+    folder = str(tmp_path / "run [2]*?")
+    with Answers.of_model(folder, "m") as answers:
+        answers.add("key", answer("a"))
+        answers.write()
+    assert Answers.of_model(folder, "m").found == {"key": answer("a")}
+
+
+def test_a_disk_that_takes_a_part_gets_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:7]))
+    with Answers.of_model(str(tmp_path), "m") as answers:
+        answers.add("key", answer("a"))
+        answers.write()
+    monkeypatch.undo()
+    assert Answers.of_model(str(tmp_path), "m").found == {"key": answer("a")}
 
 
 def test_nothing_is_written_where_nothing_was_added(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Rows of a crew: their order, what a failure costs, conversations, recorded answers, and a kill in the middle."""
 
 import asyncio
+import errno
 import gc
 import os
 import signal
@@ -124,6 +125,18 @@ def test_only_rows_that_count_have_used_answers(tmp_path: Path) -> None:
         rows = crew.run([lambda teacher, i=i: row(teacher, i) for i in range(50)], accept=8)  # type: ignore[misc]
         assert len(rows) == crew.used()["answers"] == 11
         assert crew.asked["requests"] > 11
+
+
+def test_nobody_is_asked_more_when_answers_can_no_longer_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("synth.teacher.answers.os.write", full)
+    with serving() as server, pytest.raises(OSError, match="No space left"):
+        ask(settings(server, concurrency=1), tmp_path, *(request(str(index)) for index in range(20)))
+    assert len(server.requests) <= 2
 
 
 def test_broken_code_is_a_crash(tmp_path: Path) -> None:

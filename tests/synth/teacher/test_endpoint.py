@@ -94,7 +94,7 @@ def test_refusals_and_rejections_are_answers(tmp_path: Path) -> None:
             found, _ = ask(settings(server), tmp_path, *map(request, script))
             assert [answer.failure for answer in found] == ["http_400", "refused", "refused", None, None]
             assert found[3].finish_reason == "length"
-            assert found[4][2:4] == (16, 10)  # without usage the most that was reserved
+            assert found[4][2:4] == (17, 10)  # without usage the most that was reserved
             assert [answer.is_whole for answer in found] == [False, False, False, False, True]
         assert found[0].text == "too long"
         assert len(server.requests) == 6  # what was rejected is asked again
@@ -145,7 +145,7 @@ def test_a_usage_that_does_not_count_is_what_was_reserved(tmp_path: Path) -> Non
     nothing = {"prompt_tokens": None, "completion_tokens": None}
     with serving(lambda prompt, times: Reply(details=nothing)) as server:
         (answer,), _ = ask(settings(server), tmp_path, request("e"))
-        assert answer[2:4] == (16, 10)
+        assert answer[2:4] == (17, 10)
 
 
 def test_the_key_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

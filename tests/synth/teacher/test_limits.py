@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from synth.teacher import Answer, Crew, Teacher, TeacherError
-from synth.teacher.account import MOST_FAILURES, Lease, Limits, Report
+from synth.teacher.account import MOST_FAILURES, NOTHING, Lease, Limits, Report
 from synth.teacher.gate import CATCH_UP_SECONDS, SPREAD_CATCH_UP_SECONDS, SPREAD_SECONDS, Gate, Ticket
 from tests.synth.chat_server import Reply, serving
 from tests.synth.teacher.asking import ask, asking, request, settings
@@ -163,6 +163,66 @@ def test_a_budget_waits_for_what_is_under_way(tmp_path: Path) -> None:
                 "reasoning_tokens": 0,
                 "cost": 50.0,
             }
+
+
+def test_nothing_is_set_aside_when_nothing_is_under_way() -> None:
+    """What rounding leaves would look like a request that may give money back: all would wait for it for ever."""
+    reports = []
+
+    async def shared(method: str, report: Report) -> Lease:
+        reports.append(report)
+        return Lease(9, 1.0, 1.0, 0.0)
+
+    async def run() -> None:
+        async with Gate(shared, Limits("m", 9, 0, 0, 9.0, 1.0)) as gate:
+            tickets = [Ticket(1, money) for money in (0.1, 0.2, 0.3)]
+            for ticket in tickets:
+                await gate.enter(ticket)
+            for ticket in tickets:
+                gate.leave(ticket, tokens=1, cost=0.1)
+
+    asyncio.run(run())
+    assert 0.1 + 0.2 + 0.3 - 0.1 - 0.2 - 0.3 != 0
+    assert reports[-1].reserved == 0
+
+
+def test_a_gate_closes_whatever_it_was_about_to_report() -> None:
+    """Cancelled in the very round in which it wakes up to renew its lease, or some rounds later."""
+
+    async def shared(method: str, report: Report) -> Lease:
+        return NOTHING
+
+    async def run(rounds: int) -> None:
+        async with Gate(shared, Limits("m", 9, 0, 0, 0.0, 1.0)) as gate:
+            await asyncio.sleep(0.002)
+            gate._renew.set()
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+
+    async def bounded(rounds: int) -> None:
+        await asyncio.wait([task := asyncio.create_task(run(rounds))], timeout=2)
+        is_closed = task.done()
+        for each in asyncio.all_tasks() - {asyncio.current_task()}:
+            each.cancel()
+        assert is_closed
+
+    for rounds in range(6):
+        asyncio.run(bounded(rounds))
+
+
+def test_nobody_waits_at_the_pace_of_a_smaller_part() -> None:
+    """A worker that comes late gets what is free of the rates, next to nothing, and a moment later its part."""
+    leases = iter([Lease(9, 1e-16, 0.0, 0.0)])
+
+    async def shared(method: str, report: Report) -> Lease:
+        return next(leases, Lease(9, 0.5, 0.0, 0.0))
+
+    async def run() -> None:
+        async with Gate(shared, Limits("m", 9, 1_200, 1_200, 0.0, 1.0)) as gate:
+            for _ in range(2):
+                await asyncio.wait_for(gate.enter(Ticket(1, 0.0)), 5)
+
+    asyncio.run(run())
 
 
 def test_what_is_lost_while_nobody_is_answered_is_not_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

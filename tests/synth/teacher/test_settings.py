@@ -1,5 +1,6 @@
 """What a manifest may say of a teacher, and what its answers depend on."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from synth.teacher import settings as settings_module
         ({"max_token": 3}, "teacher has no 'max_token': type max_tokens"),
         ({"max_tokens": "3"}, r"teacher\.max_tokens is '3', but is a int"),
         ({"concurrency": 0}, "concurrency is 0, but must be above 0: the default is 16"),
-        ({"price_in": -1}, "price_in is -1, but cannot be negative"),
+        ({"price_in": -1}, "price_in is -1, but must be a number from 0 on"),
+        ({"max_cost": math.nan}, "max_cost is nan, but must be a number from 0 on"),
         ({"max_cost": 5}, "nothing costs anything: type price_in and price_out"),
         ({"prompt": "nonsense"}, "type one of code, educational, .*, or the path"),
         ({"extra_body": 3}, r"teacher\.extra_body is 3, but is a mapping"),
@@ -88,10 +90,11 @@ def test_a_prompt_is_never_longer_than_expected() -> None:
     texts = ["bee", "蜂" * 40, "\ud800", ""]
     for text in texts:
         plain = Request(({"role": "user", "content": text},), 9)
-        assert plain.max_prompt_tokens >= len(text.encode("utf-8", "replace")) / 2
+        assert plain.max_prompt_tokens >= len(text.encode("utf-8", "replace"))  # each a token, as digits may be
+        assert len(text.encode("utf-8", "replace")) / 2 <= plain.likely_prompt_tokens <= plain.max_prompt_tokens
         called = plain._replace(messages=({"role": "assistant", "content": None, "tool_calls": [{"function": text}]},))
-        assert called.max_prompt_tokens > len(text) / 2
-    assert plain._replace(tools=({"name": "f" * 99},)).max_prompt_tokens > 49
+        assert called.max_prompt_tokens > len(text)
+    assert plain._replace(tools=({"name": "f" * 99},)).max_prompt_tokens > 99
 
 
 def test_answers_of_a_function_are_those_of_its_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
