@@ -32,7 +32,7 @@ def export_rows(
     """Write the rows of a corpus in another tool's form, with where each came from: messages and calls are parsed from the stored text.
 
     openai     {messages, tools, metadata}; an answer that is only shown has `loss: false`
-    sharegpt   {conversations, tools, metadata}, a call is an entry of its own; LLaMA-Factory skips those after an answer or thoughts
+    sharegpt   {conversations, tools, metadata}, calls and responses as LLaMA-Factory reads them
     slime      {input_messages, label, tools, metadata}: prompts for reinforcement learning, read with --input-key input_messages
     swebench   the tasks of software rows, for SWE-bench's own harness
 

@@ -1,10 +1,9 @@
 """What a stored row becomes in another tool's JSON Lines; a row that has no such form is None.
 
     openai     {messages, tools, metadata}: chat messages with calls, as fine-tuning tools read them
-    sharegpt   {conversations: [{from, value}], tools, metadata}: thoughts in the value between <think> tags; a call is a
-               `function_call` entry each, a response an `observation`. These are LLaMA-Factory's names, not its order: its
-               converter wants a person or a response at every other place, and skips a row in which a call follows thoughts, a
-               word, or another call
+    sharegpt   {conversations: [{from, value}], tools, metadata} as LLaMA-Factory reads it: the calls of an answer are one `function_call`
+               entry, JSON behind the thoughts between <think> tags, a list where they are several; so are their responses one
+               `observation`. Words beside a call are an entry before it, and LLaMA-Factory skips such rows
     slime      {input_messages, label, tools, metadata}: what is asked, before the first answer, and what is right. `metadata` has
                `remote_env_info.forbidden_texts` where the task is a question to be searched for: texts that no tool may show
                (THUDM/DeepDive's form of slime's prompt data; slime reads it with --input-key input_messages --label-key label)
@@ -14,7 +13,7 @@
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from synth.export.messages import begins_with_thoughts, messages, tools
@@ -60,23 +59,30 @@ def openai(row: Row) -> dict[str, Any] | None:
 def sharegpt(row: Row) -> dict[str, Any] | None:
     if not row.turns:
         return None
-    said = [entry for turn in row.turns for entry in _entries(turn)]
+    before = (Turn("user"), *row.turns)
+    said = [entry for last, turn in zip(before, row.turns, strict=False) for entry in _entries(turn, len(last.calls))]
     return {"conversations": said, "tools": json.dumps(tools(row.turns), ensure_ascii=False), "metadata": row.metadata}
 
 
-def _entries(turn: Turn) -> list[dict[str, Any]]:
+def _entries(turn: Turn, num_calls: int) -> list[dict[str, Any]]:
     if turn.role == "observation":
-        return [{"from": "observation", "value": response} for response in turn.responses]
+        values = [_one_or_list(turn.responses)] if len(turn.responses) == num_calls else turn.responses
+        return [{"from": "observation", "value": value} for value in values]
     if turn.role != "assistant":
         return [] if turn.tools else [{"from": "human" if turn.role == "user" else "system", "value": turn.text}]
     has_thoughts = turn.think or begins_with_thoughts(turn.text)
-    said = f"<think>{turn.think}</think>{turn.text}" if has_thoughts else turn.text
-    calls = [
-        json.dumps({"name": call.name, "arguments": dict(call.arguments)}, ensure_ascii=False) for call in turn.calls
-    ]
-    entries = [{"from": "gpt", "value": said}] if said or not calls else []
-    entries += [{"from": "function_call", "value": call} for call in calls]
+    thoughts = f"<think>{turn.think}</think>" if has_thoughts else ""
+    calls = [{"name": call.name, "arguments": dict(call.arguments)} for call in turn.calls]
+    entries = [{"from": "gpt", "value": thoughts + turn.text}] if turn.text or not calls else []
+    if calls:
+        entries.append({"from": "function_call", "value": ("" if entries else thoughts) + _one_or_list(calls)})
     return entries if turn.learn else [{**entry, "loss": False} for entry in entries]
+
+
+def _one_or_list(values: Sequence[Any]) -> str:
+    """A single string as it is, else JSON: of the only value, or of the list."""
+    only = values[0] if len(values) == 1 else list(values)
+    return only if isinstance(only, str) else json.dumps(only, ensure_ascii=False)
 
 
 def slime(row: Row) -> dict[str, Any] | None:

@@ -4,11 +4,13 @@
 `reasoning_content` (as GLM's and DeepSeek's APIs have them), and `loss` false for an answer that is only shown.
 
 `turns_of` reads that form and its relatives: arguments as a JSON string (OpenAI's own, and the examples of GLM), calls with a top-level
-name, a content that is null or a list of parts, tool responses as a list of outputs; ShareGPT's `conversations` with `from` and
-`value`, and `function_call` turns with the call as JSON. Tool responses are put into the order of their calls. What it cannot read is a
-MessagesError with a reason to count. Not covered: pictures and sound (`messages.not_text`), choices between several answers.
+name, a content that is null or a list of parts, tool responses as a list of outputs; ShareGPT's `conversations` with `from` and `value`,
+and `function_call` turns with the calls as JSON behind their thoughts. Tool responses are put into the order of their calls. What it
+cannot read is a MessagesError with a reason to count. Not covered: pictures and sound (`messages.not_text`), choices between several
+answers.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -108,7 +110,7 @@ def turns_of(record: Mapping[str, Any]) -> tuple[Turn, ...]:
             raise MessagesError("messages.role", f"message {number} is of {entry.get('role') or entry.get('from')!r}")
         content = entry.get("content", entry.get("value"))
         if role == "observation":
-            answers += [(entry.get("tool_call_id"), response) for response in _responses(content)]
+            answers += [(entry.get("tool_call_id"), response) for response in _responses(content, len(called))]
             continue
         turns += _observation(answers, called)
         answers = []
@@ -134,8 +136,9 @@ def _observation(answers: Sequence[tuple[str | None, str]], called: Sequence[str
 
 
 def _assistant(entry: Mapping[str, Any], content: Any) -> tuple[list[str | None], Turn]:
+    learn = entry.get("loss", entry.get("weight", True)) not in (False, 0)
     if entry.get("from") == "function_call":
-        return [None], Turn("assistant", calls=(_call(_json(content)),))
+        return _calls_alone(content, learn)
     calls = entry.get("tool_calls") or ([entry["function_call"]] if entry.get("function_call") else [])
     if not isinstance(calls, list):
         raise MessagesError("messages.call", f"tool_calls is {str(calls)[:80]}")
@@ -143,9 +146,18 @@ def _assistant(entry: Mapping[str, Any], content: Any) -> tuple[list[str | None]
     text = _text(content)
     if entry.get("reasoning_content") is None and entry.get("reasoning") is None and begins_with_thoughts(text):
         think, _, text = text.lstrip().removeprefix("<think>").partition("</think>")
-    learn = entry.get("loss", entry.get("weight", True)) not in (False, 0)
     turn = Turn("assistant", text.strip(), _text(think).strip(), tuple(map(_call, calls)), learn=learn)
     return [call.get("id") for call in calls], turn
+
+
+def _calls_alone(content: Any, learn: bool) -> tuple[list[str | None], Turn]:
+    """A `function_call` entry: JSON of one call or a list, maybe behind thoughts."""
+    think, text = "", content
+    if isinstance(content, str) and begins_with_thoughts(content):
+        think, _, text = content.lstrip().removeprefix("<think>").partition("</think>")
+    given = _json(text)
+    calls = tuple(map(_call, given if isinstance(given, list) else [given]))
+    return [None] * len(calls), Turn("assistant", think=think.strip(), calls=calls, learn=learn)
 
 
 def _call(given: Any) -> Call:
@@ -168,8 +180,13 @@ def _json(text: Any) -> Any:
         raise MessagesError("messages.call", f"{str(text)[:80]!r} is no JSON ({error})") from None
 
 
-def _responses(content: Any) -> list[str]:
-    """One response, or those of a list of outputs."""
+def _responses(content: Any, num_calls: int) -> list[str]:
+    """One response, or those of a list of outputs; to several calls also as a JSON list of as many strings."""
+    if isinstance(content, str) and num_calls > 1 and content.lstrip()[:1] == "[":
+        with contextlib.suppress(ValueError, RecursionError):
+            found = json.loads(content)
+            if isinstance(found, list) and len(found) == num_calls and all(isinstance(each, str) for each in found):
+                return found
     if isinstance(content, list) and any(isinstance(item, Mapping) and "output" in item for item in content):
         return [_shown(item.get("output") if isinstance(item, Mapping) else item) for item in content]
     return [content if isinstance(content, str) else _text(content) if isinstance(content, list) else _shown(content)]
