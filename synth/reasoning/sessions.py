@@ -56,11 +56,17 @@ def emit(source: Mapping[str, Any], title: str, seed: int) -> Iterator[dict[str,
     for match in _SESSION.finditer(source["text"]):
         if asked := _asked(match[0]):
             session, answer = ((match.start() + begin, length) for begin, length in asked.pop("spans"))
-            found.append({**asked, "span": session, "answer_span": answer, "title": title})
+            found.append({**asked, "span": session, "answer_span": answer, "title": _named(title, match[0])})
     order = {each["span"]: keyed(seed, source["id"], "session", each["span"]) for each in found}
     for each in sorted(found, key=lambda each: (order[each["span"]], each["span"]))[:MAX_SESSIONS]:
         data = {**each, "session": source["text"][each["span"][0] : sum(each["span"])]}
         yield candidate("session", "session", each["source"] + each["call"], order[each["span"]], source, data)
+
+
+def _named(title: str, session: str) -> str:
+    """The title of its document; of one on many objects, which is called by the first, only where that is the session's."""
+    _, dot, name = title.strip("“”`").rpartition(".")
+    return title if not dot or name in session else "a manual"
 
 
 def problems(rows: Sequence[Mapping[str, Any]], seed: int) -> Iterator[Posed]:

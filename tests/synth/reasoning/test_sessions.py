@@ -50,6 +50,13 @@ def asked(text: str) -> list[dict[str, Any]]:
     return list(emit(source, "“maths”", 0))
 
 
+def test_a_title_that_is_another_objects_is_not_named() -> None:
+    source = {"id": "p", "text": PAGE, "sha": "s", "license": "MIT", "origin": "https://x.example/m"}
+    for title, named in (("“math.gcd”", "“math.gcd”"), ("“math.lcm”", "a manual"), ("“maths”", "“maths”")):
+        titles = {data["call"]: data["title"] for row in emit(source, title, 0) if (data := json.loads(row["data"]))}
+        assert titles["sorted({gcd(a, n) for n in (8, 9)})"] == named
+
+
 def made(text: str) -> dict[str, Posed]:
     return {posed.problem.task["call"]: posed for posed in problems(asked(text), 0)}
 
