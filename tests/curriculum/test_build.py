@@ -194,6 +194,7 @@ class Counts(InProcess):
     """Remembers the tasks that were not done already."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.ran: list[Task] = []
 
     def run(self, tasks: Any, on_done: Callable[[int], None]) -> list[dict[str, Any]]:
