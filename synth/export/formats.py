@@ -73,7 +73,8 @@ def _entries(turn: Turn, num_calls: int) -> list[dict[str, Any]]:
     has_thoughts = turn.think or begins_with_thoughts(turn.text)
     thoughts = f"<think>{turn.think}</think>" if has_thoughts else ""
     calls = [{"name": call.name, "arguments": dict(call.arguments)} for call in turn.calls]
-    entries = [{"from": "gpt", "value": thoughts + turn.text}] if turn.text or not calls else []
+    is_apart = turn.text or not calls or "</think>" in turn.think  # which would end the thoughts before the calls
+    entries = [{"from": "gpt", "value": thoughts + turn.text}] if is_apart else []
     if calls:
         entries.append({"from": "function_call", "value": ("" if entries else thoughts) + _one_or_list(calls)})
     return entries if turn.learn else [{**entry, "loss": False} for entry in entries]

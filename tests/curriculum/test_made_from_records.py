@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from curriculum.built import documents_of
-from curriculum.cli_check import _checked, _counts
+from curriculum.cli_check import _checked
 from curriculum.curating import curate_files
 from datapipe.engine import InProcess
 from synth.export.messages import messages
@@ -70,9 +70,8 @@ def test_calls_of_described_functions(tmp_path: Path, shared_data: Path) -> None
     _, rows = curated(tmp_path, "calls")
     assert len(rows) > 50
     assert {row["license"] for row in rows} == {"Apache-2.0"}
-    found = list(_checked(str(tmp_path / "out"), ["calls"], ["tool_docs"], 0.3, 0, quiet=True))
-    counts = _counts(found)["calls"]
-    assert counts["agree"] == counts["checked"] > 10
+    (tally,) = _checked(str(tmp_path / "out"), ["calls"], ["tool_docs"], 0.3, 0, quiet=True).values()
+    assert tally.counts["agree"] == tally.counts["checked"] > 10
 
 
 @pytest.mark.data
