@@ -22,9 +22,8 @@ def identity(step: Bound, data: str) -> dict[str, Any]:
     for name in MODEL_FILES:
         if isinstance(params.get(name), str) and Path(params[name]).exists():
             params[name] = _content(params[name])
+    params |= {name: _content(path) for name, path in files_of(step, data).items()}
     loaded = load(step.step)
-    if isinstance(loaded, Generator):
-        params |= {name: _content(resolved(params[name], data)) for name in loaded.files}
     if isinstance(loaded, CorpusStep) and loaded.is_labelled:
         if params.get("teacher"):
             from synth.labels import settings_of

@@ -209,13 +209,15 @@ def _tree(place: str, documents: Iterable[Document]) -> dict[str, str]:
 
 def _with_empty_packages(files: dict[str, str]) -> dict[str, str]:
     """Empty files are no documents: a folder of modules gets its `__init__.py` back beneath a package, or if one imports relatively."""
-    modules = [path.split("/") for path in files if path.endswith(".py")]
-    for place in sorted({tuple(parts[:-1]) for parts in modules if len(parts) > 1}):
-        init = "/".join([*place, "__init__.py"])
-        above = "/".join([*place[:-1], "__init__.py"])
-        beside = [text for path, text in files.items() if path.endswith(".py") and path.split("/")[:-1] == [*place]]
-        is_relative = any(re.match(r"\s*from\s+\.", line) for text in beside for line in text.split("\n"))
-        if init not in files and ((len(place) > 1 and above in files) or is_relative):
+    modules: dict[tuple[str, ...], list[str]] = {}
+    for path, text in files.items():
+        *place, name = path.split("/")
+        if place and name.endswith(".py"):
+            modules.setdefault(tuple(place), []).append(text)
+    for folder, texts in sorted(modules.items()):
+        init, above = ("/".join([*parts, "__init__.py"]) for parts in (folder, folder[:-1]))
+        is_relative = any(re.match(r"\s*from\s+\.", line) for text in texts for line in text.split("\n"))
+        if init not in files and ((len(folder) > 1 and above in files) or is_relative):
             files[init] = ""
     return files
 

@@ -13,7 +13,7 @@
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from synth.export.messages import begins_with_thoughts, messages, tools
@@ -66,7 +66,8 @@ def sharegpt(row: Row) -> dict[str, Any] | None:
 
 def _entries(turn: Turn, num_calls: int) -> list[dict[str, Any]]:
     if turn.role == "observation":
-        values = [_one_or_list(turn.responses)] if len(turn.responses) == num_calls else turn.responses
+        is_list = len(turn.responses) == num_calls > 1
+        values = [json.dumps(turn.responses, ensure_ascii=False)] if is_list else turn.responses
         return [{"from": "observation", "value": value} for value in values]
     if turn.role != "assistant":
         return [] if turn.tools else [{"from": "human" if turn.role == "user" else "system", "value": turn.text}]
@@ -76,14 +77,9 @@ def _entries(turn: Turn, num_calls: int) -> list[dict[str, Any]]:
     is_apart = turn.text or not calls or "</think>" in turn.think  # which would end the thoughts before the calls
     entries = [{"from": "gpt", "value": thoughts + turn.text}] if is_apart else []
     if calls:
-        entries.append({"from": "function_call", "value": ("" if entries else thoughts) + _one_or_list(calls)})
+        said = json.dumps(calls if len(calls) > 1 else calls[0], ensure_ascii=False)
+        entries.append({"from": "function_call", "value": said if is_apart else thoughts + said})
     return entries if turn.learn else [{**entry, "loss": False} for entry in entries]
-
-
-def _one_or_list(values: Sequence[Any]) -> str:
-    """A single string as it is, else JSON: of the only value, or of the list."""
-    only = values[0] if len(values) == 1 else list(values)
-    return only if isinstance(only, str) else json.dumps(only, ensure_ascii=False)
 
 
 def slime(row: Row) -> dict[str, Any] | None:

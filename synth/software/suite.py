@@ -11,6 +11,7 @@ import py_compile
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -117,15 +118,16 @@ class Checkout:
 
     def _compile(self) -> None:
         """Bytecode beside the files, checked by their hashes: without it every sandbox would compile all that its tests import."""
+        by_hash = py_compile.PycInvalidationMode.CHECKED_HASH
         left = MAX_COMPILED_CHARS
-        for path, text in sorted(self.files.items()):
-            left -= len(text) if path.endswith(".py") else 0
-            if path.endswith(".py") and left >= 0:
-                with contextlib.suppress(py_compile.PyCompileError, ValueError, RecursionError, MemoryError):
-                    py_compile.compile(
-                        str(self._folder / path), dfile=f"/box/{path}", doraise=True, quiet=2,
-                        invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH,
-                    )  # fmt: skip
+        with warnings.catch_warnings(action="ignore"):
+            for path in sorted(path for path in self.files if path.endswith(".py")):
+                left -= len(self.files[path])
+                if left < 0:
+                    return
+                with contextlib.suppress(py_compile.PyCompileError, OSError):  # also of a name that gets too long
+                    file = str(self._folder / path)
+                    py_compile.compile(file, dfile=f"/box/{path}", doraise=True, invalidation_mode=by_hash)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -367,3 +367,11 @@ def test_no_code_of_the_repository_is_imported_for_all_jobs() -> None:
         forged, right = checkout.run([Job({"test_it.py": ["test_says"]}), VALUE])
     assert forged == Result("ran")
     assert right.passed
+
+
+def test_files_that_cannot_be_compiled_are_left_as_they_are() -> None:
+    """Among them one whose bytecode would have too long a name."""
+    with Checkout(
+        {f"{'a' * 232}.py": "x = 1", "good.py": "x = 1 is 1", "open.py": "(", "deep.py": "(" * 5_000}
+    ) as checkout:
+        assert [file.name.partition(".")[0] for file in checkout._folder.rglob("*.pyc")] == ["good"]
